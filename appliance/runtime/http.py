@@ -1,0 +1,101 @@
+"""aiohttp servers on TCP and Unix sockets, and one client for a Unix socket: error type -> HTTP status in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from appliance.runtime.errors import ConfigError, Corrupt, Refused, Unreachable
+
+log = logging.getLogger("headgate.http")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+LONGEST_BODY = 1 << 20  # bytes of a request body; a daemon that takes more says so with its own application
+SHUTDOWN = 3.0  # seconds given to requests under way when a daemon stops
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer a failure as ``{"reason": word, "error": sentence}`` with the status of its type."""
+    try:
+        return await handler(request)
+    except Refused as error:
+        return answer(error.status, error.reason, str(error))
+    except ConfigError as error:
+        return answer(422, "bad-configuration", str(error))
+    except Unreachable as error:
+        return answer(504, "unreachable", str(error))
+    except Corrupt as error:
+        return answer(502, "corrupt", str(error))
+
+
+def answer(status: int, reason: str, sentence: str) -> web.Response:
+    """Return the JSON answer that tells a failure."""
+    return web.json_response({"reason": reason, "error": sentence}, status=status)
+
+
+def application(longest_body: int = LONGEST_BODY) -> web.Application:
+    """Return an application that turns our errors into answers and bounds request bodies (bytes)."""
+    return web.Application(middlewares=[errors], client_max_size=longest_body)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    app: web.Application,
+    *,
+    tcp: list[tuple[str, int]] = [],
+    unix: list[tuple[Path, int]] = [],  # noqa: B006 (never changed)
+) -> AsyncIterator[list[tuple[str, int]]]:
+    """Serve ``app`` on TCP (address, port) and Unix sockets (path, file mode); yield the bound TCP addresses."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN)
+    await runner.setup()
+    try:
+        for address, port in tcp:
+            await web.TCPSite(runner, address, port, reuse_address=True).start()
+        for path, mode in unix:
+            path.unlink(missing_ok=True)
+            await web.UnixSite(runner, str(path)).start()
+            path.chmod(mode)
+        yield [address[:2] for address in runner.addresses if isinstance(address, tuple)]
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def unix_client(socket: Path, seconds: float = 30) -> AsyncIterator[aiohttp.ClientSession]:
+    """Yield a client whose every request goes to the Unix ``socket`` (use ``http://box/...``), each bounded in time.
+
+    Connection failures inside the block are raised as Unreachable.
+    """
+    try:
+        async with aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(socket)), timeout=aiohttp.ClientTimeout(total=seconds)
+        ) as session:
+            yield session
+    except (aiohttp.ClientConnectionError, TimeoutError) as error:
+        raise Unreachable(f"nobody answers at {socket}: {error or 'no answer in time'}") from error
+
+
+async def check(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+    """Return ``response`` if it is a success, else raise what the other side's middleware told.
+
+    Raises:
+        Refused, Unreachable, Corrupt: as raised at the other side.
+    """
+    if response.status < 400:
+        return response
+    try:
+        told = await response.json()
+        reason, sentence = str(told["reason"]), str(told["error"])
+    except (ValueError, KeyError, TypeError, aiohttp.ContentTypeError):
+        reason, sentence = "unexpected-answer", f"answered {response.status}"
+    if reason == "unreachable":
+        raise Unreachable(sentence)
+    if reason == "corrupt":
+        raise Corrupt(sentence)
+    raise Refused(reason, sentence, response.status)

@@ -1,0 +1,25 @@
+"""Metrics of one daemon, handed to the telemetry daemon as a file (the textfile pattern of node_exporter).
+
+Daemons live in zones that must not meet, so nobody scrapes them: each writes ``<name>.prom`` into its own folder, and telemetry, in
+the management zone, serves them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+
+from appliance.runtime.files import write_atomic
+
+EVERY = 2.0  # seconds between two writes
+
+disable_created_metrics()  # _created gauges double the series and no alert of ours reads them
+
+
+async def keep_written(registry: CollectorRegistry, path: Path) -> None:
+    """Write ``registry`` to ``path`` every few seconds, for ever."""
+    while True:
+        write_atomic(path, generate_latest(registry))
+        await asyncio.sleep(EVERY)

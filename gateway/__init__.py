@@ -1,0 +1,1 @@
+"""What may cross, and what is served: a folder per flow (see docs/architecture.md)."""

@@ -1,0 +1,1 @@
+"""Fleet state from telemetry, and the pages that show it."""

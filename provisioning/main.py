@@ -1,0 +1,81 @@
+"""The one program: ``headgate NOUN VERB``, nouns first, each noun's commands beside the code they drive."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+from rich.console import Console
+
+from appliance.runtime.errors import ConfigError, HeadgateError, Refused
+
+# Loaded only when called, so that `headgate policy check` on a box does not pay for SQLAlchemy or Ansible, nor need them.
+NOUNS = {
+    "policy": ("gateway.isolation.cli_policy", "check, explain, diff and show a site's policy"),
+    "box": ("gateway.isolation.cli_box", "plan, apply, confirm, status and audit of this box"),
+    "journal": ("appliance.journal.cli", "show and verify the signed record of what was decided"),
+    "id": ("gateway.resolver.cli", "check, resolve, register and link identifiers"),
+    "key": ("appliance.identity.cli", "make and show signing keys"),
+    "release": ("gateway.release.cli", "make, verify and publish signed releases of content"),
+    "fleet": ("provisioning.fleet.cli", "list, enrol, plan and roll out to the boxes of an inventory"),
+    "firmware": ("firmware.cli", "build the image that boxes are made of"),
+    "lab": ("provisioning.lab.cli", "a whole operator on this machine: up, tour, status, shell, down"),
+    "run": ("provisioning.run", "run one daemon (what the systemd units call)"),
+}
+
+
+class Nouns(click.Group):
+    """A group whose members are loaded when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the nouns in the order of the map."""
+        return list(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a noun's commands."""
+        if cmd_name not in NOUNS:
+            return None
+        return importlib.import_module(NOUNS[cmd_name][0]).commands  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the nouns without loading them."""
+        with formatter.section("Nouns"):
+            formatter.write_dl([(noun, told) for noun, (_, told) in NOUNS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest noun where the given one does not exist."""
+        from appliance.runtime.config import nearest  # noqa: PLC0415
+
+        if args and args[0] not in NOUNS and not args[0].startswith("-"):
+            ctx.fail(f"no such noun '{args[0]}' {nearest(args[0], NOUNS)}".rstrip())
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="headgate")
+def commands() -> None:
+    """Headgate: gateway of the culture private network (国家文化专网).
+
+    Example: headgate policy check site.yaml
+    """
+
+
+def main() -> None:
+    """Run the program; exit 0 done, 1 refused or failed, 2 wrong call or wrong file."""
+    error_console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        commands(prog_name="headgate")
+    except ConfigError as error:
+        error_console.print(str(error), markup=False)
+        count = len(error.faults)
+        error_console.print(f"{count} fault{'s' if count != 1 else ''}", style="bold red")
+        sys.exit(2)
+    except Refused as error:
+        error_console.print(f"refused ({error.reason}): {error}", style="red", markup=False)
+        sys.exit(1)
+    except HeadgateError as error:
+        error_console.print(str(error), style="red", markup=False)
+        sys.exit(1)
