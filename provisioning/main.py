@@ -47,7 +47,7 @@ class Nouns(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest noun where the given one does not exist."""
-        from appliance.runtime.config import nearest  # noqa: PLC0415
+        from appliance.runtime.config import nearest
 
         if args and args[0] not in NOUNS and not args[0].startswith("-"):
             ctx.fail(f"no such noun '{args[0]}' {nearest(args[0], NOUNS)}".rstrip())

@@ -77,8 +77,8 @@ def parse(data: bytes | str, model: type[Model], file: str = "<text>") -> Model:
         ConfigError: holds all faults.
     """
     root, lines = compose(data, file)
-    places = {key: node for key, node in _walk(root, ())}
-    keys = {key: node for key, node in _walk_keys(root, ())}
+    places = dict(_walk(root, ()))
+    keys = dict(_walk_keys(root, ()))
     repeated = [
         _fault(file, lines, node, path, f"key '{node.value}' is written twice; the first would be lost")
         for path, node in _duplicates(root, ())

@@ -48,10 +48,12 @@ def application(longest_body: int = LONGEST_BODY) -> web.Application:
 async def serving(
     app: web.Application,
     *,
-    tcp: list[tuple[str, int]] = [],
+    tcp: list[tuple[str, int]] | None = None,
     unix: list[tuple[Path, int]] = [],  # noqa: B006 (never changed)
 ) -> AsyncIterator[list[tuple[str, int]]]:
     """Serve ``app`` on TCP (address, port) and Unix sockets (path, file mode); yield the bound TCP addresses."""
+    if tcp is None:
+        tcp = []
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN)
     await runner.setup()
     try:

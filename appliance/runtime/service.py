@@ -75,7 +75,7 @@ async def _run(main: Callable[[Service], Awaitable[None]]) -> None:
 
 def raise_cancel(tasks: asyncio.TaskGroup) -> None:
     """End the group's remaining tasks: the daemon was asked to stop."""
-    for task in tuple(tasks._tasks):  # noqa: SLF001 (TaskGroup has no public cancel before Python 3.15)
+    for task in tuple(tasks._tasks):
         task.cancel()
 
 
