@@ -10,7 +10,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -257,24 +258,24 @@ def _fields_at(model: type[BaseModel], path: Key) -> list[str]:
     """Return the names allowed at ``path`` below ``model``, walking the types of its fields."""
     current: Any = model
     for part in path:
+        current = _bare(current)
         if isinstance(current, type) and issubclass(current, BaseModel):
-            if str(part) not in current.model_fields:
-                return []
-            current = current.model_fields[str(part)].annotation
-        current = _inner(current)
-    current = _inner(current)
+            names = {field.alias or name: field.annotation for name, field in current.model_fields.items()}
+            current = names.get(str(part))
+        else:  # a key of dict[str, X] or an index of tuple[X, ...]
+            current = next((a for a in reversed(getattr(current, "__args__", ())) if a is not Ellipsis), None)
+    current = _bare(current)
     if isinstance(current, type) and issubclass(current, BaseModel):
         return [field.alias or name for name, field in current.model_fields.items()]
     return []
 
 
-def _inner(annotation: Any) -> Any:
-    """Return the section class inside ``dict[str, X]``, ``tuple[X, ...]`` or ``X | None``."""
-    while not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-        arguments = [a for a in getattr(annotation, "__args__", ()) if a not in (type(None), Ellipsis, str, int)]
-        if not arguments:
-            return annotation
-        annotation = arguments[-1]
+def _bare(annotation: Any) -> Any:
+    """Return X for ``X | None`` and ``Annotated[X, ...]``."""
+    if hasattr(annotation, "__metadata__"):
+        return _bare(annotation.__origin__)
+    if isinstance(annotation, UnionType) or getattr(annotation, "__origin__", None) is Union:
+        return next((_bare(a) for a in annotation.__args__ if a is not type(None)), None)
     return annotation
 
 

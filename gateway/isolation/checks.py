@@ -1,0 +1,229 @@
+"""What is wrong in a policy whose sections are each well formed: names that lead nowhere, overlaps, broken cases.
+
+``broken`` holds the paths of entries that were left out because they are wrong in themselves: what leads to those is not told again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from appliance.runtime.config import Key, Problem, nearest
+from gateway.isolation import question, verdict
+from gateway.isolation.question import ZONES
+
+if TYPE_CHECKING:
+    from gateway.isolation.policy import Policy, Zone
+    from gateway.isolation.words import Network
+
+Broken = frozenset[Key]
+
+
+def problems_of(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    """Yield every semantic fault of ``policy``."""
+    yield from _zones(policy, broken)
+    yield from _bodies(policy)
+    yield from _origins(policy, broken)
+    yield from _services(policy, broken)
+    yield from _reach(policy, broken)
+    yield from _lanes(policy, broken)
+    yield from _never(policy, broken)
+    yield from _cases(policy, broken)
+
+
+def _zones(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    if not policy.zones and not any(path[0] == "zones" for path in broken):
+        yield Problem(("zones",), "a policy needs 'zones:': the networks on the box's ports")
+    for name in policy.zones:
+        if name not in ZONES:
+            hint = nearest(name, ZONES) or f"known: {', '.join(ZONES)}"
+            yield Problem(("zones", name), f"unknown zone '{name}'", hint)
+    for (one, a), (two, b) in itertools.combinations(policy.zones.items(), 2):
+        if a.port == b.port:
+            yield Problem(
+                ("zones", two, "port"), f"port {b.port} belongs to zone '{one}' already: zones do not share a port"
+            )
+        for path, network in _networks(b):
+            for other in a.networks:
+                if _overlap(network, other):
+                    yield Problem(
+                        ("zones", two, *path),
+                        f"{network} overlaps {other} of zone '{one}': zones must be told apart by address",
+                    )
+    for name, zone in policy.zones.items():
+        own = [a.ip for a in zone.addresses]
+        for index, address in enumerate(own):
+            if address in own[:index]:
+                yield Problem(("zones", name, "addresses", index), f"{address} is written twice")
+        for index, route in enumerate(zone.routes):
+            where: Key = ("zones", name, "routes", index)
+            if route.to.version != route.via.version:
+                yield Problem(where, "'to' and 'via' are of different IP versions")
+            elif not any(route.via.version == a.version and route.via in a.network for a in zone.addresses):
+                yield Problem((*where, "via"), f"{route.via} is in none of the networks of zone '{name}'")
+            elif zone.owns(route.via):
+                yield Problem((*where, "via"), f"{route.via} is the box itself")
+
+
+def _networks(zone: Zone) -> Iterator[tuple[Key, Network]]:
+    for index, address in enumerate(zone.addresses):
+        yield ("addresses", index), address.network
+    for index, route in enumerate(zone.routes):
+        yield ("routes", index, "to"), route.to
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    # A default route overlaps everything and says nothing about whose an address is.
+    return one.version == other.version and one.prefixlen > 0 and other.prefixlen > 0 and one.overlaps(other)
+
+
+def _bodies(policy: Policy) -> Iterator[Problem]:
+    keys: dict[str, str] = {}
+    prefixes: dict[str, str] = {}
+    for name, body in policy.bodies.items():
+        for seen, words, part in ((keys, body.keys, "keys"), (prefixes, body.identifiers, "identifiers")):
+            for index, word in enumerate(words):
+                owner = seen.setdefault(str(word), name)
+                if owner != name or word in words[:index]:
+                    told = "is written twice" if owner == name else f"belongs to body '{owner}' already"
+                    yield Problem(("bodies", name, part, index), f"'{word}' {told}")
+
+
+def _origins(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    culture = policy.zones.get("culture")
+    for name, origin in policy.origins.items():
+        where: Key = ("origins", name)
+        if culture is None:
+            if not _left_out(broken, "zones", "culture"):
+                yield Problem(where, "origins are asked in the culture zone, and this box has none")
+        elif not culture.holds(origin.address):
+            yield Problem((*where, "address"), f"{origin.address} is not in the culture zone: fetch asks nowhere else")
+        elif not any(
+            r.zone == "culture"
+            and r.run == "fetch"
+            and str(r.port) == f"tcp/{origin.port}"
+            and _holds(r.to, origin.address)
+            for r in policy.reach.values()
+        ) and not any(path[0] == "reach" for path in broken):
+            yield Problem(
+                where, f"no 'reach' with 'run: fetch' opens {origin.address} tcp/{origin.port}: it could never be asked"
+            )
+    registry = policy.registry
+    if (
+        registry is not None
+        and registry.origin not in policy.origins
+        and not _left_out(broken, "origins", registry.origin)
+    ):
+        yield Problem(
+            ("registry", "origin"), f"unknown origin '{registry.origin}'", nearest(registry.origin, policy.origins)
+        )
+
+
+def _services(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    listening: dict[tuple[str, str], str] = {}
+    answering: dict[tuple[str, str], str] = {}
+    for name, service in policy.services.items():
+        where: Key = ("services", name)
+        yield from _known_zone(policy, broken, (*where, "zone"), service.zone)
+        other = listening.setdefault((service.zone, str(service.listen)), name)
+        if other != name:
+            yield Problem(
+                (*where, "listen"), f"{service.listen} in zone '{service.zone}' is taken by service '{other}'"
+            )
+        other = answering.setdefault((service.zone, service.run), name)
+        if other != name:
+            yield Problem(
+                (*where, "run"), f"'{service.run}' answers in zone '{service.zone}' as service '{other}' already"
+            )
+        if service.zone in policy.zones:
+            yield from _inside(policy, service.zone, (*where, "from"), service.sources)
+
+
+def _reach(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    for name, reach in policy.reach.items():
+        where: Key = ("reach", name)
+        yield from _known_zone(policy, broken, (*where, "zone"), reach.zone)
+        if reach.run == "fetch" and reach.zone != "culture":
+            yield Problem((*where, "zone"), "fetch runs in the culture zone and reaches nothing elsewhere")
+        if reach.zone in policy.zones:
+            yield from _inside(policy, reach.zone, (*where, "to"), reach.to)
+
+
+def _lanes(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    for name, lane in policy.lanes.items():
+        where: Key = ("lanes", name)
+        yield from _known_zone(policy, broken, (*where, "from"), lane.source)
+        yield from _known_zone(policy, broken, (*where, "to"), lane.target)
+        if lane.source == lane.target:
+            yield Problem((*where, "to"), "a lane runs between two zones")
+        if lane.kind == "identifier" and policy.registry is None and not _left_out(broken, "registry"):
+            yield Problem(where, "identifiers cross only if 'registry:' says who signs them")
+
+
+def _never(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    if not policy.never and not any(path[0] == "never" for path in broken):
+        yield Problem(("never",), "a policy needs 'never:': the zones that must never meet")
+    for index, never in enumerate(policy.never):
+        where: Key = ("never", _place("never", index, broken))
+        yield from _known_zone(policy, broken, (*where, "from"), never.source)
+        yield from _known_zone(policy, broken, (*where, "to"), never.target)
+        if never.source == never.target:
+            yield Problem((*where, "to"), "names the same zone twice")
+        for name, lane in policy.lanes.items():
+            if (lane.source, lane.target) == (never.source, never.target) and never.lane in ("any", lane.kind):
+                yield Problem(
+                    where, f"lane '{name}' carries {lane.kind}s from {lane.source} to {lane.target}, which this forbids"
+                )
+
+
+def _cases(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    judged = not any(path[0] in ("zones", "services", "reach", "lanes") for path in broken)
+    for index, case in enumerate(policy.expect):
+        where: Key = ("expect", _place("expect", index, broken))
+        unasked = list(question.faults_of(case.question))
+        yield from (Problem((*where, key), sentence) for key, sentence in unasked)
+        unknown = []
+        for key, end in (("from", case.source), ("to", case.target)):
+            if end.zone is not None:
+                unknown += _known_zone(policy, broken, (*where, key), end.zone)
+        yield from unknown
+        if judged and not unasked and not unknown:
+            told = verdict.decide(policy, case.question)
+            if told.allowed != (case.verdict == "accept"):
+                got = "accept" if told.allowed else "drop"
+                yield Problem(
+                    (*where, "verdict"), f"expects {case.verdict} of {case.question}, but it is {got}: {told.why}"
+                )
+
+
+def _place(section: str, index: int, broken: Broken) -> int:
+    """Return the place in the file of the entry at ``index`` of those that are left of a list."""
+    left_out = sorted(path[1] for path in broken if path[0] == section and len(path) > 1 and isinstance(path[1], int))
+    for place in left_out:
+        if place <= index:
+            index += 1
+    return index
+
+
+def _known_zone(policy: Policy, broken: Broken, where: Key, zone: str) -> list[Problem]:
+    if zone in policy.zones or _left_out(broken, "zones", zone):
+        return []
+    if zone in ZONES:
+        return [Problem(where, f"this box has no zone '{zone}'", nearest(zone, policy.zones))]
+    return [Problem(where, f"unknown zone '{zone}'", nearest(zone, set(ZONES) & set(policy.zones) or ZONES))]
+
+
+def _left_out(broken: Broken, *path: str) -> bool:
+    return tuple(path) in broken or (path[0],) in broken
+
+
+def _inside(policy: Policy, zone: str, where: Key, networks: Iterable[Network]) -> Iterator[Problem]:
+    for index, network in enumerate(networks):
+        if not any(network.version == n.version and network.subnet_of(n) for n in policy.zones[zone].networks):  # type: ignore[arg-type]
+            known = ", ".join(str(n) for n in policy.zones[zone].networks)
+            yield Problem((*where, index), f"{network} is not in zone '{zone}'", f"its networks: {known}")
+
+
+def _holds(networks: Iterable[Network], address: question.Address) -> bool:
+    return any(address.version == n.version and address in n for n in networks)

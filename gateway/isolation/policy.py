@@ -1,0 +1,299 @@
+"""A site's policy: the YAML file of docs/architecture.md as one frozen value; ``load`` is what every daemon calls."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from appliance.runtime import config
+from appliance.runtime.config import LONGEST_FILE, Section
+from appliance.runtime.errors import ConfigError, Fault
+from gateway.isolation import checks
+from gateway.isolation.question import Address, Kind, Protocol, Question
+from gateway.isolation.words import (
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    Key,
+    Listen,
+    Mac,
+    Name,
+    Network,
+    ProtocolPort,
+    Size,
+    WrittenEnd,
+)
+
+Act = Literal["share", "associate", "reconstruct"]
+DEFAULT_LARGEST = 64 << 20  # bytes of one object where a lane does not say: some seconds of 4K video
+MOST = 500  # entries of one list; interval sets of nftables get slow beyond it
+
+
+class Route(Section):
+    """A network of the zone that is reached through another host of it."""
+
+    to: IPNetwork
+    via: IPAddress
+
+
+class Zone(Section):
+    """A network that stays apart: the MAC of its port, the box's addresses in it, routes."""
+
+    port: Mac
+    addresses: Annotated[tuple[IPInterface, ...], Field(min_length=1, max_length=16)]
+    routes: Annotated[tuple[Route, ...], Field(max_length=64)] = ()
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks whose hosts may be met at this zone's port: its own, and those behind its routes."""
+        return tuple(dict.fromkeys([*(a.network for a in self.addresses), *(r.to for r in self.routes)]))
+
+    def holds(self, address: Address) -> bool:
+        """Return whether a host of this zone may have ``address``."""
+        return any(address.version == n.version and address in n for n in self.networks)
+
+    def owns(self, address: Address) -> bool:
+        """Return whether ``address`` is the box's own in this zone."""
+        return any(address == a.ip for a in self.addresses)
+
+
+class Body(Section):
+    """An admitted organisation (主体)."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    keys: Annotated[tuple[Key, ...], Field(min_length=1, max_length=16)]
+    identifiers: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=MOST)]
+    acts: Annotated[tuple[Act, ...], Field(min_length=1, max_length=3)]
+
+
+class Registry(Section):
+    """Who signs the table of identifiers, and which origin has it."""
+
+    keys: Annotated[tuple[Key, ...], Field(min_length=1, max_length=16)]
+    origin: str
+
+
+class Origin(Section):
+    """A server of the culture zone that fetch may ask."""
+
+    address: IPAddress
+    port: Annotated[int, Field(ge=1, le=65535)] = 80
+
+
+class Serving(Section):
+    """Something that may be reached from a zone, and what answers there."""
+
+    zone: str
+    run: Name
+    listen: ProtocolPort
+    sources: Annotated[tuple[IPNetwork, ...], Field(alias="from", min_length=1, max_length=MOST)]
+
+
+class Reach(Section):
+    """Something that the box itself may open towards a zone."""
+
+    zone: str
+    run: Name
+    to: Annotated[tuple[IPNetwork, ...], Field(min_length=1, max_length=MOST)]
+    port: ProtocolPort
+
+
+class Lane(Section):
+    """A kind of object that may cross from one zone to another, through the exchange."""
+
+    source: str = Field(alias="from")
+    target: str = Field(alias="to")
+    kind: Kind
+    largest: Size = DEFAULT_LARGEST  # bytes of one object
+
+
+class Expect(Section):
+    """A case that must hold; a policy that breaks one is refused."""
+
+    source: WrittenEnd = Field(alias="from")
+    target: WrittenEnd = Field(alias="to")
+    proto: Protocol | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    lane: Kind | None = None
+    verdict: Literal["accept", "drop"]
+
+    @property
+    def question(self) -> Question:
+        """The question that this case answers."""
+        return Question(self.source, self.target, self.proto, self.port, self.lane)
+
+
+class Never(Section):
+    """Two zones that never meet. Between zones there is no IP path anyway; ``lane`` forbids objects of a kind too.
+
+    ``lane: any`` forbids every lane from the one to the other. A policy that grants what it says never happens is refused.
+    """
+
+    source: str = Field(alias="from")
+    target: str = Field(alias="to")
+    lane: Kind | Literal["any"] | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """What answers in a zone, as a daemon needs it: the address and port to listen on."""
+
+    name: str
+    zone: str
+    run: str
+    address: str
+    port: int
+    protocol: str
+    sources: tuple[Network, ...]
+
+
+class Policy(Section):
+    """What a box enforces."""
+
+    site: Name
+    zones: dict[str, Zone] = Field(default_factory=dict)
+    bodies: dict[Name, Body] = Field(default_factory=dict, max_length=4096)
+    registry: Registry | None = None
+    origins: dict[Name, Origin] = Field(default_factory=dict, max_length=256)
+    services: dict[Name, Serving] = Field(default_factory=dict, max_length=256)
+    reach: dict[Name, Reach] = Field(default_factory=dict, max_length=256)
+    lanes: dict[Name, Lane] = Field(default_factory=dict, max_length=256)
+    expect: Annotated[tuple[Expect, ...], Field(max_length=1000)] = ()
+    never: Annotated[tuple[Never, ...], Field(max_length=256)] = ()
+
+    _data: bytes = PrivateAttr(default=b"")
+    _file: str = PrivateAttr(default="<text>")
+    _lines: Mapping[config.Key, int] = PrivateAttr(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file's bytes, in hex."""
+        return hashlib.sha256(self._data).hexdigest()
+
+    @property
+    def data(self) -> bytes:
+        """The file's bytes."""
+        return self._data
+
+    @property
+    def file(self) -> str:
+        """The name of the file it was read from."""
+        return self._file
+
+    def line_of(self, path: config.Key) -> int:
+        """Return the line (from 1) where ``path`` stands, or the nearest part around it that does; 0 if unknown."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._lines:
+                return self._lines[path[:length]]
+        return 0
+
+    def service_of(self, zone: str, run: str) -> Service | None:
+        """Return the service that ``run`` answers in ``zone`` (at the zone's first address), or None."""
+        for name, serving in self.services.items():
+            if (serving.zone, serving.run) == (zone, run) and zone in self.zones:
+                listen: Listen = serving.listen
+                address = str(self.zones[zone].addresses[0].ip)
+                return Service(name, zone, run, address, listen.port, listen.protocol, serving.sources)
+        return None
+
+    def lanes_of(self, kind: str, *, to: str | None = None, source: str | None = None) -> tuple[Lane, ...]:
+        """Return the lanes of ``kind``, only those into ``to`` and out of ``source`` where given."""
+        return tuple(
+            lane
+            for lane in self.lanes.values()
+            if lane.kind == kind and to in (None, lane.target) and source in (None, lane.source)
+        )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _every_fault_at_once(cls, data: Any, handler: ModelWrapValidatorHandler[Policy]) -> Policy:
+        """Check what the sections mean together, also where some of them are wrong in themselves."""
+        errors: list[InitErrorDetails] = []
+        broken: frozenset[config.Key] = frozenset()
+        try:
+            policy = handler(data)
+        except ValidationError as error:
+            errors = [_again(details) for details in error.errors() if not _follows(details, error.errors())]
+            rest, broken = _without(data, [tuple(details["loc"]) for details in error.errors()])
+            try:
+                policy = handler(rest)
+            except ValidationError:
+                raise error from None  # so much is wrong that the rest means nothing
+        found = config.problems(checks.problems_of(policy, broken))
+        if found is not None:
+            errors.append(InitErrorDetails(type=found, loc=(), input=None))
+        if errors:
+            raise ValidationError.from_exception_data("policy", errors)
+        return policy
+
+
+def load(path: Path) -> Policy:
+    """Read the policy at ``path``.
+
+    Raises:
+        ConfigError: the file cannot be read or is no valid policy; holds all faults.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LONGEST_FILE + 1)
+    except OSError as error:
+        raise ConfigError([Fault(str(path), 1, 1, "", f"cannot be read: {error.strerror}")]) from error
+    return parse(data, str(path))
+
+
+def parse(data: bytes, file: str = "<text>") -> Policy:
+    """Return the policy written as ``data``, of which ``file`` is the name to print.
+
+    Raises:
+        ConfigError: it is no valid policy; holds all faults.
+    """
+    policy = config.parse(data, Policy, file)
+    policy._data = data
+    policy._file = file
+    policy._lines = config.lines_of(data, file)
+    return policy
+
+
+def _again(details: Any) -> InitErrorDetails:
+    """Return a validation error's details in the form that raises them once more."""
+    context = details.get("ctx") or {}
+    kind = details["type"]
+    if kind == "value_error" and not isinstance(context.get("error"), Exception):
+        kind = PydanticCustomError("value_error", "{text}", {"text": str(details["msg"])})
+    return InitErrorDetails(type=kind, loc=details["loc"], input=details["input"], ctx=context)
+
+
+def _follows(details: Any, errors: list[Any]) -> bool:
+    """Return whether a list is too short only because its items are wrong, which is told already."""
+    depth = len(details["loc"])
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > depth and other["loc"][:depth] == details["loc"] for other in errors
+    )
+
+
+def _without(data: Any, places: list[tuple[int | str, ...]]) -> tuple[Any, frozenset[config.Key]]:
+    """Return ``data`` without the entries around the wrong ``places`` (``services.ssh``, ``expect[3]``), and those entries' paths."""
+    if not isinstance(data, dict):
+        return data, frozenset()
+    rest = copy.deepcopy(data)
+    broken = {tuple(place[:2]) for place in places if place}
+    for top in {place[0] for place in broken}:
+        section = rest.get(top)
+        inner = {place[1] for place in broken if place[0] == top and len(place) > 1}
+        if isinstance(section, dict) and inner and top != "registry":
+            rest[top] = {key: value for key, value in section.items() if key not in inner}
+        elif isinstance(section, list) and inner:
+            rest[top] = [value for index, value in enumerate(section) if index not in inner]
+        else:
+            rest.pop(top, None)
+            broken.add((top,))
+    if ("site",) in broken:
+        rest["site"] = "unnamed"
+    return rest, frozenset(broken)
