@@ -1,0 +1,125 @@
+"""Bytes <-> ``Release``: what a body says about one version of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from appliance.runtime.errors import Corrupt
+from gateway.release import paths
+from gateway.resolver import codes
+
+LONGEST = 16 << 20  # bytes of a manifest: some 100 000 files
+MOST_FILES = 100_000
+LARGEST_FILE = 1 << 40  # bytes
+NEWEST = (1 << 53) - 1  # the largest integer that every JSON reader keeps exact (RFC 8259 section 6)
+
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\Z")]
+MediaType = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}(; charset=utf-8)?\Z", max_length=100)
+]
+
+
+class _Noun(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class File(_Noun):
+    """One file of a release."""
+
+    sha256: Digest
+    size: int = Field(ge=0, le=LARGEST_FILE)  # bytes
+    type: MediaType
+
+
+class Rights(_Noun):
+    """Where the content may be shown."""
+
+    zones: tuple[Word, ...] = Field(min_length=1, max_length=16, strict=False)
+
+
+class Release(_Noun):
+    """One version of one body's content: what it is, where it may go, and the digest of every file."""
+
+    identifier: str = Field(max_length=codes.LONGEST)  # canonical, such as isli:999999-100000000000001-4
+    version: int = Field(ge=1, le=NEWEST)
+    body: Word
+    title: str = Field(min_length=1, max_length=300)
+    description: str = Field("", max_length=10_000)
+    labels: tuple[Word, ...] = Field((), max_length=32, strict=False)
+    rights: Rights
+    entry: str  # the path that a player opens
+    files: dict[str, File] = Field(min_length=1, max_length=MOST_FILES)
+
+    @property
+    def code(self) -> str:
+        """The part after ``isli:``, by which the release goes in URLs and at origins."""
+        return self.identifier.partition(":")[2]
+
+    @field_validator("identifier")
+    @classmethod
+    def _canonical(cls, text: str) -> str:
+        try:
+            code = codes.parse(text)
+        except codes.WrongCode as error:
+            raise ValueError(str(error)) from error
+        if code.scheme != "isli" or code.canonical != text:
+            raise ValueError(f"a release goes by the canonical spelling of an ISLI code, here {code.canonical}")
+        return text
+
+    @model_validator(mode="after")
+    def _names(self) -> Release:
+        for path in self.files:
+            if fault := paths.fault_in(path):
+                raise ValueError(f"{path[:80]!r}: {fault}")
+        if self.entry not in self.files:
+            raise ValueError(f"the entry {self.entry[:80]!r} is none of the files")
+        return self
+
+
+def parse(data: bytes) -> Release:
+    """Return the release that the manifest ``data`` tells.
+
+    Raises:
+        Corrupt: it is no manifest; the sentence names the first fault.
+    """
+    if len(data) > LONGEST:
+        raise Corrupt(f"the manifest is longer than {LONGEST} bytes")
+    try:
+        told = json.loads(data, object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Corrupt(f"the manifest is not JSON: {str(error)[:200]}") from error
+    try:
+        return Release.model_validate(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part)[:80] for part in first["loc"])
+        raise Corrupt(f"the manifest is wrong: {where + ': ' if where else ''}{first['msg'][:300]}") from error
+
+
+def render(release: Release) -> bytes:
+    """Return the canonical manifest: UTF-8 JSON with sorted keys and no spaces, so that equal releases are equal bytes."""
+    return json.dumps(
+        release.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    ).encode()
+
+
+def digest(release: Release) -> str:
+    """Return the SHA-256 of the canonical manifest, in hex."""
+    return hashlib.sha256(render(release)).hexdigest()
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse keys written twice: two readers could take different ones (RFC 8259 section 4)."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key is written twice")
+    return result
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,48 @@
+"""``manifests/CODE.json``: the envelope of the newest verified version of each release; verified again by whoever reads it."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from appliance.runtime.errors import Refused
+from appliance.runtime.files import write_atomic
+from gateway.release import paths, signed
+from gateway.store.objects import _make
+
+
+class Manifests:
+    """The envelopes below ``root``, by the release's code."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "manifests"
+
+    def prepare(self) -> None:
+        """Make the folder, and throw away what an earlier writer left unfinished."""
+        _make(self._folder)
+        for path in self._folder.glob(".*"):
+            path.unlink()
+
+    def get(self, code: str) -> bytes | None:
+        """Return the envelope kept for ``code``, or None."""
+        try:
+            with self._path(code).open("rb") as file:
+                return file.read(signed.LONGEST + 1)
+        except FileNotFoundError:
+            return None
+
+    def put(self, code: str, envelope: bytes) -> None:
+        """Keep ``envelope`` durably in the place of the one before.
+
+        Raises:
+            Refused: the disk is full (``store-full``).
+        """
+        try:
+            write_atomic(self._path(code), envelope)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise Refused("store-full", f"the store's disk is full: {error.strerror}", 507) from error
+            raise
+
+    def _path(self, code: str) -> Path:
+        return self._folder / f"{paths.code_of(code)}.json"
