@@ -1,0 +1,5 @@
+"""``python -m provisioning`` is ``headgate``."""
+
+from provisioning.main import main
+
+main()

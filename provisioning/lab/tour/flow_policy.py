@@ -1,0 +1,165 @@
+"""Flow 1: a policy is checked, explained, enforced by each box's kernel, and an attacker in each screen zone finds what it names and no more."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from provisioning.lab.tour.stage import BOXES, Stage, Step
+
+WRONG = """
+site: headend
+zones:
+  bigscreen: {port: "02:68:67:14:00", addresses: [10.20.0.11/24]}
+  management: {port: "02:68:67:28:00:0b", addresses: [10.40.0.11/24]}
+services:
+  delivery: {zone: bigscren, run: delivery, listen: tcp/80, from: [10.20.0.0/24]}
+never:
+  - {from: bigscreen, to: management}
+lane: {}
+"""
+ATTACKERS = {"attacker-big": ("headend", "10.20.0.11"), "attacker-small": ("edge", "10.30.0.12")}
+# Everything else that the lab's boxes have an address in: nothing of it may answer a screen zone.
+ELSEWHERE = ("10.10.0.11", "10.10.0.12", "10.10.0.20", "10.40.0.11", "10.40.0.12", "10.40.0.20", "10.50.0.13")
+# Sent on the wire by the attacker; prints one line an answer. The first probe is the control: the delivery port must answer it.
+PROBES = """
+import json, sys
+from scapy.all import ARP, Ether, ICMP, IP, IPv6, ICMPv6EchoRequest, TCP, UDP, IPOption, Raw, conf, get_if_hwaddr, getmacbyip, sr1, srp1, srp
+conf.verb = 0
+box, foreign = sys.argv[1], sys.argv[2].split(",")
+mac = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=box), timeout=2)
+mac = mac.hwsrc if mac else "ff:ff:ff:ff:ff:ff"
+wire = Ether(dst=mac)
+probes = {"control: SYN to the delivery port": wire / IP(dst=box) / TCP(dport=80, sport=40001, flags="S")}
+for other in foreign:
+    probes["ARP who-has " + other] = Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=other)
+    probes["ping " + other] = wire / IP(dst=other) / ICMP()
+    probes["SYN 22 " + other] = wire / IP(dst=other) / TCP(dport=22, sport=40002, flags="S")
+probes["ping the box"] = wire / IP(dst=box) / ICMP()
+probes["SYN 22"] = wire / IP(dst=box) / TCP(dport=22, sport=40003, flags="S")
+probes["ACK 80 out of the blue"] = wire / IP(dst=box) / TCP(dport=80, sport=40004, flags="A")
+probes["UDP 161"] = wire / IP(dst=box) / UDP(dport=161, sport=40005) / Raw(b"x")
+probes["fragment"] = wire / IP(dst=box, flags="MF") / TCP(dport=80, sport=40006, flags="S")
+probes["source route"] = wire / IP(dst=box, options=[IPOption(b"\\x83\\x07\\x04" + bytes(int(x) for x in foreign[0].split(".")))]) / TCP(dport=80, sport=40007, flags="S")
+probes["spoofed source " + foreign[0]] = wire / IP(src=foreign[0], dst=box) / TCP(dport=80, sport=40008, flags="S")
+probes["IPv6 echo to all nodes"] = Ether(dst="33:33:00:00:00:01") / IPv6(dst="ff02::1") / ICMPv6EchoRequest()
+for name, packet in probes.items():
+    answer = srp1(packet, timeout=0.5)
+    if answer is not None:
+        print(json.dumps({"probe": name, "answer": answer.summary()}))
+print(json.dumps({"sent": len(probes)}))
+"""
+
+
+def walk(stage: Stage) -> Iterator[Step]:
+    """Walk the flow."""
+    yield from before(stage)
+    for box in (*BOXES, "centre"):
+        status = json.loads(stage.lab.ssh(box, ["headgate", "box", "status", "--json"]))
+        ok = status["state"] == "enforced" and status["wanted"] == status["enforced"]
+        zones = {name: zone["state"] for name, zone in status["zones"].items()}
+        yield Step(
+            f"{box} enforces exactly the policy that was asked for", ok, {"digest": status["enforced"], "zones": zones}
+        )
+    for attacker in ATTACKERS:
+        yield from attack(stage, attacker)
+
+
+def before(stage: Stage) -> Iterator[Step]:
+    """Check and explain policies at the operator's workstation."""
+    wrong = stage.operator.folder / "wrong.yaml"
+    wrong.write_text(WRONG)
+    done = stage.operator.headgate("policy", "check", wrong.name, check=False)
+    wrong.unlink()
+    told = done.stdout + done.stderr
+    lines = re.findall(r"^wrong\.yaml:\d+:\d+: .*", told, re.MULTILINE)
+    ok = done.returncode == 2 and len(lines) >= 3 and "did you mean 'bigscreen'" in told
+    yield Step("a policy with three mistakes is refused with all of them at once", ok, {"faults": lines})
+    policy = "sites/headend/policy.yaml"
+    for port, allowed in (("80", True), ("22", False)):
+        done = stage.operator.headgate(
+            "policy",
+            "explain",
+            policy,
+            "--from",
+            "bigscreen/10.20.0.50",
+            "--to",
+            "box",
+            "--proto",
+            "tcp",
+            "--port",
+            port,
+            check=False,
+        )
+        said = (done.stdout + done.stderr).strip()
+        ok = said.lower().startswith("yes") == allowed and (
+            not allowed or re.search(r"policy\.yaml:\d+", said) is not None
+        )
+        yield Step(
+            f"explain says whether a television reaches port {port} of the box, and which line decides",
+            ok,
+            {"said": said},
+        )
+
+
+def attack(stage: Stage, attacker: str) -> Iterator[Step]:
+    """Scan the box and the other zones from a screen zone."""
+    box, address = ATTACKERS[attacker]
+    zone = "bigscreen" if attacker == "attacker-big" else "smallscreen"
+    scan = stage.lab.exec(
+        attacker,
+        ["nmap", "-n", "-Pn", "-sS", "-p-", "-T4", "--min-rate", "4000", "--max-retries", "1", "-oG", "-", address],
+        seconds=300,
+    )
+    ports = sorted(int(port) for port in re.findall(r"(\d+)/open/tcp", scan))
+    yield Step(
+        f"{attacker}: nmap of all 65535 ports of {box} in {zone} finds the services of the policy and no other",
+        ports == [80, 8080],
+        {"open": ports},
+    )
+    for network in ("10.10.0.0/24", "10.40.0.0/24", "10.50.0.0/24"):
+        stage.lab.exec(attacker, ["ip", "route", "replace", network, "via", address])
+    scan = stage.lab.exec(
+        attacker,
+        [
+            "nmap",
+            "-n",
+            "-Pn",
+            "-sS",
+            "-p",
+            "22,80,1883,8080,8883,9090,9100",
+            "-T4",
+            "--max-retries",
+            "1",
+            "-oG",
+            "-",
+            *ELSEWHERE,
+        ],
+        seconds=300,
+    )
+    found = re.findall(r"Host: (\S+).*?(\d+)/(?:open|closed)/", scan)
+    yield Step(
+        f"{attacker}: nmap through {box} finds nothing of the other zones",
+        not found,
+        {"addresses": len(ELSEWHERE), "answers": found},
+    )
+    own = [other for other in ELSEWHERE if other.endswith(address.rsplit(".", 1)[1])]
+    out = [
+        json.loads(line)
+        for line in stage.lab.exec(
+            attacker, ["python3", "-c", PROBES, address, ",".join(own)], seconds=120
+        ).splitlines()
+    ]
+    control = [told for told in out if told.get("probe", "").startswith("control")]
+    answers = [told for told in out if "probe" in told and told not in control]
+    ok = len(control) == 1 and not answers
+    yield Step(
+        f"{attacker}: of the hand-made packets of scapy only the control is answered",
+        ok,
+        {
+            "sent": out[-1]["sent"],
+            "control": control[0]["answer"] if control else "no answer",
+            "other answers": answers,
+        },
+    )

@@ -1,0 +1,88 @@
+"""Flow 4: records reach the controller exactly once, through an unplugged broker and a killed telemetry daemon."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from provisioning.lab.operator import CONTROLLER, FILM
+from provisioning.lab.tour.stage import BOXES, Stage, Step, until
+
+REQUESTS = 25  # made while the broker is away
+
+
+def walk(stage: Stage) -> Iterator[Step]:
+    """Walk the flow."""
+    boxes = until("every box is online at the controller", lambda: _all_online(stage))
+    yield Step(
+        "the controller knows each box's state from Sparkplug B: what it enforces is what was asked",
+        all(box["wanted"] == box["enforced"] for box in boxes.values()),
+        {
+            name: {"state": box["state"], "enforced": box["enforced"][:12], "zones": box["zones"]}
+            for name, box in boxes.items()
+        },
+    )
+    yield from through_an_outage(stage)
+    page = stage.operator.text(f"{CONTROLLER}/")
+    metrics = stage.operator.text(f"{CONTROLLER}/metrics")
+    yield Step(
+        "the controller's page and its /metrics show the boxes",
+        all(box in page and f'"{box}"' in metrics for box in BOXES),
+        {"page": f"{CONTROLLER}/", "series": metrics.count("headgate_")},
+    )
+
+
+def through_an_outage(stage: Stage) -> Iterator[Step]:
+    """Unplug the broker, play, kill the telemetry daemon, plug in again."""
+    path = f"/r/{FILM.removeprefix('isli:')}/master.m3u8"
+    until("the headend's spool is empty", lambda: depth(stage) == 0)
+    before = usage(stage)
+    stage.lab.unplug("centre", "management")
+    try:
+        sent = [
+            int(headers["content-length"])
+            for status, headers, _ in (stage.curl("settop", path) for _ in range(REQUESTS))
+            if status == 200
+        ]
+        waiting = until(
+            "the records are in the box's spool", lambda: depth(stage) if depth(stage) >= REQUESTS else None
+        )
+        killed = stage.lab.exec(
+            "headend", ["sh", "-c", "p=$(systemctl show -P MainPID headgate-telemetry); kill -9 $p; echo $p"]
+        ).strip()
+    finally:
+        stage.lab.plug("centre", "management")
+    until("the spool is empty again", lambda: depth(stage) == 0, seconds=90)
+    new = {record["id"]: record for record in usage(stage).values() if record["id"] not in before}
+    ours = [record for record in new.values() if record["body"]["path"] == "master.m3u8"]
+    ok = len(sent) == len(ours) == REQUESTS and sum(record["body"]["bytes"] for record in ours) == sum(sent)
+    yield Step(
+        "broker unplugged, film played, telemetry killed with -9, plugged in again: every record arrived exactly once",
+        ok,
+        {
+            "requests": len(sent),
+            "waiting in the spool": waiting,
+            "killed process": killed,
+            "records": len(ours),
+            "bytes sent": sum(sent),
+            "bytes recorded": sum(record["body"]["bytes"] for record in ours),
+        },
+    )
+
+
+def usage(stage: Stage) -> dict[str, Any]:
+    """Return the usage records of the headend that the controller holds, each row by its place (so a double would show)."""
+    rows = stage.operator.get(f"{CONTROLLER}/api/records?box=headend&kind=usage&limit=100000")["records"]
+    return {str(place): row for place, row in enumerate(rows)}
+
+
+def depth(stage: Stage) -> int:
+    """Return how many records wait in the headend's spool, read on the box."""
+    script = "import json,sqlite3; c=sqlite3.connect('file:/var/lib/headgate/spool/spool.db?mode=ro',uri=True); print(c.execute('select count(*) from records').fetchone()[0])"
+    return int(json.loads(stage.lab.exec("headend", ["python3", "-c", script])))
+
+
+def _all_online(stage: Stage) -> dict[str, Any] | None:
+    boxes = {box["site"]: box for box in stage.operator.get(f"{CONTROLLER}/api/boxes")["boxes"]}
+    return boxes if all(boxes.get(name, {}).get("online") for name in BOXES) else None
