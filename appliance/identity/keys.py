@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ class PublicKey:
         """
         try:
             raw = base64.b64decode(text.removeprefix(PREFIX), validate=True)
-        except binascii.Error:
+        except ValueError:  # not ASCII, or not base64
             raw = b""
         if not text.startswith(PREFIX) or len(raw) != 32:
             raise ValueError("a key is 'ed25519:' and the base64 of 32 bytes, as 'headgate key show' prints it")

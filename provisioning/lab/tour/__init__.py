@@ -1,7 +1,7 @@
 """The guided tour: each flow of the design walked with the real clients, each claim checked against what was seen.
 
-``stage.py`` what the guides work with (screens, boxes, the operator) -> ``flow_*.py`` one guide a flow -> ``run`` prints the steps. A guide is a
-generator of steps, so that each is shown when it is done.
+``stage.py`` what the guides work with (screens, boxes, the operator) -> ``flow_*.py`` one guide a flow -> ``run`` prints the steps.
+A guide is a generator of steps, so that each is shown when it is done.
 """
 
 from __future__ import annotations

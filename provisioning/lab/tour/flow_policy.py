@@ -1,10 +1,11 @@
-"""Flow 1: a policy is checked, explained, enforced by each box's kernel, and an attacker in each screen zone finds what it names and no more."""
+"""Flow 1: a policy is checked, explained and enforced by each box's kernel; an attacker finds what it names and no more."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
+from importlib import resources
 
 from provisioning.lab.tour.stage import BOXES, Stage, Step
 
@@ -22,34 +23,7 @@ lane: {}
 ATTACKERS = {"attacker-big": ("headend", "10.20.0.11"), "attacker-small": ("edge", "10.30.0.12")}
 # Everything else that the lab's boxes have an address in: nothing of it may answer a screen zone.
 ELSEWHERE = ("10.10.0.11", "10.10.0.12", "10.10.0.20", "10.40.0.11", "10.40.0.12", "10.40.0.20", "10.50.0.13")
-# Sent on the wire by the attacker; prints one line an answer. The first probe is the control: the delivery port must answer it.
-PROBES = """
-import json, sys
-from scapy.all import ARP, Ether, ICMP, IP, IPv6, ICMPv6EchoRequest, TCP, UDP, IPOption, Raw, conf, get_if_hwaddr, getmacbyip, sr1, srp1, srp
-conf.verb = 0
-box, foreign = sys.argv[1], sys.argv[2].split(",")
-mac = srp1(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=box), timeout=2)
-mac = mac.hwsrc if mac else "ff:ff:ff:ff:ff:ff"
-wire = Ether(dst=mac)
-probes = {"control: SYN to the delivery port": wire / IP(dst=box) / TCP(dport=80, sport=40001, flags="S")}
-for other in foreign:
-    probes["ARP who-has " + other] = Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=other)
-    probes["ping " + other] = wire / IP(dst=other) / ICMP()
-    probes["SYN 22 " + other] = wire / IP(dst=other) / TCP(dport=22, sport=40002, flags="S")
-probes["ping the box"] = wire / IP(dst=box) / ICMP()
-probes["SYN 22"] = wire / IP(dst=box) / TCP(dport=22, sport=40003, flags="S")
-probes["ACK 80 out of the blue"] = wire / IP(dst=box) / TCP(dport=80, sport=40004, flags="A")
-probes["UDP 161"] = wire / IP(dst=box) / UDP(dport=161, sport=40005) / Raw(b"x")
-probes["fragment"] = wire / IP(dst=box, flags="MF") / TCP(dport=80, sport=40006, flags="S")
-probes["source route"] = wire / IP(dst=box, options=[IPOption(b"\\x83\\x07\\x04" + bytes(int(x) for x in foreign[0].split(".")))]) / TCP(dport=80, sport=40007, flags="S")
-probes["spoofed source " + foreign[0]] = wire / IP(src=foreign[0], dst=box) / TCP(dport=80, sport=40008, flags="S")
-probes["IPv6 echo to all nodes"] = Ether(dst="33:33:00:00:00:01") / IPv6(dst="ff02::1") / ICMPv6EchoRequest()
-for name, packet in probes.items():
-    answer = srp1(packet, timeout=0.5)
-    if answer is not None:
-        print(json.dumps({"probe": name, "answer": answer.summary()}))
-print(json.dumps({"sent": len(probes)}))
-"""
+PROBES = (resources.files("provisioning.lab.tour") / "probes.py").read_text()
 
 
 def walk(stage: Stage) -> Iterator[Step]:

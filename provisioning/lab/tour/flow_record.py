@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,7 +36,7 @@ def through_an_outage(stage: Stage) -> Iterator[Step]:
     """Unplug the broker, play, kill the telemetry daemon, plug in again."""
     path = f"/r/{FILM.removeprefix('isli:')}/master.m3u8"
     until("the headend's spool is empty", lambda: depth(stage) == 0)
-    before = usage(stage)
+    before = {record["id"] for record in usage(stage)}
     stage.lab.unplug("centre", "management")
     try:
         sent = [
@@ -54,8 +53,7 @@ def through_an_outage(stage: Stage) -> Iterator[Step]:
     finally:
         stage.lab.plug("centre", "management")
     until("the spool is empty again", lambda: depth(stage) == 0, seconds=90)
-    new = {record["id"]: record for record in usage(stage).values() if record["id"] not in before}
-    ours = [record for record in new.values() if record["body"]["path"] == "master.m3u8"]
+    ours = [record for record in usage(stage) if record["id"] not in before and record["body"]["path"] == "master.m3u8"]
     ok = len(sent) == len(ours) == REQUESTS and sum(record["body"]["bytes"] for record in ours) == sum(sent)
     yield Step(
         "broker unplugged, film played, telemetry killed with -9, plugged in again: every record arrived exactly once",
@@ -71,16 +69,18 @@ def through_an_outage(stage: Stage) -> Iterator[Step]:
     )
 
 
-def usage(stage: Stage) -> dict[str, Any]:
-    """Return the usage records of the headend that the controller holds, each row by its place (so a double would show)."""
-    rows = stage.operator.get(f"{CONTROLLER}/api/records?box=headend&kind=usage&limit=100000")["records"]
-    return {str(place): row for place, row in enumerate(rows)}
+def usage(stage: Stage) -> list[dict[str, Any]]:
+    """Return the usage records of the headend that the controller holds; a record stored twice would be there twice."""
+    return list(stage.operator.get(f"{CONTROLLER}/api/records?box=headend&kind=usage&limit=100000")["records"])
 
 
 def depth(stage: Stage) -> int:
     """Return how many records wait in the headend's spool, read on the box."""
-    script = "import json,sqlite3; c=sqlite3.connect('file:/var/lib/headgate/spool/spool.db?mode=ro',uri=True); print(c.execute('select count(*) from records').fetchone()[0])"
-    return int(json.loads(stage.lab.exec("headend", ["python3", "-c", script])))
+    script = (
+        "import sqlite3; c = sqlite3.connect('file:/var/lib/headgate/spool/spool.db?mode=ro', uri=True);"
+        " print(c.execute('select count(*) from records').fetchone()[0])"
+    )
+    return int(stage.lab.exec("headend", ["python3", "-c", script]))
 
 
 def _all_online(stage: Stage) -> dict[str, Any] | None:
