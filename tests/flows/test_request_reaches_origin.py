@@ -1,0 +1,55 @@
+"""Flow 2, on the lab's boxes: screens are served from the box, and only what an admitted body signed."""
+
+import pytest
+
+from provisioning.lab.operator import FILM
+from provisioning.lab.tour import flow_film, guided
+from provisioning.lab.tour.stage import Stage, until
+
+pytestmark = pytest.mark.flow
+PATH = f"/r/{FILM.removeprefix('isli:')}/master.m3u8"
+
+
+def test_every_claim_of_the_guide_holds(stage: Stage):
+    """Television and phone play, once from the origin and then from the store; tampered and unadmitted content is refused."""
+    for step in guided("film", flow_film.walk(stage)):
+        assert step.ok, step.told()
+
+
+@pytest.mark.parametrize("unit", ["headgate-exchange", "headgate-fetch", "headgate-delivery@bigscreen"])
+def test_a_killed_daemon_comes_back(stage: Stage, unit: str):
+    """kill -9 of any daemon between screen and origin: a moment later the television is served again."""
+    pid = int(stage.lab.exec("headend", ["systemctl", "show", "-P", "MainPID", unit]))
+    stage.lab.exec("headend", ["kill", "-9", str(pid)])
+
+    until(
+        "the daemon is back",
+        lambda: int(stage.lab.exec("headend", ["systemctl", "show", "-P", "MainPID", unit])) not in (0, pid),
+    )
+    until("the television is served", lambda: stage.curl("settop", PATH)[0] == 200)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/r/999999-100000000000009-7/master.m3u8", 404),  # a right code that nobody published
+        ("/r/not-a-code/master.m3u8", 400),
+        (PATH.replace("master.m3u8", "no-such-file.m4s"), 404),
+        (PATH.replace("master.m3u8", "..%2f..%2fetc%2fpasswd"), 400),
+        ("/etc/passwd", 404),
+    ],
+)
+def test_a_wrong_request_is_told(stage: Stage, path: str, status: int):
+    """A wrong address is answered with its status and a reason, never with a file."""
+    got, _, body = stage.curl("settop", path, "--path-as-is")
+
+    assert got == status, body
+    assert "root:" not in body
+
+
+def test_the_exchange_has_no_network(stage: Stage):
+    """The exchange sees no interface but its own loopback."""
+    pid = stage.lab.exec("headend", ["systemctl", "show", "-P", "MainPID", "headgate-exchange"]).strip()
+    links = stage.lab.exec("headend", ["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-o", "link"])
+
+    assert [line.split(":")[1].strip() for line in links.splitlines()] == ["lo"]
