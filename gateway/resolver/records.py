@@ -28,13 +28,6 @@ def _canonical(text: str) -> str:
     return text
 
 
-def _any_spelling(text: str) -> str:
-    try:
-        return parse(text).canonical
-    except WrongCode as error:
-        raise ValueError(str(error)) from error
-
-
 def _entry(text: str) -> str:
     if not text.isprintable() or "\\" in text or any(part in ("", ".", "..") for part in text.split("/")):
         raise ValueError("is the path of a file inside the release, such as master.m3u8")

@@ -1,0 +1,119 @@
+"""Records and snapshots from the wire."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.runtime.errors import Corrupt
+from gateway.resolver.codes import check_digit
+from gateway.resolver.records import Record, Snapshot, parse_record, parse_snapshot
+
+CODE = "isli:999999-100000000000001-4"
+GOOD: dict[str, Any] = {"code": CODE, "title": "刘三姐", "body": "guangxi-film"}
+
+
+def snapshot(*records: dict[str, Any], **changes: Any) -> bytes:
+    told = {"registry": "centre", "serial": 1, "made": "2026-01-01T00:00:00+00:00", "records": list(records)}
+    return json.dumps(told | changes).encode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"code": "isli:999999-100000000000001-5"}, "should be 4"),
+        ({"code": "ISLI 999999-100000000000001-4"}, "is written 'isli:999999-100000000000001-4'"),
+        ({"title": ""}, "at least 1"),
+        ({"title": "a\nb"}, "control characters"),
+        ({"body": "Not A Name"}, "pattern"),
+        ({"status": "gone"}, "registered"),
+        ({"locations": [{}]}, "'release' and 'entry', or 'url'"),
+        ({"locations": [{"release": CODE}]}, "'release' and 'entry', or 'url'"),
+        ({"locations": [{"release": CODE, "entry": "../x"}]}, "path of a file inside"),
+        ({"locations": [{"release": CODE, "entry": "/etc/passwd"}]}, "path of a file inside"),
+        ({"locations": [{"url": "javascript:alert(1)"}]}, "pattern"),
+        ({"locations": [{"url": "http://a/\r\nSet-Cookie: x"}]}, "locations.0.url"),
+        ({"links": [{"type": "Multi Media", "target": CODE}]}, "pattern"),
+        ({"metadata": {"Key": "x"}}, "pattern"),
+        ({"surprise": 1}, "surprise"),
+        ({"links": [{"type": "same-as", "target": CODE}] * 65}, "at most 64"),
+    ],
+)
+def test_a_wrong_record_is_told_with_its_place(changes: dict[str, Any], words: str) -> None:
+    """What the schema does not allow is Corrupt, with the place and the fault."""
+    with pytest.raises(Corrupt, match=r"records\.0") as corrupt:
+        parse_snapshot(snapshot(GOOD | changes))
+    assert words in str(corrupt.value)
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        (snapshot(GOOD, GOOD), "there twice"),
+        (snapshot(serial=0), "serial"),
+        (snapshot(serial=2**53), "serial"),
+        (snapshot(serial="1"), "serial"),
+        (snapshot(made="2026-01-01T00:00:00"), "made"),
+        (b"", "JSON"),
+        (b"[" * 100_000, "JSON"),
+        (b"\xff", "JSON"),
+    ],
+)
+def test_a_wrong_snapshot_is_corrupt(payload: bytes, words: str) -> None:
+    """A table with a code twice, a wrong serial, a time without zone, or no JSON is Corrupt."""
+    with pytest.raises(Corrupt) as corrupt:
+        parse_snapshot(payload)
+    assert words in str(corrupt.value)
+
+
+CODES = st.integers(0, 10**21 - 1).map(
+    lambda n: f"isli:{n:021}"[:11] + f"-{n:021}"[:1] + f"{n:021}"[6:] + f"-{check_digit(f'{n:021}')}"
+)
+TEXT = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
+RECORDS = st.builds(
+    lambda code, title, status, metadata: Record(code=code, title=title, status=status, body="b", metadata=metadata),
+    CODES,
+    TEXT,
+    st.sampled_from(["registered", "withdrawn", "reserved"]),
+    st.dictionaries(st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True), TEXT, max_size=3),
+)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(RECORDS, max_size=5, unique_by=lambda r: r.code),
+    st.integers(1, 2**53 - 1),
+    st.datetimes(timezones=st.just(UTC)),
+)
+def test_what_is_written_reads_back_the_same(records: list[Record], serial: int, made: datetime) -> None:
+    """A snapshot and each of its records survive dump and parse."""
+    written = Snapshot(registry="centre", serial=serial, made=made, records=sorted(records, key=lambda r: r.code))
+    assert parse_snapshot(written.dump()) == written
+    assert [parse_record(record.dump()) for record in records] == records
+
+
+@settings(max_examples=150)
+@given(
+    st.binary(max_size=200)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(["registry", "serial", "made", "records", "code", "x"]), inner, max_size=5
+            )
+        ),
+        max_leaves=12,
+    ).map(lambda value: json.dumps(value).encode())
+)
+def test_any_bytes_are_a_snapshot_or_corrupt(payload: bytes) -> None:
+    """Any bytes give a Snapshot or Corrupt, and nothing else."""
+    for parser in (parse_snapshot, parse_record):
+        try:
+            value: Snapshot | Record | Corrupt = parser(payload)
+        except Corrupt as error:
+            value = error
+        assert isinstance(value, Snapshot | Record | Corrupt)
