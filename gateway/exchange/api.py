@@ -1,0 +1,147 @@
+"""The typed requests of one peer, judged and carried out: the exchange API of docs/architecture.md."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from appliance.runtime import http
+from appliance.runtime.errors import Corrupt, HeadgateError, Refused
+from appliance.telemetry.records import Record
+from gateway.exchange import decide, metrics
+from gateway.exchange.decide import Peer, Refuse
+from gateway.exchange.identifiers import Identifiers
+from gateway.exchange.journal import Journal
+from gateway.exchange.objects import Fills
+from gateway.exchange.releases import Held, Releases
+from gateway.isolation.policy import Lane, Policy
+from gateway.release import paths
+from gateway.resolver import codes
+
+LONGEST = 32 << 10  # bytes of a request
+Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+class _Ask(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class AskRelease(_Ask):
+    """``POST /release``."""
+
+    release: Text
+
+
+class AskObject(_Ask):
+    """``POST /object``."""
+
+    release: Text
+    path: Text
+
+
+class AskLookup(_Ask):
+    """``POST /lookup``."""
+
+    code: Text
+
+
+Ask = TypeVar("Ask", bound=_Ask)
+
+
+class Exchange:
+    """Everything that a request needs; ``policy`` is replaced when the guard enforces another one."""
+
+    def __init__(
+        self, policy: Policy, releases: Releases, fills: Fills, identifiers: Identifiers, journal: Journal
+    ) -> None:
+        self.policy = policy
+        self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
+
+    def application(self, peer: Peer) -> web.Application:
+        """Return what answers on the socket of ``peer``."""
+        app = http.application(LONGEST)
+
+        def route(ask: str, handler: Any) -> None:
+            async def counted(request: web.Request) -> web.StreamResponse:
+                try:
+                    response: web.StreamResponse = await handler(peer, await request.read())
+                except HeadgateError as error:
+                    metrics.REQUESTS.labels(
+                        peer.zone, ask, getattr(error, "reason", type(error).__name__.lower())
+                    ).inc()
+                    raise
+                metrics.REQUESTS.labels(peer.zone, ask, "done").inc()
+                return response
+
+            app.router.add_post(f"/{ask}", counted)
+
+        route("release", self._release)
+        route("object", self._object)
+        route("lookup", self._lookup)
+        route("record", self._record)
+        return app
+
+    async def _release(self, peer: Peer, data: bytes) -> web.Response:
+        ask = _parse(AskRelease, data)
+        held, _ = await self._passing(peer, paths.code_of(ask.release))
+        return web.json_response(decide.told(held.admitted.release))
+
+    async def _object(self, peer: Peer, data: bytes) -> web.Response:
+        ask = _parse(AskObject, data)
+        code = paths.code_of(ask.release)
+        held, lane = await self._passing(peer, code)
+        file = decide.pass_object(lane, held.admitted.release, ask.path)
+        if isinstance(file, Refuse):
+            await self._journal.refused(file, peer, release=code, path=ask.path)
+            raise file.error()
+        came = await self._fills.make_present(held, ask.path, file)
+        return web.json_response({**file.model_dump(), "from": came})
+
+    async def _lookup(self, peer: Peer, data: bytes) -> web.Response:
+        ask = _parse(AskLookup, data)
+        codes.parse(ask.code)
+        lane = decide.lane_into(self.policy, peer.zone, "identifier")
+        if isinstance(lane, Refuse):
+            await self._journal.refused(lane, peer, object="identifiers")
+            raise lane.error()
+        return web.json_response({"fresh": await self._identifiers.make_fresh(self.policy)})
+
+    async def _record(self, peer: Peer, data: bytes) -> web.Response:
+        try:
+            record = Record.parse(data)
+        except Corrupt as error:
+            raise Refused("bad-request", str(error), 400) from error
+        lane = decide.lane_out_of(self.policy, peer.zone, "record")
+        refusal = decide.may_tell(peer, record) or (lane if isinstance(lane, Refuse) else None)
+        if refusal is not None:
+            await self._journal.refused(refusal, peer, object="record")
+            raise refusal.error()
+        await self._journal.append(record)
+        return web.Response(status=204)
+
+    async def _passing(self, peer: Peer, code: str) -> tuple[Held, Lane]:
+        """Return the verified release and the lane that lets it into the peer's zone; a refusal is recorded."""
+        policy = self.policy
+        lane = decide.lane_into(policy, peer.zone, "release")  # before any origin hears of the question
+        if isinstance(lane, Lane):
+            try:
+                held = await self._releases.get(policy, code)
+            except Refused as error:
+                await self._journal.refused(Refuse(error.reason, str(error)), peer, release=code)
+                raise
+            lane = decide.pass_into(policy, peer.zone, held.admitted.release)
+        if isinstance(lane, Refuse):
+            await self._journal.refused(lane, peer, release=code)
+            raise lane.error()
+        return held, lane
+
+
+def _parse(model: type[Ask], data: bytes) -> Ask:
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part)[:40] for part in first["loc"])
+        raise Refused("bad-request", f"{where}: {first['msg']}"[:300], 400) from error

@@ -1,0 +1,114 @@
+"""``headgate run exchange``: a socket for each peer that the enforced policy names; no network at all."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from pathlib import Path
+
+from appliance.runtime import http, metrics
+from appliance.runtime.places import RUN, STATE
+from appliance.runtime.service import Service
+from appliance.telemetry.spool import Spool
+from gateway.exchange import decide
+from gateway.exchange import metrics as counted
+from gateway.exchange.api import Exchange
+from gateway.exchange.decide import Peer
+from gateway.exchange.identifiers import Identifiers
+from gateway.exchange.journal import Journal
+from gateway.exchange.objects import Fills
+from gateway.exchange.origin import Origins
+from gateway.exchange.releases import Releases
+from gateway.isolation import policy as policies
+from gateway.isolation.policy import Policy
+from gateway.store.manifests import Manifests
+from gateway.store.objects import Objects
+
+SOCKET_MODE = 0o666  # its folder, which only the peer's unit sees and its group may enter, is the gate
+log = logging.getLogger("headgate.exchange")
+
+
+def check(config: Path, zone: str | None) -> None:
+    """Read the policy as the start does.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
+    policies.load(config)
+
+
+class Sockets:
+    """The peers' sockets that are open: follows the policy."""
+
+    def __init__(self, folder: Path, exchange: Exchange) -> None:
+        self._folder, self._exchange = folder, exchange
+        self._open: dict[Peer, contextlib.AsyncExitStack] = {}
+
+    async def follow(self, policy: Policy) -> None:
+        """Open the sockets of new peers and close those of peers that are gone."""
+        wanted = decide.peers(policy)
+        for peer in set(self._open) - wanted:
+            await self._close(peer)
+        for peer in sorted(wanted - set(self._open), key=lambda peer: peer.name):
+            folder = self._folder / peer.name
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)  # never made anew: units hold a mount of it
+            stack = contextlib.AsyncExitStack()
+            await stack.enter_async_context(
+                http.serving(self._exchange.application(peer), unix=[(folder / "exchange.sock", SOCKET_MODE)])
+            )
+            self._open[peer] = stack
+            log.info("listening for %s", peer.name)
+
+    async def _close(self, peer: Peer) -> None:
+        await self._open.pop(peer).aclose()
+        (self._folder / peer.name / "exchange.sock").unlink(missing_ok=True)
+        log.info("no longer listening for %s", peer.name)
+
+    async def close(self) -> None:
+        """Close all."""
+        for peer in tuple(self._open):
+            await self._close(peer)
+
+
+async def main(service: Service, config: Path, zone: str | None) -> None:
+    """Serve the peers until told to stop."""
+    policy = policies.load(config)
+    store, kept = Objects(STATE / "store"), Manifests(STATE / "store")
+    leftovers = store.prepare()
+    kept.prepare()
+    if leftovers:
+        log.warning("threw away %d objects that were not finished", leftovers)
+    for folder in (STATE / "spool", STATE / "identifiers", RUN / "metrics" / "exchange"):
+        folder.mkdir(parents=True, exist_ok=True)
+    spool = Spool(STATE / "spool" / "spool.db")
+    async with Origins(RUN / "fetch" / "fetch.sock") as origins:
+        clock = time.monotonic
+        journal = Journal(spool, clock)
+        identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", journal, clock)
+        exchange = Exchange(
+            policy,
+            Releases(service.tasks, origins, kept, journal, clock),
+            Fills(service.tasks, origins, store, journal),
+            identifiers,
+            journal,
+        )
+        sockets = Sockets(RUN / "exchange", exchange)
+
+        async def reload() -> None:
+            exchange.policy = policies.load(config)
+            await sockets.follow(exchange.policy)
+            counted.RELOADS.inc()
+
+        try:
+            await sockets.follow(policy)
+            service.reload = reload
+            service.tasks.create_task(identifiers.keep_fresh(lambda: exchange.policy))
+            service.tasks.create_task(
+                metrics.keep_written(counted.REGISTRY, RUN / "metrics" / "exchange" / "exchange.prom")
+            )
+            service.ready(f"serving {len(decide.peers(policy))} peers")
+            await service.stopped()
+        finally:
+            await sockets.close()
+            spool.close()

@@ -1,0 +1,147 @@
+"""May it cross? Pure: the policy, what is asked and what is known go in; an allowance or a refusal with its reason comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.identity.keys import PublicKey
+from appliance.runtime.errors import Corrupt, Refused
+from appliance.telemetry.records import Record
+from gateway.isolation.policy import Body, Lane, Policy
+from gateway.release import manifest, signed
+from gateway.release.manifest import File, Release
+
+SERVED = ("delivery", "resolver")  # what may be a peer of the exchange
+STATUS = {"unknown-release": 404, "unknown-path": 404, "bad-request": 400, "too-large": 413, "digest-mismatch": 502}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who asks: known by the socket, never by what it says."""
+
+    run: str  # delivery or resolver
+    zone: str
+
+    @property
+    def name(self) -> str:
+        """The folder of its socket, such as ``delivery-bigscreen``."""
+        return f"{self.run}-{self.zone}"
+
+    @property
+    def source(self) -> str:
+        """The only source its records may tell, such as ``delivery/bigscreen``."""
+        return f"{self.run}/{self.zone}"
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """It may not cross; ``reason`` is the word for answer, audit and metric."""
+
+    reason: str
+    sentence: str
+
+    def error(self) -> Refused:
+        """Return the failure that an answer is made of."""
+        return Refused(self.reason, self.sentence, STATUS.get(self.reason, 403))
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A release whose body and signature were verified under the policy of now."""
+
+    release: Release
+    signer: PublicKey
+
+
+def peers(policy: Policy) -> frozenset[Peer]:
+    """Return everybody who may speak to the exchange."""
+    return frozenset(Peer(s.run, s.zone) for s in policy.services.values() if s.run in SERVED)
+
+
+def admit(policy: Policy, envelope: bytes, code: str, known: Release | None) -> Admitted | Refuse:
+    """Judge what an origin gave as the release ``code``, of which version ``known`` is the one verified before."""
+    try:
+        release = signed.claimed(envelope)  # says only whose keys must have signed it
+        body = policy.bodies.get(release.body)
+        if body is None:
+            return Refuse("not-admitted", f"no body '{release.body}' is admitted here")
+        if refusal := _may_publish(release, body):
+            return refusal
+        release, signer = signed.open_signed(envelope, body.keys)
+    except Corrupt as error:
+        return Refuse("not-signed", f"what the origin has is no signed release: {error}")
+    except Refused as error:
+        return Refuse(error.reason, f"none of the keys of '{release.body}' signed this")
+    if release.code != code:
+        return Refuse("unknown-release", f"the origin answered with the release {release.code}")
+    if known is not None and release != known and release.version <= known.version:
+        return Refuse(
+            "older-version",
+            f"version {known.version} is known; the origin has version {release.version}"
+            + (" with other content" if release.version == known.version else ""),
+        )
+    return Admitted(release, signer)
+
+
+def lane_into(policy: Policy, zone: str, kind: str) -> Lane | Refuse:
+    """Return the lane by which objects of ``kind`` come into ``zone``; of several, the widest."""
+    lanes = policy.lanes_of(kind, to=zone)
+    if not lanes:
+        return Refuse("no-lane", f"no lane lets a {kind} into {zone}")
+    return max(lanes, key=lambda lane: lane.largest)
+
+
+def lane_out_of(policy: Policy, zone: str, kind: str) -> Lane | Refuse:
+    """Return a lane by which objects of ``kind`` leave ``zone``."""
+    lanes = policy.lanes_of(kind, source=zone)
+    return lanes[0] if lanes else Refuse("no-lane", f"no lane lets a {kind} out of {zone}")
+
+
+def pass_into(policy: Policy, zone: str, release: Release) -> Lane | Refuse:
+    """Judge whether an admitted release may go into ``zone``."""
+    lane = lane_into(policy, zone, "release")
+    if isinstance(lane, Lane) and zone not in release.rights.zones:
+        return Refuse("zone-not-granted", f"the body grants {', '.join(release.rights.zones)}, not {zone}")
+    return lane
+
+
+def pass_object(lane: Lane, release: Release, path: str) -> File | Refuse:
+    """Judge whether the file ``path`` of a release that passes may cross ``lane``."""
+    file = release.files.get(path)
+    if file is None:
+        return Refuse("unknown-path", "the release has no such file")
+    if file.size > lane.largest:
+        return Refuse("too-large", f"{file.size} bytes; the lane lets objects of {lane.largest} bytes pass")
+    return file
+
+
+def told(release: Release) -> dict[str, object]:
+    """Return the verified manifest as the exchange's answer tells it."""
+    return {
+        "release": release.code,
+        "version": release.version,
+        "body": release.body,
+        "title": release.title,
+        "entry": release.entry,
+        "files": {path: file.model_dump() for path, file in release.files.items()},
+        "digest": manifest.digest(release),
+    }
+
+
+def _may_publish(release: Release, body: Body) -> Refuse | None:
+    if "share" not in body.acts:
+        return Refuse("not-admitted", f"'{release.body}' is admitted for {', '.join(body.acts)}, not to share")
+    if not any(release.identifier.startswith(leading) for leading in body.identifiers):
+        return Refuse("outside-identifiers", f"{release.identifier} is outside the identifiers of '{release.body}'")
+    return None
+
+
+def may_tell(peer: Peer, record: Record) -> Refuse | None:
+    """Judge whether ``peer`` may send ``record``: only of itself, of its own zone, and no audit of decisions it does not make."""
+    if record.source != peer.source:
+        return Refuse("bad-request", f"this socket is {peer.source}'s; the record says {record.source[:64]}")
+    if record.kind not in ("usage", "event"):
+        return Refuse("bad-request", f"{peer.source} sends no {record.kind} records")
+    if record.body.get("zone", peer.zone) != peer.zone:
+        return Refuse("bad-request", f"{peer.source} sends records of its own zone")
+    return None

@@ -1,0 +1,34 @@
+"""What the exchange counts."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter(
+    "headgate_exchange_requests", "Requests of peers, by what was asked and how it ended.", ["zone", "ask", "outcome"],
+    registry=REGISTRY,
+)  # fmt: skip
+REFUSALS = Counter("headgate_exchange_refusals", "Crossings refused, by reason.", ["zone", "reason"], registry=REGISTRY)
+ADMITTED = Counter(
+    "headgate_exchange_releases_admitted", "Versions of releases verified and admitted.", registry=REGISTRY
+)
+FILLS = Counter("headgate_exchange_fills", "Objects asked of origins, by how it ended.", ["outcome"], registry=REGISTRY)
+FILLED = Counter("headgate_exchange_filled_bytes", "Bytes of verified objects put into the store.", registry=REGISTRY)
+FILLING = Gauge("headgate_exchange_filling", "Objects being fetched or waiting for their turn.", registry=REGISTRY)
+SECONDS = Histogram(
+    "headgate_exchange_fill_seconds", "Seconds from the miss until the object is verified and durable.",
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100), registry=REGISTRY,
+)  # fmt: skip
+RECORDS = Counter(
+    "headgate_exchange_records", "Records made durable in the spool, by kind.", ["kind"], registry=REGISTRY
+)
+UNAUDITED = Counter(
+    "headgate_exchange_refusals_not_recorded", "Refusals like others of the last minute: counted here, not recorded again.",
+    registry=REGISTRY,
+)  # fmt: skip
+IDENTIFIERS = Gauge(
+    "headgate_exchange_identifiers_checked_timestamp_seconds", "When the registry last said how new the table of identifiers is.",
+    registry=REGISTRY,
+)  # fmt: skip
+RELOADS = Counter("headgate_exchange_policy_reloads", "Policies taken in while running.", registry=REGISTRY)

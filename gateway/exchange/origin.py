@@ -1,0 +1,79 @@
+"""The exchange's hand into the culture zone: asks the fetch daemon over its socket, with requests of its own making."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+
+from appliance.runtime import http
+from appliance.runtime.errors import Refused, Unreachable
+
+CHUNK = 256 << 10  # bytes handed on at once
+CONNECTIONS = 32
+TIMEOUT = aiohttp.ClientTimeout(total=600, sock_connect=5, sock_read=30)  # seconds; fetch has narrower ones of its own
+
+
+class Answer:
+    """What an origin sends: ``etag``, and the body in chunks; ``unchanged`` where the given ETag still holds."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.unchanged = response.status == 304
+        self.etag = response.headers.get("ETag", "")[:200]
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes."""
+        async for chunk in self._response.content.iter_chunked(CHUNK):
+            yield chunk
+
+    async def read(self, largest: int) -> bytes:
+        """Return the whole body, at most ``largest`` bytes.
+
+        Raises:
+            Refused: it is longer (``too-large``).
+        """
+        parts, size = [], 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > largest:
+                raise Refused("too-large", f"the origin's answer is longer than {largest} bytes", 413)
+            parts.append(chunk)
+        return b"".join(parts)
+
+
+class Origins:
+    """The origins of the policy, through fetch."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.UnixConnector(str(self._socket), limit=CONNECTIONS)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, auto_decompress=False)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @contextlib.asynccontextmanager
+    async def ask(self, origin: str, path: str, largest: int, etag: str = "") -> AsyncIterator[Answer]:
+        """Ask ``origin`` for ``path`` of at most ``largest`` bytes.
+
+        Raises:
+            Refused: the origin has it not (``unknown-path``), or fetch may not ask for it.
+            Unreachable: fetch or the origin is away, or broke off in the middle.
+        """
+        if self._session is None:
+            raise RuntimeError("used outside its 'async with'")
+        told = {"origin": origin, "path": path, "largest": largest} | ({"etag": etag} if etag else {})
+        try:
+            async with self._session.post("http://fetch/fetch", json=told) as response:
+                yield Answer(await http.check(response))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unreachable(f"the origin '{origin}' cannot be asked: {error or 'no answer in time'}") from error
