@@ -1,0 +1,186 @@
+"""The telemetry daemon of a box, in the management zone: records and state to the controller, ``/metrics`` to Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import logging
+import time
+from pathlib import Path
+
+from appliance.runtime import config as configuration
+from appliance.runtime import http
+from appliance.runtime.errors import Corrupt, Unreachable
+from appliance.runtime.service import Service
+from appliance.telemetry import exposition, figures, status
+from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
+from appliance.telemetry.outbox import Outbox, fitting
+from appliance.telemetry.records import batch, parse_acknowledgement, plain_json
+from appliance.telemetry.session import Publish, Session, Told, asks_rebirth
+from appliance.telemetry.settings import Telemetry
+from appliance.telemetry.sparkplug import STATE_TOPIC, decode, encode, topic
+from appliance.telemetry.spool import Depth, Spool
+
+log = logging.getLogger("headgate.telemetry")
+
+DELIVERED = {"bytes": "headgate_delivery_bytes_total", "requests": "headgate_delivery_requests_total"}
+
+
+def check(config: Path, zone: str | None) -> Telemetry:
+    """Return the settings at ``config``.
+
+    Raises:
+        ConfigError: the file is wrong; holds all faults.
+    """
+    return configuration.load(config, Telemetry)
+
+
+async def main(service: Service, config: Path, zone: str | None) -> None:
+    """Report until asked to stop."""
+    settings = check(config, zone)
+    spool = await asyncio.to_thread(Spool, settings.spool)
+    reporter = Reporter(settings, spool)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(spool.close)
+        if settings.metrics is not None:
+            address = (settings.metrics.address, settings.metrics.port)
+            await stack.enter_async_context(http.serving(figures.application(reporter), tcp=[address]))
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(reporter.connection.run()),
+                tasks.create_task(reporter.listen()),
+                tasks.create_task(reporter.report()),
+                tasks.create_task(reporter.send_records()),
+            ]
+            service.ready()
+            await service.stopped()
+            for task in running:
+                task.cancel()
+
+
+class Reporter:
+    """Carries out what ``session.py`` and ``outbox.py`` decide, on one connection."""
+
+    def __init__(self, settings: Telemetry, spool: Spool) -> None:
+        self.settings, self.spool = settings, spool
+        self.started = time.time()
+        self.session = Session.start(self.started)
+        self.outbox = Outbox()
+        self.gathered = exposition.Gathered({}, {})
+        self.depth = Depth(0, 0, None)
+        self.acknowledged = 0
+        self.damaged = 0  # messages to us that could not be read
+        self.connection = Connection(
+            settings.broker,
+            f"headgate-{settings.site}",
+            will=self._will,
+            topics=[(topic("NCMD", settings.site), 0), (f"headgate/v1/{settings.site}/ack", 1), (STATE_TOPIC, 1)],
+        )
+        self._born = False
+        self._more = asyncio.Event()  # something to send may be there: looks again before its time
+
+    def _will(self) -> Message:
+        self.session, death = self.session.connect(time.time())
+        self._born = False
+        return Message(topic("NDEATH", self.settings.site), encode(death), qos=1)
+
+    async def listen(self) -> None:
+        """Act on what the connection tells, for ever."""
+        while True:
+            event = await self.connection.events.get()
+            try:
+                match event:
+                    case Connected():
+                        self.outbox = Outbox()
+                        self._more.set()
+                        await self.birth()
+                    case Lost():
+                        self._born = False
+                    case Message():
+                        await self._message(event)
+            except Corrupt as error:
+                self.damaged += 1
+                log.warning("a message on %s is passed over: %s", getattr(event, "topic", "?"), error)
+            except Unreachable as error:
+                log.info("%s", error)  # Lost follows
+
+    async def _message(self, message: Message) -> None:
+        if message.topic.endswith("/ack"):
+            ids = parse_acknowledgement(message.payload)
+            self.acknowledged += await asyncio.to_thread(self.spool.forget, ids)
+            self.outbox = self.outbox.acknowledged(ids)
+            self._more.set()
+        elif message.topic == STATE_TOPIC:
+            # A controller that comes up knows nothing of us yet: tell it all, rather than wait to be asked.
+            told = plain_json(message.payload)
+            if isinstance(told, dict) and told.get("online") is True and not message.retain:
+                await self.birth()
+        elif asks_rebirth(decode(message.payload)):
+            await self.birth()
+
+    async def birth(self) -> None:
+        """Publish all there is to know."""
+        told = await self._look()
+        self.session, message = self.session.birth(told, time.time())
+        self._publish(message)
+        self._born = True
+
+    async def report(self) -> None:
+        """Publish what changed, every few seconds, for ever."""
+        while True:
+            told = await self._look()
+            if self._born:
+                self.session, message = self.session.changes(told, time.time())
+                if message is not None:
+                    with contextlib.suppress(Unreachable):  # the next birth tells it
+                        self._publish(message)
+            await asyncio.sleep(self.settings.report)
+
+    def _publish(self, message: Publish) -> None:
+        self.connection.publish(Message(topic(message.kind, self.settings.site), encode(message.payload)))
+
+    async def _look(self) -> list[Told]:
+        told, self.gathered, self.depth = await asyncio.to_thread(self._read)
+        totals = {name: exposition.total(self.gathered.units, metric) for name, metric in DELIVERED.items()}
+        uptime = (time.time() - self.started) // self.settings.heartbeat * self.settings.heartbeat
+        return status.metrics(
+            self.settings.site, importlib.metadata.version("headgate"), uptime, told, self.depth, totals
+        )
+
+    def _read(self) -> tuple[status.Status, exposition.Gathered, Depth]:
+        try:
+            told = status.parse_status(exposition.read_plain(self.settings.status, status.LARGEST))
+        except FileNotFoundError:
+            told = status.Status()
+        except (Corrupt, OSError) as error:
+            told = status.Status(faults=(f"the guard's status cannot be read: {error}",))
+        return told, exposition.gather(self.settings.units), self.spool.state()
+
+    async def send_records(self) -> None:
+        """Send what waits in the spool, and again what is not acknowledged in time, for ever."""
+        while True:
+            self._more.clear()
+            try:
+                if self.connection.connected and await self._send():
+                    continue
+            except Unreachable as error:
+                log.info("records wait: %s", error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.records):
+                    await self._more.wait()
+
+    async def _send(self) -> bool:
+        """Send one batch; return whether there may be more to send."""
+        if self.outbox.overdue(time.monotonic(), self.settings.patience):
+            log.warning("%d records are not acknowledged in time and are sent again", len(self.outbox.flying))
+            self.outbox = Outbox()
+        room = self.outbox.room()
+        if not room:
+            return False
+        items = fitting(await asyncio.to_thread(self.spool.pending, self.outbox.after, room))
+        if not items:
+            return False
+        self.connection.publish(Message(f"headgate/v1/{self.settings.site}/records", batch(items), qos=1))
+        self.outbox = self.outbox.sent(items, time.monotonic())
+        return True

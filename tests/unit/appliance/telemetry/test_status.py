@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.runtime.errors import Corrupt
+from appliance.telemetry.sparkplug import Metric, Payload, decode, encode
+from appliance.telemetry.spool import Depth
+from appliance.telemetry.status import Status, metrics, parse_status
+
+TOLD = {
+    "site": "headend",
+    "wanted": "a" * 64,
+    "enforced": "b" * 64,
+    "state": "pending",
+    "since": "2026-11-22T08:30:00Z",
+    "zones": {"culture": {"state": "up", "port": "02:68:67:0a:00:0b", "addresses": ["10.10.0.11/24"], "detail": None}},
+    "faults": ["port missing", {"message": "table gone"}],
+    "confirm_by": None,
+}
+
+
+def test_reads_the_guards_status() -> None:
+    """The guard's file becomes the metrics that the controller shows."""
+    status = parse_status(json.dumps(TOLD).encode())
+    told = {one.name: one.value for one in metrics("headend", "0.1.0", 61.5, status, Depth(3, 9, None), {"bytes": 5})}
+    assert told["policy/enforced"] == "b" * 64
+    assert told["zones/culture/addresses"] == "10.10.0.11/24"
+    assert told["policy/faults"] == "port missing\ntable gone"
+    assert (told["uptime"], told["spool/records"], told["delivery/bytes"]) == (61, 3, 5)
+
+
+def test_no_word_from_the_guard_is_unknown() -> None:
+    """Without a status the state is 'unknown', never 'enforced'."""
+    assert Status().state == "unknown"
+    assert parse_status(b"{}").state == "unknown"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{", b'{"zones": {"../x": {}}}', b'{"zones": {"a": 1}}', b'{"faults": "x"}']
+)
+def test_refuses(data: bytes) -> None:
+    """What is no status is Corrupt."""
+    with pytest.raises(Corrupt):
+        parse_status(data)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*TOLD, *TOLD["zones"], "x"]), inner),
+    max_leaves=12,
+)
+
+
+@given(st.binary(max_size=100) | JSON.map(lambda v: json.dumps(v).encode()))
+@settings(max_examples=150)
+def test_any_bytes_are_a_status_that_can_be_told_or_corrupt(data: bytes) -> None:
+    """Any bytes give a status that Sparkplug can carry, or Corrupt."""
+    with contextlib.suppress(Corrupt):
+        told = metrics("a", "1", 0, parse_status(data), Depth(0, 0, None), {})
+        payload = Payload(tuple(Metric(one.name, one.value, one.datatype) for one in told))
+        assert decode(encode(payload)) == payload
