@@ -1,0 +1,221 @@
+"""The software of a box as one archive that only needs to be unpacked there: boxes have no internet.
+
+A bundle holds ``lib/`` (the locked requirements and our own packages, byte-compiled), ``system/`` (units, users and folders as they lie
+below ``/``) and ``complete``, its last member. Its name is the digest of everything it is made from, so that a bundle that was
+made before is found without making it again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.runtime.command import run
+from appliance.runtime.errors import HeadgateError
+
+PACKAGES = ("appliance", "gateway", "firmware", "monitoring", "provisioning")
+LEFT_OUT = ("provisioning/lab",)  # the lab is the operator's, and no box needs it
+FORMAT = 1  # part of every name: a change of how bundles are made makes new ones
+TARGET = "/opt/headgate/current/lib"  # what tracebacks print
+PIP_SECONDS = 900
+# Wheels for glibc 2.36 (Debian 12) and older, newest first as pip prefers them.
+PLATFORMS = tuple(
+    f"manylinux{tag}"
+    for tag in ("_2_36", "_2_34", "_2_31", "_2_28", "_2_24", "_2_17", "2014", "_2_12", "2010", "_2_5", "1")
+)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One archive: its file and its digest, which is also the name of its folder on the box."""
+
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the parts of a bundle are found: a checkout of Headgate."""
+
+    root: Path
+
+    @property
+    def requirements(self) -> Path:
+        """The folder of lock files."""
+        return self.root / "requirements"
+
+    @property
+    def playbooks(self) -> Path:
+        """The folder of playbooks and roles."""
+        return self.root / "playbooks"
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Yield our packages' files with their names below ``lib/``, in order."""
+        for package in PACKAGES:
+            for path in sorted((self.root / package).rglob("*")):
+                name = path.relative_to(self.root).as_posix()
+                if path.is_file() and "__pycache__" not in path.parts and not name.startswith(LEFT_OUT):
+                    yield name, path
+
+    def system(self) -> Iterator[tuple[str, Path]]:
+        """Yield the files that lie below ``/`` on a box, with their names."""
+        folder = self.playbooks / "roles" / "gateway" / "files" / "system"
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                yield path.relative_to(folder).as_posix(), path
+
+
+def source() -> Source:
+    """Return the checkout that this program runs from.
+
+    Raises:
+        HeadgateError: it does not run from a checkout, so there are no playbooks and no lock files.
+    """
+    root = Path(os.environ.get("HEADGATE_SOURCE", Path(__file__).resolve().parents[2]))
+    if not (root / "requirements" / "box.txt").exists() or not (root / "playbooks" / "site.yml").exists():
+        raise HeadgateError(
+            f"{root} is no checkout of Headgate (no playbooks there): run headgate fleet from one, or set HEADGATE_SOURCE"
+        )
+    return Source(root)
+
+
+def cache() -> Path:
+    """Return the folder where bundles are kept."""
+    return Path(os.environ.get("HEADGATE_CACHE", "/var/cache/headgate")) / "bundles"
+
+
+def digest(origin: Source, requirements: str, python: str, machine: str = "x86_64") -> str:
+    """Return the digest of all that the bundle of ``requirements`` for ``python`` (such as ``3.11``) is made from."""
+    total = hashlib.sha256(f"{FORMAT} {python} {machine} {requirements}\n".encode())
+    parts = [("requirements", origin.requirements / f"{requirements}.txt")]
+    parts += [(f"lib/{name}", path) for name, path in origin.files()]
+    parts += [(f"system/{name}", path) for name, path in origin.system()]
+    for name, path in parts:
+        total.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def build(
+    origin: Source, requirements: str, python: str, folder: Path | None = None, machine: str = "x86_64"
+) -> Bundle:
+    """Return the bundle of ``requirements`` (``box`` or ``controller``) for ``python``, made now unless it was made before.
+
+    Raises:
+        CommandFailed: a locked requirement cannot be had, or is not what the lock file says.
+    """
+    folder = cache() if folder is None else folder
+    name = digest(origin, requirements, python, machine)
+    path = folder / f"headgate-{requirements}-{name[:32]}.tar.gz"
+    if path.exists():
+        return Bundle(path, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as scratch:
+        tree = Path(scratch) / "tree"
+        _install(origin.requirements / f"{requirements}.txt", tree / "lib", python, machine)
+        _copy(origin, tree)
+        _compile(tree / "lib", python)
+        _write(tree / "complete", name.encode() + b"\n")
+        made = Path(scratch) / path.name
+        pack(tree, made)
+        made.replace(path)
+    return Bundle(path, name)
+
+
+def _install(requirements: Path, target: Path, python: str, machine: str) -> None:
+    platforms = [f"--platform={platform}_{machine}" for platform in PLATFORMS]
+    run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-compile", "--no-deps",
+         "--only-binary=:all:", "--require-hashes", "--implementation=cp", f"--python-version={python}", *platforms,
+         "--target", str(target), "--requirement", str(requirements)],
+        seconds=PIP_SECONDS,
+    )  # fmt: skip
+    for left in ("bin", "share"):  # programs of libraries (pygmentize, ...): nothing on a box calls them
+        shutil.rmtree(target / left, ignore_errors=True)
+
+
+def _copy(origin: Source, tree: Path) -> None:
+    for name, path in origin.files():
+        _write(tree / "lib" / name, path.read_bytes())
+    for name, path in origin.system():
+        _write(tree / "system" / name, path.read_bytes())
+        (tree / "system" / name).chmod(0o755 if os.access(path, os.X_OK) else 0o644)
+    version = "0.1.0"
+    for line in (origin.root / "pyproject.toml").read_text().splitlines():
+        if line.startswith("version = "):
+            version = line.split('"')[1]
+            break
+    _write(
+        tree / "lib" / f"headgate-{version}.dist-info" / "METADATA",
+        f"Metadata-Version: 2.1\nName: headgate\nVersion: {version}\n".encode(),
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _compile(lib: Path, python: str) -> None:
+    """Byte-compile for the box's Python where this machine has it, else leave it to the box (its role sees the missing mark).
+
+    Unchecked hashes: the box neither stats nor compares sources, and the bytes do not depend on when they were made.
+    """
+    interpreter = interpreter_of(python)
+    if interpreter is None:
+        return
+    try:
+        subprocess.run(
+            [interpreter, "-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
+             "-s", str(lib), "-p", TARGET, str(lib)],
+            check=False, capture_output=True, timeout=PIP_SECONDS, stdin=subprocess.DEVNULL,
+            env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONHASHSEED": "0"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise HeadgateError(f"byte-compiling {lib} did not end in {PIP_SECONDS} s") from error
+    _write(lib / "compiled", python.encode() + b"\n")
+
+
+def interpreter_of(python: str) -> str | None:
+    """Return a program here that runs Python ``python`` (such as ``3.11``), or None."""
+    if sysconfig.get_python_version() == python:
+        return sys.executable
+    found = shutil.which(f"python{python}", path=f"/usr/bin:{os.environ.get('PATH', os.defpath)}")
+    if found is None:
+        return None
+    told = subprocess.run(
+        [found, "-V"], capture_output=True, text=True, check=False, timeout=30, stdin=subprocess.DEVNULL
+    )
+    return found if told.stdout.startswith(f"Python {python}.") else None
+
+
+def pack(tree: Path, archive: Path) -> None:
+    """Write ``tree`` to ``archive`` (tar, gzip): the same tree gives the same bytes; ``complete`` comes last."""
+    names = sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*"))
+    names.sort(key=lambda name: name == "complete")
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name in names:
+            path = tree / name
+            info = tar.gettarinfo(str(path), name)
+            info.uid = info.gid = 0
+            info.uname = info.gname = "root"
+            info.mtime = 0
+            info.mode = 0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644
+            if info.isreg():
+                with path.open("rb") as file:
+                    tar.addfile(info, file)
+            else:
+                tar.addfile(info)

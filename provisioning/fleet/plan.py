@@ -1,0 +1,85 @@
+"""What a rollout would do: per box the difference between what it enforces and what the folder asks, ring by ring. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.isolation.policy import Policy
+from provisioning.fleet.inventory import Site
+
+Difference = Callable[[Policy, Policy], tuple[str, ...]]
+
+
+class Kind(StrEnum):
+    """What is to be done with a box's policy."""
+
+    NEW = "new"  # nothing was rolled out there yet
+    CHANGE = "change"
+    SAME = "same"
+    DRIFT = "drift"  # rolled out already, but the box reports something else
+    UNKNOWN = "unknown"  # rolled out already, and the box has not reported
+
+
+@dataclass(frozen=True)
+class Change:
+    """One box: what it enforces as far as is known, what is asked, and the difference in words."""
+
+    site: str
+    ring: int
+    kind: Kind
+    wanted: str  # digest
+    enforced: str | None  # digest, None where nothing was reported
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The changes in the order in which they would reach the boxes."""
+
+    changes: tuple[Change, ...]
+
+    @property
+    def rings(self) -> tuple[tuple[int, tuple[Change, ...]], ...]:
+        """The changes of each ring."""
+        order = sorted({change.ring for change in self.changes})
+        return tuple((ring, tuple(c for c in self.changes if c.ring == ring)) for ring in order)
+
+    @property
+    def open(self) -> tuple[Change, ...]:
+        """The changes that leave something to do."""
+        return tuple(change for change in self.changes if change.kind is not Kind.SAME)
+
+
+def make(
+    sites: Mapping[str, Site], applied: Mapping[str, Policy], enforced: Mapping[str, str | None], difference: Difference
+) -> Plan:
+    """Return the plan for ``sites``.
+
+    ``applied`` holds the policies that were rolled out last, ``enforced`` the digests that boxes report (None or absent: not
+    reported), ``difference`` tells two policies apart in words.
+    """
+    changes = [_change(site, applied.get(site.name), enforced.get(site.name), difference) for site in sites.values()]
+    return Plan(tuple(sorted(changes, key=lambda change: (change.ring, change.site))))
+
+
+def _change(site: Site, before: Policy | None, enforced: str | None, difference: Difference) -> Change:
+    wanted = site.policy.digest
+
+    def change(kind: Kind, *lines: str) -> Change:
+        return Change(site.name, site.ring, kind, wanted, enforced, lines)
+
+    if enforced == wanted:
+        return change(Kind.SAME)
+    if before is None:
+        if enforced is None:
+            return change(Kind.NEW, "a box that has no policy of this folder yet")
+        return change(Kind.CHANGE, f"the box enforces {enforced[:12]}, which this folder did not roll out")
+    if before.digest != wanted:
+        return change(
+            Kind.CHANGE, *(difference(before, site.policy) or ("only words that change no verdict (comments, layout)",))
+        )
+    if enforced is None:
+        return change(Kind.UNKNOWN, "rolled out, but the box has not reported what it enforces")
+    return change(Kind.DRIFT, f"the box enforces {enforced[:12]} instead of what was rolled out")

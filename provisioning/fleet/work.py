@@ -1,0 +1,123 @@
+"""What a rollout leaves in the operator's folder: last policies, the state of a rollout, what Ansible is told beside the inventory."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from appliance.runtime.errors import ConfigError, Refused
+from appliance.runtime.files import write_atomic
+from gateway.isolation import policy as policies
+from gateway.isolation.policy import Policy
+from provisioning.fleet.bundle import Bundle
+from provisioning.fleet.inventory import Fleet, Site
+from provisioning.fleet.rollout import Rollout
+
+BROKER_PORT = 8883
+
+
+class Work:
+    """The folder's own files: ``.cache`` may be thrown away; ``.applied`` says what each box was given last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cache = folder / ".cache"
+        self.applied_folder = folder / ".applied"
+        self.ansible = self.cache / "ansible"
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder for one rollout.
+
+        Raises:
+            Refused: another one is under way in this folder (reason ``rollout-running``).
+        """
+        self.cache.mkdir(exist_ok=True)
+        with (self.cache / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise Refused("rollout-running", f"another rollout is under way in {self.folder}") from error
+            yield
+
+    def applied(self) -> Mapping[str, Policy]:
+        """Return the policy that each site was given last; one that cannot be read any more counts as none."""
+        found = {}
+        for path in sorted(self.applied_folder.glob("*.yaml")):
+            with contextlib.suppress(ConfigError):  # written by an older Headgate: the box's own report decides
+                found[path.stem] = policies.load(path)
+        return found
+
+    def note_applied(self, site: Site) -> None:
+        """Keep the policy of ``site`` as the one that it was given last."""
+        self.applied_folder.mkdir(exist_ok=True)
+        write_atomic(self.applied_folder / f"{site.name}.yaml", site.policy.data)
+
+    def note_rollout(self, rollout: Rollout, end: str, now: str) -> None:
+        """Keep the state of the rollout for ``headgate fleet rollout status``; ``end`` is empty while it goes on."""
+        told = {"time": now, "end": end, "boxes": [asdict(box) for box in rollout.boxes]}
+        write_atomic(self.cache / "rollout.json", json.dumps(told, ensure_ascii=False, indent=1).encode())
+
+    def last_rollout(self) -> dict[str, Any] | None:
+        """Return what ``note_rollout`` kept, or None."""
+        try:
+            told = json.loads((self.cache / "rollout.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return told if isinstance(told, dict) else None
+
+    def note_variables(self, fleet: Fleet, bundles: Mapping[str, Bundle]) -> Path:
+        """Write what Ansible is told of each box beside the operator's inventory, and return the file."""
+        self.cache.mkdir(exist_ok=True)
+        path = self.cache / "variables.json"
+        hosts = {site.name: variables(fleet, site, bundles[site.name]) for site in fleet.sites.values()}
+        write_atomic(path, json.dumps({"all": {"hosts": hosts}}, ensure_ascii=False, indent=1).encode())
+        return path
+
+
+def variables(fleet: Fleet, site: Site, bundle: Bundle) -> dict[str, Any]:
+    """Return the variables of the roles ``gateway`` and ``centre`` for ``site``."""
+    centre = fleet.centre
+    told: dict[str, Any] = {
+        "gateway_site": site.name,
+        "gateway_address": site.address,
+        "gateway_policy_file": str(site.policy_file),
+        "gateway_policy_digest": site.policy.digest,
+        "gateway_bundle": str(bundle.path),
+        "gateway_version": bundle.digest,
+        "gateway_python": site.python,
+        "gateway_folder": str(fleet.folder),
+        "gateway_authority": str(fleet.folder / "pki" / "ca.crt"),
+        **_broker(site, centre),
+    }
+    if site.centre:
+        told["centre_address"] = site.address
+        told["centre_origin_address"] = _first_address(site, "culture")
+        told["centre_targets"] = [
+            {"targets": [f"{s.address}:{_port(s, 'telemetry', 9100)}"], "labels": {"box": s.name, "ring": str(s.ring)}}
+            for s in sorted(fleet.sites.values(), key=lambda s: s.name)
+        ]
+    return told
+
+
+def _broker(site: Site, centre: Site | None) -> dict[str, Any]:
+    """Return where the box's telemetry goes: what its policy lets it reach, or the centre."""
+    for reach in site.policy.reach.values():
+        if reach.run == "telemetry":
+            return {"gateway_broker_address": str(reach.to[0].network_address), "gateway_broker_port": reach.port.port}
+    return {"gateway_broker_address": centre.address if centre else "", "gateway_broker_port": BROKER_PORT}
+
+
+def _first_address(site: Site, zone: str) -> str:
+    found = site.policy.zones.get(zone)
+    return str(found.addresses[0].ip) if found else ""
+
+
+def _port(site: Site, run: str, default: int) -> int:
+    service = site.policy.service_of("management", run)
+    return service.port if service else default
