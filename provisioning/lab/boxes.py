@@ -186,12 +186,25 @@ def wait(condition: Callable[[], bool], what: str, *, seconds: float, pause: flo
         time.sleep(pause)
 
 
-def remove_cgroup(state: State, cgroup: Path) -> None:
-    """Remove a container's cgroup and what systemd left below it; none of them holds a process any more."""
-    if cgroup.is_dir():
-        for folder, _, _ in os.walk(cgroup, topdown=False):
-            Path(folder).rmdir()
+def end_cgroup(state: State, cgroup: Path) -> None:
+    """Kill every process in a container's cgroup and remove it, after which a launch that had just begun cannot enter it.
+
+    Raises:
+        NotInTime: a process in it does not end.
+    """
+    wait(lambda: _emptied(cgroup), f"the processes in {cgroup} to end", seconds=20)
     state.forget("cgroup", str(cgroup))
+
+
+def _emptied(cgroup: Path) -> bool:
+    for folder, _, _ in os.walk(cgroup, topdown=False):
+        try:
+            for process in (Path(folder) / "cgroup.procs").read_text().split():
+                _signal(int(process), signal.SIGKILL)
+            Path(folder).rmdir()
+        except OSError:  # still busy, or gone meanwhile
+            continue
+    return not cgroup.exists()
 
 
 def _status(process: int) -> dict[str, str]:

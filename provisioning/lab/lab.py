@@ -107,18 +107,14 @@ class Lab:
             made = self.state.read().made
             if not made and not self.folder.exists():
                 return []
-            folders = [self.folder / "boxes" / m.name for m in made if m.kind == "machine"]
-            with ThreadPoolExecutor(max_workers=8) as pool:
-                for ended in [pool.submit(boxes.cut_power, folder / "root") for folder in folders]:
-                    ended.result()
+            for thing in [m for m in made if m.kind == "cgroup"]:
+                boxes.end_cgroup(self.state, Path(thing.name))
             for thing in [m for m in made if m.kind == "machine"]:
                 self.state.forget("machine", thing.name)
             for thing in [m for m in made if m.kind == "mount"]:
                 boxes.unmount(self.state, Path(thing.name))
             for thing in [m for m in made if m.kind == "namespace"]:
                 netns.remove(self.state, thing.name)
-            for thing in [m for m in made if m.kind == "cgroup"]:
-                boxes.remove_cgroup(self.state, Path(thing.name))
             image.remove(self.folder)
             return [f"{m.kind} {m.name}" for m in made] + [f"folder {self.folder}"]
 
@@ -204,7 +200,8 @@ class Lab:
     def _switch_on(self, machine: Machine) -> None:
         box = self.box(machine.name)
         # A machine that lost its power lost what its kernel held, so namespace and cables are made anew.
-        netns.remove(self.state, box.namespace) if self.state.owns("namespace", box.namespace) else None
+        if self.state.owns("namespace", box.namespace):
+            netns.remove(self.state, box.namespace)
         netns.make(self.state, box.namespace)
         unplugged = self.state.read().unplugged
         for port in machine.ports:

@@ -16,7 +16,7 @@ from appliance.runtime.errors import Corrupt, Refused
 from appliance.runtime.files import write_atomic
 from provisioning.lab.plan import LAB_NAME
 
-KINDS = ("machine", "mount", "namespace", "cgroup")  # in the order in which they are removed
+KINDS = frozenset({"machine", "mount", "namespace", "cgroup"})
 LARGEST = 1 << 20  # bytes of a record
 SAFE_FOLDER = re.compile(r"/[A-Za-z0-9._/+-]+")  # overlay's options have no room for ':' and ','
 
