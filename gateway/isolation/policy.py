@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+import ipaddress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,6 +32,11 @@ from gateway.isolation.words import (
     WrittenEnd,
 )
 
+# "This network", loopback, link-local, multicast, reserved: RFC 6890; no host sends from these through a router.
+NO_SENDERS: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(text)
+    for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/127", "fe80::/10", "ff00::/8")
+)
 Act = Literal["share", "associate", "reconstruct"]
 DEFAULT_LARGEST = 64 << 20  # bytes of one object where a lane does not say: some seconds of 4K video
 MOST = 500  # entries of one list; interval sets of nftables get slow beyond it
@@ -194,6 +200,23 @@ class Policy(Section):
                 return self._lines[path[:length]]
         return 0
 
+    def senders_of(self, zone: str) -> tuple[tuple[Network, ...], tuple[Network, ...]]:
+        """Return the networks whose hosts may send at the port of ``zone``, and those taken out of them again.
+
+        With a default route everything may stand behind the port, except what belongs to other zones or cannot be a sender.
+        """
+        inside = self.zones[zone].networks
+        others = [n for name, other in self.zones.items() if name != zone for n in other.networks if n.prefixlen]
+        anywhere = {n.version for n in inside if not n.prefixlen}
+        outside = [n for n in (*others, *NO_SENDERS) if n.version in anywhere]
+        own = [ipaddress.ip_network(a.ip) for a in self.zones[zone].addresses]
+        return inside, (*own, *outside)
+
+    def is_sender(self, zone: str, address: Address) -> bool:
+        """Return whether a packet from ``address`` may come in at the port of ``zone``."""
+        inside, outside = self.senders_of(zone)
+        return _among(inside, address) and not _among(outside, address)
+
     def service_of(self, zone: str, run: str) -> Service | None:
         """Return the service that ``run`` answers in ``zone`` (at the zone's first address), or None."""
         for name, serving in self.services.items():
@@ -232,6 +255,10 @@ class Policy(Section):
         if errors:
             raise ValidationError.from_exception_data("policy", errors)
         return policy
+
+
+def _among(networks: Iterable[Network], address: Address) -> bool:
+    return any(address.version == n.version and address in n for n in networks)
 
 
 def load(path: Path) -> Policy:

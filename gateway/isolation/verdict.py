@@ -78,7 +78,7 @@ def _across(policy: Policy, source: str, target: str) -> tuple[bool, str, Key]:
 def _inward(policy: Policy, asked: Question) -> tuple[bool, str, Key]:
     zone, address = asked.source.zone or "", asked.source.address
     home: Key = ("zones", zone, "addresses")
-    if address is not None and (policy.zones[zone].owns(address) or not policy.zones[zone].holds(address)):
+    if address is not None and not policy.is_sender(zone, address):
         told = "is the box's own address" if policy.zones[zone].owns(address) else f"is not an address of zone '{zone}'"
         return False, f"{address} {told}: such a sender is false and dropped at the port", home
     if asked.shape != "whole":
