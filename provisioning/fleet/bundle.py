@@ -25,6 +25,7 @@ from appliance.runtime.errors import HeadgateError
 
 PACKAGES = ("appliance", "gateway", "firmware", "monitoring", "provisioning")
 LEFT_OUT = ("provisioning/lab",)  # the lab is the operator's, and no box needs it
+ROLES = {"box": ("gateway",), "controller": ("gateway", "centre")}  # lock file -> whose files go below /
 FORMAT = 1  # part of every name: a change of how bundles are made makes new ones
 TARGET = "/opt/headgate/current/lib"  # what tracebacks print
 PIP_SECONDS = 900
@@ -67,12 +68,13 @@ class Source:
                 if path.is_file() and "__pycache__" not in path.parts and not name.startswith(LEFT_OUT):
                     yield name, path
 
-    def system(self) -> Iterator[tuple[str, Path]]:
+    def system(self, requirements: str) -> Iterator[tuple[str, Path]]:
         """Yield the files that lie below ``/`` on a box, with their names."""
-        folder = self.playbooks / "roles" / "gateway" / "files" / "system"
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                yield path.relative_to(folder).as_posix(), path
+        for role in ROLES[requirements]:
+            folder = self.playbooks / "roles" / role / "files" / "system"
+            for path in sorted(folder.rglob("*")):
+                if path.is_file():
+                    yield path.relative_to(folder).as_posix(), path
 
 
 def source() -> Source:
@@ -99,7 +101,7 @@ def digest(origin: Source, requirements: str, python: str, machine: str = "x86_6
     total = hashlib.sha256(f"{FORMAT} {python} {machine} {requirements}\n".encode())
     parts = [("requirements", origin.requirements / f"{requirements}.txt")]
     parts += [(f"lib/{name}", path) for name, path in origin.files()]
-    parts += [(f"system/{name}", path) for name, path in origin.system()]
+    parts += [(f"system/{name}", path) for name, path in origin.system(requirements)]
     for name, path in parts:
         total.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
@@ -122,7 +124,7 @@ def build(
     with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as scratch:
         tree = Path(scratch) / "tree"
         _install(origin.requirements / f"{requirements}.txt", tree / "lib", python, machine)
-        _copy(origin, tree)
+        _copy(origin, requirements, tree)
         _compile(tree / "lib", python)
         _write(tree / "complete", name.encode() + b"\n")
         made = Path(scratch) / path.name
@@ -143,10 +145,10 @@ def _install(requirements: Path, target: Path, python: str, machine: str) -> Non
         shutil.rmtree(target / left, ignore_errors=True)
 
 
-def _copy(origin: Source, tree: Path) -> None:
+def _copy(origin: Source, requirements: str, tree: Path) -> None:
     for name, path in origin.files():
         _write(tree / "lib" / name, path.read_bytes())
-    for name, path in origin.system():
+    for name, path in origin.system(requirements):
         _write(tree / "system" / name, path.read_bytes())
         (tree / "system" / name).chmod(0o755 if os.access(path, os.X_OK) else 0o644)
     version = "0.1.0"

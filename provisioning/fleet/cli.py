@@ -280,14 +280,15 @@ def publish(folder: Path, release: Path) -> None:
 @commands.command(hidden=True)
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="The private key; made if there is none.")
 @click.option("--name", required=True, help="Who asks.")
-def request(key: Path, name: str) -> None:
+@click.option("--group", help="The group that may read the key.")
+def request(key: Path, name: str, group: str | None) -> None:
     """On the box: print a request for the key's certificate; the playbook carries it to ``sign``.
 
     Example: headgate fleet request --key /etc/headgate/tls/box.key --name headend
     """
     from provisioning.fleet import pki
 
-    private, made = pki.make_key(key)
+    private, made = pki.make_key(key, group)
     click.echo(pki.request(private, name).decode(), nl=False)
     click.echo("made" if made else "kept", err=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,8 @@ def request(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def make_key(path: Path) -> tuple[ec.EllipticCurvePrivateKey, bool]:
-    """Return the private key at ``path``, and whether it was made now (P-256, mode 0600).
+def make_key(path: Path, group: str | None = None) -> tuple[ec.EllipticCurvePrivateKey, bool]:
+    """Return the private key at ``path``, and whether it was made now (P-256; read by its owner, and by ``group`` if given).
 
     Raises:
         Corrupt: the file holds no P-256 key.
@@ -96,6 +97,13 @@ def make_key(path: Path) -> tuple[ec.EllipticCurvePrivateKey, bool]:
         return _load_key(path), False
     key = ec.generate_private_key(ec.SECP256R1())
     write_atomic(path, _pem(key), 0o600)
+    if group is not None:
+        try:
+            shutil.chown(path, group=group)
+        except LookupError as error:
+            path.unlink()
+            raise HeadgateError(f"there is no group '{group}' here that could read {path}") from error
+        path.chmod(0o640)
     return key, True
 
 
