@@ -136,4 +136,4 @@ def _address(location: Location, delivery: str | None) -> str | None:
         return location.url
     if delivery is None or location.release is None or location.entry is None:
         return None
-    return f"{delivery}/r/{parse(location.release).quoted}/{quote(location.entry, safe='/')}"
+    return f"{delivery}/r/{parse(location.release).text}/{quote(location.entry, safe='/')}"

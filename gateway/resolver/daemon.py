@@ -84,7 +84,6 @@ class Resolver:
         self.renew()
         record = self.table.get(code)
         if record is not None:
-            self.upstream.soon(code)
             return record
         await self.upstream.wait(code)
         self.renew()

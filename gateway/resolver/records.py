@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from appliance.runtime.errors import Corrupt
+from gateway.release.paths import fault_in
 from gateway.resolver.codes import WrongCode, parse
 
 KIND = "application/vnd.headgate.identifiers+json"  # payload type of the envelope
@@ -28,9 +29,15 @@ def _canonical(text: str) -> str:
     return text
 
 
+def _release(text: str) -> str:
+    if not text.startswith("isli:"):
+        raise ValueError("a release goes by its ISLI code")
+    return text
+
+
 def _entry(text: str) -> str:
-    if not text.isprintable() or "\\" in text or any(part in ("", ".", "..") for part in text.split("/")):
-        raise ValueError("is the path of a file inside the release, such as master.m3u8")
+    if fault := fault_in(text):
+        raise ValueError(f"is no path of a file inside a release: {fault}")
     return text
 
 
@@ -53,8 +60,8 @@ class Noun(BaseModel):
 class Location(Noun):
     """Where the thing is: a file of a release (playable on the box), or an address."""
 
-    release: Canonical | None = None
-    entry: Annotated[str, AfterValidator(_entry), Field(max_length=512)] | None = None
+    release: Annotated[Canonical, AfterValidator(_release)] | None = None
+    entry: Annotated[str, AfterValidator(_entry)] | None = None
     url: Annotated[Line, Field(max_length=2048, pattern=r"^https?://[^\s/?#]+(?:[/?#]\S*)?$")] | None = None
 
     @model_validator(mode="after")

@@ -1,4 +1,7 @@
-"""Asks the exchange to make the table as new as the registry has it; one question at a time and only every few seconds."""
+"""Asks the exchange, for a code that the table lacks, to make the table as new as the registry has it.
+
+One question at a time and only every few seconds. Withdrawals need no question: the exchange looks at the registry by itself.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from gateway.resolver.codes import Code
 log = logging.getLogger("headgate.resolver")
 
 EVERY = 3.0  # seconds between two questions, however many screens ask for codes that are unknown
-FRESH = 10.0  # seconds after which a known code lets the table be made newer behind its back: withdrawals must arrive
 PATIENCE = 3.0  # seconds a screen waits for the exchange before the table at hand answers
 LONGEST = 60.0  # seconds after which a question is given up
 
@@ -35,18 +37,14 @@ class Upstream:
 
     async def wait(self, code: Code) -> None:
         """Let the table be made newer for the unknown ``code``, and wait a little for it."""
-        task = self._begin(code, EVERY)
+        task = self._begin(code)
         if task is not None:
             await asyncio.wait({task}, timeout=PATIENCE)
 
-    def soon(self, code: Code) -> None:
-        """Let the table be made newer if that was long ago, and wait for nothing."""
-        self._begin(code, FRESH)
-
-    def _begin(self, code: Code, pause: float) -> asyncio.Task[None] | None:
+    def _begin(self, code: Code) -> asyncio.Task[None] | None:
         if self._running is not None and not self._running.done():
             return self._running
-        if self._clock() - self._last < pause:
+        if self._clock() - self._last < EVERY:
             return None
         self._last = self._clock()
         self._running = self._tasks.create_task(self._ask(code))

@@ -1,0 +1,226 @@
+"""``headgate id``: check, resolve, register and link identifiers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import click
+from rich.console import Console
+from rich.table import Table
+
+from appliance.runtime import http
+from appliance.runtime.errors import Corrupt, Unreachable
+from gateway.resolver import codes
+
+SECONDS = 15.0  # for one answer
+LONGEST = 1 << 20  # bytes of an answer
+
+
+@click.group(name="id")
+def commands() -> None:
+    """Check, resolve, register and link identifiers: ISLI, DOI, Handle, ISBN.
+
+    Example: headgate id check 'ISLI 999999-100000000000001-4'
+    """
+
+
+AT = click.option(
+    "--at", required=True, callback=lambda _c, _p, url: _base(url), help="Its address, http://HOST[:PORT]."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="For a program.")
+
+
+@commands.command()
+@click.argument("code")
+@JSON
+def check(code: str, *, as_json: bool) -> None:
+    """Check CODE's form and check digit; print its scheme, canonical form and parts, or what is wrong (exit 1).
+
+    Example: headgate id check 999999-100000000000001-4
+    """
+    try:
+        found = codes.parse(code)
+    except codes.WrongCode as error:
+        if not as_json:
+            raise
+        click.echo(json.dumps({"ok": False, "reason": error.reason, "error": str(error)}, ensure_ascii=False))
+        raise SystemExit(1) from error
+    told = {"scheme": found.scheme, "canonical": found.canonical, **found.parts}
+    if as_json:
+        click.echo(json.dumps({"ok": True, **told}, ensure_ascii=False))
+    else:
+        _rows(told)
+
+
+@commands.command()
+@click.argument("code")
+@AT
+@JSON
+def resolve(code: str, at: str, *, as_json: bool) -> None:
+    """Ask the box AT what is known of CODE and where it plays.
+
+    Example: headgate id resolve 999999-100000000000001-4 --at http://10.20.0.11:8080
+    """
+    told = _ask("GET", f"{at}/id/{codes.parse(code).quoted}?format=json")
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    table = told.get("table") or {}
+    _rows(
+        {
+            "code": told.get("code"),
+            "title": told.get("title"),
+            "body": told.get("body"),
+            "status": told.get("status"),
+            "playable": told.get("playable") or "(nothing in this zone)",
+            "table": f"serial {table.get('serial')} of {table.get('made')}" + (", stale" if table.get("stale") else ""),
+        }
+    )
+
+
+@commands.command()
+@click.argument("code")
+@AT
+@JSON
+def links(code: str, at: str, *, as_json: bool) -> None:
+    """Ask the box AT what CODE is linked to (关联).
+
+    Example: headgate id links 999999-100000000000001-4 --at http://10.20.0.11:8080
+    """
+    found = _ask("GET", f"{at}/id/{codes.parse(code).quoted}?format=json").get("links") or []
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    table = Table("type", "target", box=None)
+    for link in found:
+        table.add_row(str(link.get("type")), str(link.get("target")))
+    _console().print(table if found else "no links")
+
+
+@commands.command()
+@click.argument("code")
+@click.option("--title", required=True, help="What people call it.")
+@click.option("--body", required=True, help="The admitted organisation that answers for it.")
+@click.option("--release", help="The release that holds it, for a thing that boxes play.")
+@click.option("--entry", help="The file of the release that a player opens, such as master.m3u8.")
+@click.option("--url", "urls", multiple=True, help="Another place where it is; may be given several times.")
+@click.option("--link", "linked", multiple=True, metavar="TYPE=CODE", help="A link, such as multimedia=999999-...-5.")
+@AT
+@JSON
+def register(
+    code: str,
+    title: str,
+    body: str,
+    release: str | None,
+    entry: str | None,
+    urls: tuple[str, ...],
+    linked: tuple[str, ...],
+    at: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Register CODE at the controller AT; the same again changes nothing.
+
+    Example: headgate id register 999999-100000000000001-4 --title 刘三姐 --body guangxi-film
+    --release 999999-100000000000001-4 --entry master.m3u8 --at http://10.40.0.20:8000
+    """
+    if (release is None) != (entry is None):
+        raise click.UsageError("--release and --entry belong together")
+    locations: list[dict[str, str]] = [{"url": url} for url in urls]
+    if release is not None and entry is not None:
+        locations.insert(0, {"release": codes.parse(release).canonical, "entry": entry})
+    record = {
+        "code": codes.parse(code).canonical,
+        "title": title,
+        "body": body,
+        "locations": locations,
+        "links": [_link(text) for text in linked],
+    }
+    told = _ask("POST", f"{at}/api/identifiers", record)
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        word = "registered" if told.get("changed") else "was registered already"
+        click.echo(f"{record['code']} {word}; the table has serial {told.get('serial')}")
+
+
+@commands.command()
+@click.argument("code")
+@click.option("--reason", required=True, help="Why; boxes tell it to who asks.")
+@AT
+@JSON
+def withdraw(code: str, reason: str, at: str, *, as_json: bool) -> None:
+    """Withdraw CODE at the controller AT: boxes answer 410 from then on, and it never comes back.
+
+    Example: headgate id withdraw 999999-100000000000001-4 --reason 版权到期 --at http://10.40.0.20:8000
+    """
+    told = _ask("DELETE", f"{at}/api/identifiers/{codes.parse(code).quoted}", query={"reason": reason})
+    click.echo(json.dumps(told, ensure_ascii=False) if as_json else f"{told.get('code')} is withdrawn")
+
+
+def _link(text: str) -> dict[str, str]:
+    kind, equals, target = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"'{text}' is not TYPE=CODE", param_hint="--link")
+    return {"type": kind, "target": codes.parse(target).canonical}
+
+
+def _base(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        whole = False
+    if not whole:
+        raise click.BadParameter(f"'{url}' is not http://HOST[:PORT]")
+    return url.rstrip("/")
+
+
+def _ask(method: str, url: str, body: object = None, query: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return the JSON object that ``url`` answers.
+
+    Raises:
+        Refused: as the other side told it.
+        Unreachable: nobody answers there.
+        Corrupt: the answer is not what it should be.
+    """
+    try:
+        told = asyncio.run(_exchange(method, url, body, query))
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Unreachable(f"nobody answers at {url.split('/', 3)[2]}: {error or 'no answer in time'}") from error
+    if not isinstance(told, dict):
+        raise Corrupt(f"{url} did not answer with a JSON object")
+    return told
+
+
+async def _exchange(method: str, url: str, body: object, query: dict[str, str] | None) -> object:
+    from yarl import URL
+
+    whole = URL(url, encoded=True).update_query(query or {})
+    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.request(method, whole, json=body, allow_redirects=False) as response,
+    ):
+        await http.check(response)
+        text = await response.content.read(LONGEST)
+        try:
+            return json.loads(text)
+        except ValueError:
+            return None
+
+
+def _rows(told: dict[str, Any]) -> None:
+    table = Table(box=None, show_header=False)
+    for name, value in told.items():
+        table.add_row(name, str(value))
+    _console().print(table)
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, soft_wrap=True)
