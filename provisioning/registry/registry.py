@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from appliance.identity import envelope
 from appliance.identity.keys import PrivateKey
-from appliance.runtime.errors import Corrupt, Refused
+from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from appliance.runtime.files import write_atomic
 from gateway.resolver.codes import Code
 from gateway.resolver.records import KIND, MOST_RECORDS, Record, Snapshot, parse_record, parse_snapshot
@@ -88,7 +90,7 @@ class Registry:
         Raises:
             RegistrationRefused: with every fault: ``outside-identifiers``, ``not-admitted``, ``other-body``, ``withdrawn``, ``twice``.
         """
-        async with self._one, self._engine.begin() as connection:
+        async with self._one, self._begin() as connection:
             known = await _known(connection, [record.code for record in records])
             faults = [wrong for index, record in enumerate(records) for wrong in self._faults(index, record, known)]
             seen: set[str] = set()
@@ -109,7 +111,7 @@ class Registry:
         Raises:
             Refused: it is not registered (``unknown-code``).
         """
-        async with self._one, self._engine.begin() as connection:
+        async with self._one, self._begin() as connection:
             record = (await _known(connection, [code.canonical])).get(code.canonical)
             if record is None:
                 raise Refused("unknown-code", f"{code} is not registered", 404)
@@ -120,7 +122,7 @@ class Registry:
 
     async def get(self, code: Code) -> Record | None:
         """Return the record of ``code``, or None."""
-        async with self._engine.connect() as connection:
+        async with self._begin() as connection:
             return (await _known(connection, [code.canonical])).get(code.canonical)
 
     async def some(self, after: str = "", most: int = 100) -> list[Record]:
@@ -128,7 +130,7 @@ class Registry:
         query = (
             select(identifiers.c.document).where(identifiers.c.code > after).order_by(identifiers.c.code).limit(most)
         )
-        async with self._engine.connect() as connection:
+        async with self._begin() as connection:
             return [parse_record(document.encode()) for (document,) in await connection.execute(query)]
 
     async def publish(self, now: datetime) -> Published:
@@ -136,7 +138,7 @@ class Registry:
 
         The serial only grows, also when the database is older than the file (a restored backup).
         """
-        async with self._one, self._engine.begin() as connection:
+        async with self._one, self._begin() as connection:
             records = await _all(connection)
             digest = hashlib.sha256(b"\n".join(record.dump() for record in records)).hexdigest()
             last = (await connection.execute(select(published).where(published.c.id == 1))).first()
@@ -158,6 +160,15 @@ class Registry:
             self._folder.mkdir(parents=True, exist_ok=True)
             await asyncio.to_thread(write_atomic, self._folder / FILE, sealed)
         return Published(serial, len(records), fresh=True)
+
+    @contextlib.asynccontextmanager
+    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in one transaction; Unreachable where the database is away."""
+        try:
+            async with self._engine.begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise Unreachable(f"the registry's database is away: {error.orig}") from error
 
     def _there(self) -> int:
         """Return the serial of the file in the folder, 0 where there is none of ours."""

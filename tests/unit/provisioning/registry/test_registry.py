@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from appliance.identity import envelope
 from appliance.identity.keys import PrivateKey
 from appliance.runtime import http
-from appliance.runtime.errors import Refused
+from appliance.runtime.errors import Refused, Unreachable
 from gateway.resolver import table
 from gateway.resolver.codes import parse
 from gateway.resolver.records import KIND, Record, Snapshot, parse_snapshot
@@ -133,6 +133,16 @@ async def test_a_withdrawn_code_stays_withdrawn(registry: Registry, tmp_path: Pa
     with pytest.raises(Refused) as unknown:
         await registry.withdraw(parse(TWO), "x", NOW)
     assert unknown.value.reason == "unknown-code"
+
+
+async def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:
+    """Without its database the registry says so, and publishes nothing."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/none/registry.db")
+    away = Registry(engine, KEY, tmp_path / "registry")
+    with pytest.raises(Unreachable):
+        await away.publish(NOW)
+    assert not (tmp_path / "registry").exists()
+    await engine.dispose()
 
 
 async def test_the_api_registers_tells_and_withdraws(registry: Registry, tmp_path: Path) -> None:
