@@ -12,7 +12,15 @@ from gateway.release import manifest, signed
 from gateway.release.manifest import File, Release
 
 SERVED = ("delivery", "resolver")  # what may be a peer of the exchange
-STATUS = {"unknown-release": 404, "unknown-path": 404, "bad-request": 400, "too-large": 413, "digest-mismatch": 502}
+STATUS = {
+    "unknown-release": 404,
+    "unknown-path": 404,
+    "bad-request": 400,
+    "too-large": 413,
+    "digest-mismatch": 502,
+    "unexpected-answer": 502,
+    "store-full": 507,
+}
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from appliance.identity import envelope
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from appliance.runtime.once import Once
 from gateway.exchange import metrics
 from gateway.exchange.decide import Refuse
 from gateway.exchange.journal import Journal
-from gateway.exchange.once import Once
 from gateway.exchange.origin import Origins
 from gateway.isolation.policy import Policy, Registry
 from gateway.resolver import records, table

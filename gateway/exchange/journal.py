@@ -44,7 +44,7 @@ class Journal:
         body = {
             "decision": "admit",
             "reason": "verified",
-            "release": release.identifier,
+            "release": release.code,
             "version": release.version,
             "body": release.body,
             "digest": manifest.digest(release),

@@ -6,10 +6,10 @@ import asyncio
 import time
 
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from appliance.runtime.once import Once
 from gateway.exchange import metrics
 from gateway.exchange.decide import Refuse
 from gateway.exchange.journal import Journal
-from gateway.exchange.once import Once
 from gateway.exchange.origin import Origins
 from gateway.exchange.releases import Held
 from gateway.release.manifest import File
@@ -46,19 +46,14 @@ class Fills:
         for origin in sorted(held.policy.origins, key=lambda name: name != held.origin):
             try:
                 await self._take(origin, f"/releases/{code}/{path}", file)
-            except Corrupt as error:
-                metrics.FILLS.labels("digest-mismatch").inc()
-                refusal = Refuse("digest-mismatch", f"'{path}' at the origin '{origin}': {error}")
-                await self._journal.refused(refusal, None, release=code, path=path, origin=origin)
-                failure = refusal.error()
             except Unreachable as error:
                 metrics.FILLS.labels("unreachable").inc()
                 failure = failure if isinstance(failure, Refused) else error
-            except Refused as error:
-                metrics.FILLS.labels(error.reason).inc()
-                if error.reason == "too-large":  # larger than its manifest says
-                    error = Refuse("digest-mismatch", f"'{path}' at the origin '{origin}': {error}").error()
-                failure = error
+            except (Corrupt, Refused) as error:
+                refusal = _refusal(error, path, origin)
+                metrics.FILLS.labels(refusal.reason).inc()
+                await self._journal.refused(refusal, None, release=code, path=path, origin=origin)
+                failure = refusal.error()
             else:
                 metrics.FILLS.labels("stored").inc()
                 metrics.FILLED.inc(file.size)
@@ -72,3 +67,11 @@ class Fills:
                 async for chunk in answer.chunks():
                     await asyncio.to_thread(writer.write, chunk)
                 await asyncio.to_thread(writer.finish)
+
+
+def _refusal(error: Corrupt | Refused, path: str, origin: str) -> Refuse:
+    """Return why an origin's answer was not stored: what is not the manifest's object, by size or by digest, is a mismatch."""
+    sentence = f"'{path}' at the origin '{origin}': {error}"
+    if isinstance(error, Corrupt) or error.reason == "too-large":
+        return Refuse("digest-mismatch", sentence)
+    return Refuse(error.reason, sentence)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from appliance.runtime.once import Once
 from gateway.exchange import decide
 from gateway.exchange.decide import Admitted, Refuse
 from gateway.exchange.journal import Journal
-from gateway.exchange.once import Once
 from gateway.exchange.origin import Origins
 from gateway.isolation.policy import Policy
 from gateway.release import paths, signed

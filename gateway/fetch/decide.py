@@ -25,7 +25,7 @@ class Ask(BaseModel):
     origin: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     path: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_PATH)]
     largest: int = Field(ge=1, le=LARGEST)  # bytes
-    etag: Annotated[str, StringConstraints(pattern=r'^(W/)?"[\x21\x23-\x7e]{0,190}"\Z')] | None = (
+    etag: Annotated[str, StringConstraints(pattern=r'^(W/)?"[\x21\x23-\x7e]{0,190}"$')] | None = (
         None  # RFC 9110 section 8.8.3
     )
 

@@ -17,10 +17,10 @@ MOST_FILES = 100_000
 LARGEST_FILE = 1 << 40  # bytes
 NEWEST = (1 << 53) - 1  # the largest integer that every JSON reader keeps exact (RFC 8259 section 6)
 
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\Z")]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MediaType = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}(; charset=utf-8)?\Z", max_length=100)
+    str, StringConstraints(pattern=r"^[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}(; charset=utf-8)?$", max_length=100)
 ]
 
 

@@ -1,0 +1,79 @@
+"""``headgate run delivery --zone ZONE``: serves the screens of one zone at the address that the enforced policy names."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from appliance.runtime import http, metrics
+from appliance.runtime.errors import ConfigError, Fault
+from appliance.runtime.places import RUN, STATE
+from appliance.runtime.service import Service
+from gateway.delivery import metrics as counted
+from gateway.delivery.exchange import Exchange
+from gateway.delivery.screens import Screens
+from gateway.delivery.usage import Usage
+from gateway.isolation import policy as policies
+from gateway.isolation.policy import Policy
+from gateway.store.objects import Objects
+
+log = logging.getLogger("headgate.delivery")
+
+
+def check(config: Path, zone: str | None) -> None:
+    """Read the policy as the start does.
+
+    Raises:
+        ConfigError: it is wrong, or names no delivery in ``zone``.
+    """
+    _listen(policies.load(config), config, zone)
+
+
+def _listen(policy: Policy, config: Path, zone: str | None) -> tuple[str, int]:
+    service = policy.service_of(zone, "delivery") if zone else None
+    if service is None:
+        raise ConfigError(
+            [Fault(str(config), 1, 1, "services", f"no service with 'run: delivery' in the zone '{zone}'")]
+        )
+    return service.address, service.port
+
+
+async def main(service: Service, config: Path, zone: str | None) -> None:
+    """Serve the screens until told to stop."""
+    policy = policies.load(config)
+    listen = _listen(policy, config, zone)
+    zone = str(zone)
+    unit = f"delivery-{zone}"
+    (RUN / "metrics" / unit).mkdir(parents=True, exist_ok=True)
+    changed = asyncio.Event()
+    async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
+        usage = Usage(exchange.record, counted.LOST.inc)
+        counted.WAITING.set_function(lambda: len(usage))
+        screens = Screens(policy.site, zone, Objects(STATE / "store"), exchange, usage)
+
+        async def reload() -> None:
+            nonlocal listen
+            policy = policies.load(config)
+            listen = _listen(policy, config, zone)
+            screens.site = policy.site
+            exchange.forget()
+            changed.set()
+
+        service.reload = reload
+        service.tasks.create_task(usage.run())
+        service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
+        stopped = service.tasks.create_task(service.stopped())
+        while not stopped.done():
+            here = listen
+            async with http.serving(screens.application(), tcp=[here]):
+                log.info("serving %s at %s port %d", zone, *here)
+                service.ready(f"serving {zone} at {here[0]} port {here[1]}")
+                while listen == here and not stopped.done():
+                    changed.clear()
+                    told = service.tasks.create_task(changed.wait())
+                    await asyncio.wait({stopped, told}, return_when=asyncio.FIRST_COMPLETED)
+                    told.cancel()
+        if left := await usage.drain():
+            counted.LOST.inc(left)
+            log.error("%d records of use are lost: the exchange did not take them before the end", left)

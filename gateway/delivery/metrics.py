@@ -1,0 +1,30 @@
+"""What delivery counts."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter(
+    "headgate_delivery_requests", "Requests of screens, by status and whether the store had the object.",
+    ["zone", "status", "cache"], registry=REGISTRY,
+)  # fmt: skip
+BYTES = Counter("headgate_delivery_bytes", "Bytes of content sent to screens.", ["zone", "cache"], registry=REGISTRY)
+REFUSALS = Counter(
+    "headgate_delivery_refusals", "Requests refused or failed, by reason.", ["zone", "reason"], registry=REGISTRY
+)
+SECONDS = Histogram(
+    "headgate_delivery_seconds", "Seconds from a request until its last byte was sent.", ["zone", "cache"],
+    buckets=(0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30), registry=REGISTRY,
+)  # fmt: skip
+BROKEN_OFF = Counter(
+    "headgate_delivery_broken_off", "Deliveries that the screen broke off.", ["zone"], registry=REGISTRY
+)
+WAITING = Gauge(
+    "headgate_delivery_records_waiting", "Records of use that the exchange has not taken yet.", registry=REGISTRY
+)
+LOST = Counter(
+    "headgate_delivery_records_lost",
+    "Records of use that the exchange refused for good, or left at the end.",
+    registry=REGISTRY,
+)

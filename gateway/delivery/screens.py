@@ -1,0 +1,166 @@
+"""``GET /r/CODE/PATH``: what a television or a phone asks for."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import BinaryIO, assert_never
+
+from aiohttp import web
+
+from appliance.runtime import http
+from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from gateway.delivery import metrics, page
+from gateway.delivery.choose import NotModified, Part, Unsatisfiable, Whole, choose
+from gateway.delivery.exchange import Exchange, Manifest
+from gateway.delivery.send import send
+from gateway.delivery.usage import Usage, record
+from gateway.release import paths
+from gateway.release.manifest import File
+from gateway.store.objects import Objects
+
+CHANGING = ("application/vnd.apple.mpegurl", "application/dash+xml", "text/", "application/json")
+SHORT, LONG = 10, 3600  # seconds a screen may keep what a new version usually changes, and the rest
+CORS = {  # players in pages of any address (a phone's application, a library's site) may play from the box
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Content-Length, Content-Range, ETag, Cache-Status",
+}
+PREFLIGHT = {
+    **CORS,
+    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
+    "Access-Control-Allow-Headers": "Range, If-None-Match, If-Range, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status",
+    "Access-Control-Max-Age": "86400",
+}
+
+
+class Screens:
+    """The requests of one zone."""
+
+    def __init__(self, site: str, zone: str, store: Objects, exchange: Exchange, usage: Usage) -> None:
+        self.site, self._zone = site, zone
+        self._store, self._exchange, self._usage = store, exchange, usage
+
+    def application(self) -> web.Application:
+        """Return what answers at the zone's address."""
+        app = http.application(1024)  # nobody sends us a body
+        app.router.add_get("/", self._health)
+        app.router.add_get("/r/{code}/{path:.+}", self._get)
+        app.router.add_options("/r/{code}/{path:.+}", self._preflight)
+        app.on_response_prepare.append(_sign)
+        return app
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.Response(text=page.health(self.site, self._zone), content_type="text/html", charset="utf-8")
+
+    async def _preflight(self, _: web.Request) -> web.Response:
+        return web.Response(status=204, headers=PREFLIGHT)
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._serve(request)
+        except HeadgateError as error:
+            status, reason = _told(error)
+            metrics.REQUESTS.labels(self._zone, str(status), "none").inc()
+            metrics.REFUSALS.labels(self._zone, reason).inc()
+            response = http.answer(status, reason, str(error))
+            response.headers.update({**CORS, "Cache-Control": "no-store"})
+            return response
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        began, started = time.monotonic(), datetime.now(UTC)
+        self._usage.check()
+        code, path = paths.code_of(request.match_info["code"]), request.match_info["path"]
+        manifest = await self._exchange.manifest(code)
+        file = manifest.files.get(path)
+        if file is None:
+            raise Refused("unknown-path", "the release has no such file", 404)
+        opened, cache = self._store.open(file.sha256, file.size), "hit"
+        if opened is None:
+            file, cache = await self._exchange.object(code, path), "miss"
+            opened = self._store.open(file.sha256, file.size)
+            if opened is None:
+                raise Corrupt("the object that the exchange stored is not in the store")
+        with opened:
+            response, sent, count = await self._answer(request, file, opened, cache)
+        self._count(
+            manifest, path, response.status, cache, sent, count, started, time.monotonic() - began, request.method
+        )
+        return response
+
+    async def _answer(
+        self, request: web.Request, file: File, opened: BinaryIO, cache: str
+    ) -> tuple[web.StreamResponse, int, int]:
+        """Answer; return the response, the bytes of content sent, and those that were to be sent."""
+        etag = f'"{file.sha256}"'
+        headers = {
+            **CORS,
+            "ETag": etag,
+            "Cache-Control": f"public, max-age={SHORT if file.type.startswith(CHANGING) else LONG}",
+            "Cache-Status": "headgate; hit" if cache == "hit" else "headgate; fwd=miss; stored",  # RFC 9211
+            "Accept-Ranges": "bytes",
+        }
+        choice = choose(request.headers, request.method, file.size, etag)
+        match choice:
+            case NotModified():
+                return web.Response(status=304, headers=headers), 0, 0
+            case Unsatisfiable():
+                return web.Response(status=416, headers={**headers, "Content-Range": f"bytes */{file.size}"}), 0, 0
+            case Whole():
+                first, count, status = 0, file.size, 200
+            case Part(first, last):
+                count, status = last - first + 1, 206
+                headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
+            case unknown:
+                assert_never(unknown)
+        response = web.StreamResponse(status=status, headers={**headers, "Content-Type": file.type})
+        sent = await send(request, response, opened, first, count)
+        return response, sent, 0 if request.method == "HEAD" else count
+
+    def _count(
+        self,
+        manifest: Manifest,
+        path: str,
+        status: int,
+        cache: str,
+        sent: int,
+        count: int,
+        started: datetime,
+        seconds: float,
+        method: str,
+    ) -> None:
+        metrics.REQUESTS.labels(self._zone, str(status), cache).inc()
+        metrics.BYTES.labels(self._zone, cache).inc(sent)
+        metrics.SECONDS.labels(self._zone, cache).observe(seconds)
+        if sent < count:
+            metrics.BROKEN_OFF.labels(self._zone).inc()
+        if method != "GET" or status == 416:  # nothing was used
+            return
+        self._usage.add(
+            record(
+                zone=self._zone,
+                release=manifest.release,
+                path=path,
+                body=manifest.body,
+                status=status,
+                cache=cache,
+                sent=sent,
+                started=started,
+                seconds=seconds,
+                now=datetime.now(UTC),
+            )
+        )
+
+
+async def _sign(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "headgate"  # which software and version is nobody's business in a screen zone
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _told(error: HeadgateError) -> tuple[int, str]:
+    match error:
+        case Refused():
+            return error.status, error.reason
+        case Unreachable():
+            return 504, "unreachable"
+        case _:
+            return 502, "corrupt"

@@ -1,0 +1,284 @@
+"""A box's chain of content on loopback: an origin, and fetch, exchange and delivery as the processes that systemd starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, Self
+
+import pytest
+
+from appliance.identity.keys import PrivateKey
+from appliance.runtime.files import write_atomic
+from appliance.telemetry.records import Record
+from appliance.telemetry.spool import Spool
+from gateway.release import folder as folders
+from gateway.release import paths, signed
+from gateway.release.manifest import Release, Rights
+
+CODE = "999999-100000000000001-4"
+ADDRESSES = {"bigscreen": "127.20.0.1", "smallscreen": "127.30.0.1"}
+ORIGIN = "127.10.0.20"
+DEADLINE = 15.0  # seconds for anything that should happen
+
+POLICY = """
+site: testbox
+zones:
+  management: {{port: "02:68:67:28:00:0b", addresses: [127.40.0.1/24]}}
+  culture: {{port: "02:68:67:0a:00:0b", addresses: [127.10.0.1/24]}}
+  bigscreen: {{port: "02:68:67:14:00:0b", addresses: [127.20.0.1/24]}}
+  smallscreen: {{port: "02:68:67:1e:00:0b", addresses: [127.30.0.1/24]}}
+bodies:
+  library: {{name: 图书馆, keys: ["{key}"], identifiers: ["isli:999999-1"], acts: [share]}}
+registry: {{keys: ["{key}"], origin: centre}}
+origins:
+  centre: {{address: 127.10.0.20, port: {origin}}}
+services:
+  delivery: {{zone: bigscreen, run: delivery, listen: tcp/{port}, from: [127.20.0.0/24]}}
+  phones: {{zone: smallscreen, run: delivery, listen: tcp/{port}, from: [127.30.0.0/24]}}
+reach:
+  origin: {{zone: culture, run: fetch, to: [127.10.0.20], port: tcp/{origin}}}
+lanes:
+  films: {{from: culture, to: bigscreen, kind: release, largest: 4 MiB}}
+  phones: {{from: culture, to: smallscreen, kind: release, largest: 4 MiB}}
+  identifiers: {{from: culture, to: bigscreen, kind: identifier}}
+  usage: {{from: bigscreen, to: management, kind: record}}
+  phone-usage: {{from: smallscreen, to: management, kind: record}}
+never:
+  - {{from: bigscreen, to: management}}
+  - {{from: bigscreen, to: culture}}
+"""
+
+
+def free_port(address: str) -> int:
+    """Return a TCP port that nobody uses at ``address`` now."""
+    with socket.create_server((address, 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
+    """Wait until ``condition`` gives something true, and return that."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+@dataclass
+class Reply:
+    """What a screen got."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class Origin:
+    """A web server with a folder; counts requests by path, and may hold them back for some seconds."""
+
+    folder: Path
+    port: int
+    asked: Counter[str] = field(default_factory=Counter)
+    hold: float = 0.0
+    server: ThreadingHTTPServer | None = None
+
+    def start(self) -> None:
+        """Serve the folder."""
+        origin = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments, directory=str(origin.folder))
+
+            def do_GET(self) -> None:
+                origin.asked[self.path] += 1
+                time.sleep(origin.hold)
+                super().do_GET()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: Any) -> None:
+                pass  # a fetch that was killed
+
+        self.server = Server((ORIGIN, self.port), Handler)
+        Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Go away."""
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+
+
+class Chain:
+    """The whole chain; ``with`` it is running."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.run, self.state, self.policy = base / "run", base / "state", base / "policy.yaml"
+        self.origin = Origin(base / "origin", free_port(ORIGIN))
+        self.port = free_port("127.20.0.1")
+        self.key, self.stranger = PrivateKey.generate(), PrivateKey.generate()
+        self.origin.folder.mkdir()
+        self.write_policy()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def write_policy(self, change: Callable[[str], str] = lambda text: text) -> None:
+        """Write the enforced policy, changed by ``change``."""
+        text = POLICY.format(key=self.key.public, origin=self.origin.port, port=self.port)
+        self.policy.write_text(change(text))
+
+    def start(self, daemon: str, zone: str | None = None) -> subprocess.Popen[bytes]:
+        """Start a daemon as its unit would, and wait until it listens."""
+        name = f"{daemon}-{zone}" if zone else daemon
+        argv = [str(Path(sys.executable).with_name("headgate")), "run", daemon, "--config", str(self.policy)]
+        environment = {
+            **os.environ,
+            "HEADGATE_RUN": str(self.run),
+            "HEADGATE_STATE": str(self.state),
+            "HEADGATE_ETC": str(self.base),
+        }
+        log = (self.base / f"{name}.log").open("ab")
+        with log:
+            process = subprocess.Popen(
+                argv + (["--zone", zone] if zone else []), env=environment, stderr=log, stdout=log, cwd=self.base
+            )
+        self.processes[name] = process
+        until(lambda: process.poll() is not None or self._listens(daemon, zone), f"{name} listens")
+        assert process.poll() is None, self.log(name)
+        return process
+
+    def _listens(self, daemon: str, zone: str | None) -> bool:
+        if zone:
+            return _connects(socket.AF_INET, (ADDRESSES[zone], self.port))
+        folder = self.run / "fetch" if daemon == "fetch" else self.run / "exchange" / "delivery-smallscreen"
+        return _connects(socket.AF_UNIX, str(folder / f"{daemon}.sock"))
+
+    def stop(self, name: str, number: int = signal.SIGTERM) -> int:
+        """End a daemon by a signal and return its status."""
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        return process.wait(DEADLINE)
+
+    def log(self, name: str) -> str:
+        """Return what a daemon said."""
+        return (self.base / f"{name}.log").read_text()
+
+    def publish(self, files: Mapping[str, bytes], **told: Any) -> Release:
+        """Make a release of ``files`` and publish it at the origin."""
+        key = told.pop("key", self.key)
+        code = told.pop("code", CODE)
+        version = told.pop("version", 1)
+        source = self.base / f"source-{code}-{version}"
+        for name, data in files.items():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes(data)
+        fields: dict[str, Any] = {
+            "identifier": f"isli:{code}",
+            "version": version,
+            "body": "library",
+            "title": "刘三姐",
+            "rights": Rights(zones=("bigscreen", "smallscreen")),
+            "entry": next(iter(files)),
+            "files": folders.gather(source, folders.survey(source)),
+        }
+        release = Release(**{**fields, **told})
+        write_atomic(source / paths.MANIFEST, signed.seal(release, key))
+        folders.publish(source, self.origin.folder)
+        return release
+
+    def get(
+        self, path: str, headers: Mapping[str, str] | None = None, *, zone: str = "bigscreen", method: str = "GET"
+    ) -> Reply:
+        """Ask as a screen of ``zone`` does."""
+        connection = HTTPConnection(ADDRESSES[zone], self.port, timeout=DEADLINE)
+        try:
+            connection.request(method, path, headers=dict(headers or {}))
+            response = connection.getresponse()
+            return Reply(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    def play(self, path: str, **told: Any) -> Reply:
+        """Ask for a file of the release."""
+        return self.get(f"/r/{CODE}/{path}", **told)
+
+    def records(self, kind: str) -> list[Record]:
+        """Return the records of ``kind`` that the spool holds."""
+        spool = Spool(self.state / "spool" / "spool.db")
+        try:
+            return [item.record for item in spool.pending(limit=10_000) if item.record.kind == kind]
+        finally:
+            spool.close()
+
+    def stored(self) -> set[str]:
+        """Return the digests in the store."""
+        return {path.name for path in (self.state / "store" / "objects").glob("*/*")}
+
+    def __enter__(self) -> Self:
+        self.origin.start()
+        try:
+            self.start("fetch")
+            self.start("exchange")
+            self.start("delivery", "bigscreen")
+            self.start("delivery", "smallscreen")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in reversed(list(self.processes)):
+            self.stop(name, signal.SIGKILL)
+        self.origin.stop()
+
+
+def _connects(family: int, address: Any) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect(address)
+        except OSError:
+            return False
+        return True
+
+
+@contextmanager
+def running(base: Path) -> Iterator[Chain]:
+    """Run a chain in the folder ``base``."""
+    with Chain(base) as chain:
+        yield chain
+
+
+@pytest.fixture
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A running chain with nothing published."""
+    with running(tmp_path_factory.mktemp("c")) as chain:  # a short name: a socket's path has at most 107 bytes
+        yield chain
+
+
+@pytest.fixture(name="until")
+def _until() -> Callable[..., Any]:
+    """``until(condition, what)``: waits with a deadline."""
+    return until

@@ -1,0 +1,277 @@
+"""Screen -> object, with every process of the chain running."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+
+import pytest
+
+pytestmark = pytest.mark.server
+CODE = "999999-100000000000001-4"
+SEGMENT = os.urandom(1_500_000)
+FILM = {"master.m3u8": b"#EXTM3U\n", "video/1.m4s": SEGMENT, "video/2.m4s": b"small"}
+
+
+def reason(reply):
+    return reply.status, json.loads(reply.body)["reason"]
+
+
+def metric(chain, unit, name):
+    path = chain.run / "metrics" / unit / f"{unit}.prom"
+    return path.read_text() if path.exists() and name in path.read_text() else ""
+
+
+def test_first_request_misses_and_second_comes_from_the_store(chain, until):
+    """The first request crosses the exchange and is stored; the second does not, and other zones share the object."""
+    chain.publish(FILM)
+    first, second = chain.play("video/1.m4s"), chain.play("video/1.m4s")
+    assert (first.status, first.body, first.headers["Cache-Status"]) == (200, SEGMENT, "headgate; fwd=miss; stored")
+    assert (second.body, second.headers["Cache-Status"]) == (SEGMENT, "headgate; hit")
+    assert second.headers["ETag"] == f'"{hashlib.sha256(SEGMENT).hexdigest()}"'
+    assert second.headers["Content-Type"] == "video/iso.segment"
+    assert chain.play("video/1.m4s", zone="smallscreen").headers["Cache-Status"] == "headgate; hit"
+    assert chain.origin.asked[f"/releases/{CODE}/video/1.m4s"] == 1
+    until(lambda: metric(chain, "delivery-bigscreen", 'status="200"'), "metrics of delivery")
+
+
+def test_twenty_misses_are_one_request_to_the_origin(chain):
+    """Twenty screens that miss at once cost one origin request, and all get the whole segment."""
+    chain.publish(FILM)
+    chain.play("master.m3u8")
+    chain.origin.hold = 0.5
+    with ThreadPoolExecutor(20) as screens:
+        replies = list(screens.map(lambda _: chain.play("video/1.m4s"), range(20)))
+    assert {(reply.status, reply.body == SEGMENT) for reply in replies} == {(200, True)}
+    assert chain.origin.asked[f"/releases/{CODE}/video/1.m4s"] == 1
+
+
+def test_fill_goes_on_when_the_first_screen_leaves(chain, until):
+    """A screen that leaves during the miss does not stop the fill that others wait for."""
+    chain.publish(FILM)
+    chain.play("master.m3u8")
+    chain.origin.hold = 1.0
+    with socket.create_connection(("127.20.0.1", chain.port)) as screen:
+        screen.sendall(f"GET /r/{CODE}/video/1.m4s HTTP/1.1\r\nHost: box\r\n\r\n".encode())
+        until(lambda: chain.origin.asked[f"/releases/{CODE}/video/1.m4s"], "the origin is asked")
+    digest = hashlib.sha256(SEGMENT).hexdigest()
+    until(lambda: digest in chain.stored(), "the object is stored")
+    assert chain.play("video/1.m4s").headers["Cache-Status"] == "headgate; hit"
+
+
+def test_plays_with_the_origin_away_also_after_a_restart(chain):
+    """What was played once plays with the origin away, also when every daemon was started again."""
+    chain.publish(FILM)
+    for path in FILM:
+        chain.play(path)
+    chain.origin.stop()
+    assert chain.play("video/1.m4s").body == SEGMENT
+    for name in ("delivery-bigscreen", "exchange", "fetch"):
+        assert chain.stop(name) == 0, chain.log(name)
+    chain.start("fetch")
+    chain.start("exchange")
+    chain.start("delivery", "bigscreen")
+    for path, data in FILM.items():
+        reply = chain.play(path)
+        assert (reply.status, reply.body) == (200, data)
+    assert reason(chain.get("/r/999999-123456789012345-8/master.m3u8")) == (504, "unreachable")
+
+
+@pytest.mark.parametrize("change", ["flip", "shorter", "longer"])
+def test_tampered_segment_is_refused_and_never_stored(chain, change, until):
+    """A segment that was changed at the origin is refused with the reason, recorded, and not stored."""
+    chain.publish(FILM)
+    path = chain.origin.folder / "releases" / CODE / "video" / "1.m4s"
+    path.write_bytes({"flip": b"x" + SEGMENT[1:], "shorter": SEGMENT[:-1], "longer": SEGMENT + b"x"}[change])
+    before = chain.play("master.m3u8") and chain.stored()
+    assert reason(chain.play("video/1.m4s")) == (502, "digest-mismatch")
+    assert chain.stored() == before
+    assert not list((chain.state / "store" / "tmp").iterdir())
+    audit = until(lambda: [r for r in chain.records("audit") if r.body["reason"] == "digest-mismatch"], "audit record")
+    assert audit[0].body["path"] == "video/1.m4s"
+    path.write_bytes(SEGMENT)
+    assert chain.play("video/1.m4s").body == SEGMENT
+
+
+def test_unadmitted_bodies_and_foreign_keys_are_refused(chain):
+    """A release of an unadmitted body, under a stranger's key, or outside the body's identifiers never comes in."""
+    chain.publish(FILM, body="stranger", key=chain.stranger)
+    assert reason(chain.play("master.m3u8")) == (403, "not-admitted")
+    chain.publish(FILM, code="999999-123456789012345-8", key=chain.stranger)
+    assert reason(chain.get("/r/999999-123456789012345-8/master.m3u8")) == (403, "not-signed")
+    chain.publish(FILM, code="999999-000000000000001-5")
+    assert reason(chain.get("/r/999999-000000000000001-5/master.m3u8")) == (403, "outside-identifiers")
+    assert chain.stored() == set()
+    assert {r.body["reason"] for r in chain.records("audit")} >= {"not-admitted", "not-signed", "outside-identifiers"}
+
+
+def test_rights_lanes_and_sizes_hold_for_each_zone(chain):
+    """A zone that the rights do not grant, a file larger than the lane, and names that do not exist are refused."""
+    chain.publish({**FILM, "huge.mp4": bytes((4 << 20) + 1)}, rights={"zones": ["bigscreen"]})
+    assert chain.play("master.m3u8").status == 200
+    assert reason(chain.play("master.m3u8", zone="smallscreen")) == (403, "zone-not-granted")
+    assert reason(chain.play("huge.mp4")) == (413, "too-large")
+    assert reason(chain.play("absent.m4s")) == (404, "unknown-path")
+    assert reason(chain.play("..%2f..%2frelease.json")) == (404, "unknown-path")
+    assert reason(chain.get("/r/999999-123456789012345-8/master.m3u8")) == (404, "unknown-release")
+    assert reason(chain.get("/r/999999-100000000000001-5/master.m3u8")) == (400, "bad-request")
+
+
+def test_new_version_replaces_and_an_older_one_never_comes_back(chain, until):
+    """A newer version is taken in within seconds; an origin that goes back to the older one is not followed."""
+    chain.publish(FILM)
+    folder = chain.origin.folder / "releases" / CODE
+    old = (folder / "release.json").read_bytes()
+    assert chain.play("master.m3u8").body == b"#EXTM3U\n"
+    chain.publish({**FILM, "master.m3u8": b"#EXTM3U\n#2\n"}, version=2)
+    until(lambda: chain.play("master.m3u8").body == b"#EXTM3U\n#2\n", "version 2 is served")
+    (folder / "release.json").write_bytes(old)
+    os.utime(folder / "release.json")
+    until(
+        lambda: (
+            chain.play("master.m3u8") and [r for r in chain.records("audit") if r.body["reason"] == "older-version"]
+        ),
+        "the older version is refused",
+    )
+    assert chain.play("master.m3u8").body == b"#EXTM3U\n#2\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "first", "last"),
+    [
+        ({"Range": "bytes=0-"}, 206, 0, 1_499_999),
+        ({"Range": "bytes=100-199"}, 206, 100, 199),
+        ({"Range": "bytes=-5"}, 206, 1_499_995, 1_499_999),
+        ({"Range": "bytes=1400000-9999999"}, 206, 1_400_000, 1_499_999),
+        ({"Range": "bytes=0-1,5-6"}, 200, 0, 1_499_999),
+    ],
+)
+def test_ranges_of_a_cold_object_fill_the_store(chain, headers, status, first, last):
+    """A range of an object that is not here yet gives its bytes, and fills the store with the whole."""
+    chain.publish(FILM)
+    reply = chain.play("video/1.m4s", headers=headers)
+    assert (reply.status, reply.body == SEGMENT[first : last + 1]) == (status, True)
+    if status == 206:
+        assert reply.headers["Content-Range"] == f"bytes {first}-{last}/1500000"
+    assert chain.play("video/1.m4s").headers["Cache-Status"] == "headgate; hit"
+    assert chain.origin.asked[f"/releases/{CODE}/video/1.m4s"] == 1
+
+
+def test_conditions_heads_and_preflights(chain):
+    """A screen that has the object gets 304; HEAD gives the length alone; a page of any address may play; bad ranges get 416."""
+    chain.publish(FILM)
+    etag = chain.play("video/1.m4s").headers["ETag"]
+    assert chain.play("video/1.m4s", headers={"If-None-Match": etag}).status == 304
+    head = chain.play("video/1.m4s", method="HEAD")
+    assert (head.status, head.headers["Content-Length"], head.body) == (200, "1500000", b"")
+    assert chain.play("video/1.m4s", method="OPTIONS").headers["Access-Control-Allow-Origin"] == "*"
+    beyond = chain.play("video/1.m4s", headers={"Range": "bytes=1500000-"})
+    assert (beyond.status, beyond.headers["Content-Range"]) == (416, "bytes */1500000")
+    assert "国家文化专网" in chain.get("/").body.decode()
+
+
+def test_usage_records_tell_the_exact_bytes(chain, until):
+    """Each delivery becomes one record of the spool with the bytes sent; a broken-off one tells fewer than the whole."""
+    chain.publish({**FILM, "long.mp4": bytes(4 << 20)})
+    chain.play("video/1.m4s")
+    chain.play("video/1.m4s", headers={"Range": "bytes=0-99"})
+    chain.play("video/2.m4s")
+    with socket.socket() as screen:
+        screen.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        screen.connect(("127.20.0.1", chain.port))
+        screen.sendall(f"GET /r/{CODE}/long.mp4 HTTP/1.1\r\nHost: box\r\n\r\n".encode())
+        assert screen.recv(1000)
+    usage = until(lambda: len(found := chain.records("usage")) == 4 and found, "four records")
+    told = [(r.body["path"], r.body["status"], r.body["bytes"], r.body["cache"]) for r in usage[:3]]
+    assert sorted(told) == [
+        ("video/1.m4s", 200, 1_500_000, "miss"),
+        ("video/1.m4s", 206, 100, "hit"),
+        ("video/2.m4s", 200, 5, "miss"),
+    ]
+    assert 0 < usage[3].body["bytes"] < 4 << 20
+    assert {(r.source, r.body["zone"], r.body["body"], r.body["release"]) for r in usage} == {
+        ("delivery/bigscreen", "bigscreen", "library", CODE)
+    }
+
+
+def test_exchange_killed_in_the_middle_is_not_noticed(chain, until):
+    """kill -9 of the exchange: hits go on, records wait and arrive once, and a fill begun anew leaves nothing torn."""
+    chain.publish(FILM)
+    chain.play("video/1.m4s")
+    chain.play("master.m3u8")
+    chain.origin.hold = 1.0
+    with ThreadPoolExecutor(1) as screens:
+        missing = screens.submit(chain.play, "video/2.m4s")
+        until(lambda: chain.origin.asked[f"/releases/{CODE}/video/2.m4s"], "the origin is asked")
+        chain.stop("exchange", signal.SIGKILL)
+        assert chain.play("video/1.m4s").body == SEGMENT
+        chain.origin.hold = 0.0
+        chain.start("exchange")
+        assert missing.result().body == b"small"
+    usage = until(lambda: len(found := chain.records("usage")) >= 4 and found, "every delivery is recorded")
+    assert len({record.id for record in usage}) == len(usage) == 4
+    assert not list((chain.state / "store" / "tmp").iterdir())
+
+
+def test_peer_speaks_only_for_its_own_zone(chain):
+    """A record that tells another source, zone or kind than the socket's is refused."""
+
+    def tell(**changed):
+        connection = HTTPConnection("box")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(chain.run / "exchange" / "delivery-bigscreen" / "exchange.sock"))
+        told = {
+            "id": str(uuid.uuid4()),
+            "kind": "usage",
+            "time": "2026-11-23T08:00:00Z",
+            "source": "delivery/bigscreen",
+            "body": {"zone": "bigscreen"},
+        }
+        connection.request("POST", "/record", json.dumps({**told, **changed}))
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    assert tell() == 204
+    assert tell(source="delivery/smallscreen") == 400
+    assert tell(body={"zone": "smallscreen"}) == 400
+    assert tell(kind="audit") == 400
+    assert tell(id="x") == 400
+    assert len(chain.records("usage")) == 1
+
+
+def test_policy_taken_in_while_running_opens_and_closes_sockets(chain, until):
+    """SIGHUP with a policy that no longer admits the body stops its releases, and a zone that is gone loses its socket."""
+    chain.publish(FILM)
+    assert chain.play("master.m3u8").status == 200
+    gone = chain.run / "exchange" / "delivery-smallscreen" / "exchange.sock"
+    inode = gone.parent.stat().st_ino
+
+    def change(text):
+        kept = [line for line in text.splitlines() if "smallscreen" not in line or "{{" in line]
+        return "\n".join(kept).replace("acts: [share]", "acts: [associate]")
+
+    chain.write_policy(change)
+    chain.processes["exchange"].send_signal(signal.SIGHUP)
+    until(lambda: not gone.exists(), f"the socket is closed: {chain.log('exchange')}")
+    chain.processes["delivery-bigscreen"].send_signal(signal.SIGHUP)
+    until(lambda: chain.play("master.m3u8").status == 403, "the release is refused")
+    assert gone.parent.stat().st_ino == inode
+    chain.write_policy()
+    chain.processes["exchange"].send_signal(signal.SIGHUP)
+    until(lambda: gone.exists() and chain.play("master.m3u8").status == 200, "it is admitted again")
+
+
+def test_bad_policy_is_refused_and_the_last_good_one_stays(chain, until):
+    """SIGHUP with a broken policy is reported, and the chain goes on under the last good one."""
+    chain.publish(FILM)
+    chain.policy.write_text("site: [")
+    chain.processes["exchange"].send_signal(signal.SIGHUP)
+    until(lambda: "last good one stays" in chain.log("exchange"), "the refusal is reported")
+    assert chain.play("master.m3u8").status == 200
