@@ -1,8 +1,8 @@
-"""The software of a box as one archive that only needs to be unpacked there: boxes have no internet.
+"""The software of a box as two archives that only need to be unpacked there: boxes have no internet.
 
-A bundle holds ``lib/`` (the locked requirements and our own packages, byte-compiled), ``system/`` (units, users and folders as they lie
-below ``/``) and ``complete``, its last member. Its name is the digest of everything it is made from, so that a bundle that was
-made before is found without making it again.
+``libraries`` holds the locked requirements and changes seldom; ``software`` holds our own packages (``lib/``), units, users and folders
+as they lie below ``/`` (``system/``) and the link to its libraries. Both are byte-compiled and named by the digest of what they
+are made from, so that one that was made before is found without making it again. ``complete`` is the last member of each.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.runtime.command import run
+from appliance.runtime.command import CommandFailed, run
 from appliance.runtime.errors import HeadgateError
 
 PACKAGES = ("appliance", "gateway", "firmware", "monitoring", "provisioning")
 LEFT_OUT = ("provisioning/lab",)  # the lab is the operator's, and no box needs it
 ROLES = {"box": ("gateway",), "controller": ("gateway", "centre")}  # lock file -> whose files go below /
 FORMAT = 1  # part of every name: a change of how bundles are made makes new ones
-TARGET = "/opt/headgate/current/lib"  # what tracebacks print
+TARGET = "/opt/headgate/current"  # what tracebacks print
 PIP_SECONDS = 900
 # Wheels for glibc 2.36 (Debian 12) and older, newest first as pip prefers them.
 PLATFORMS = tuple(
@@ -37,11 +38,19 @@ PLATFORMS = tuple(
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Archive:
     """One archive: its file and its digest, which is also the name of its folder on the box."""
 
     path: Path
     digest: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The software of a box: our packages, and the libraries that they call."""
+
+    software: Archive
+    libraries: Archive
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,10 @@ class Source:
     def playbooks(self) -> Path:
         """The folder of playbooks and roles."""
         return self.root / "playbooks"
+
+    def version(self) -> str:
+        """Return the version that ``pyproject.toml`` gives."""
+        return str(tomllib.loads((self.root / "pyproject.toml").read_text())["project"]["version"])
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Yield our packages' files with their names below ``lib/``, in order."""
@@ -96,70 +109,85 @@ def cache() -> Path:
     return Path(os.environ.get("HEADGATE_CACHE", "/var/cache/headgate")) / "bundles"
 
 
-def digest(origin: Source, requirements: str, python: str, machine: str = "x86_64") -> str:
-    """Return the digest of all that the bundle of ``requirements`` for ``python`` (such as ``3.11``) is made from."""
-    total = hashlib.sha256(f"{FORMAT} {python} {machine} {requirements}\n".encode())
-    parts = [("requirements", origin.requirements / f"{requirements}.txt")]
-    parts += [(f"lib/{name}", path) for name, path in origin.files()]
-    parts += [(f"system/{name}", path) for name, path in origin.system(requirements)]
-    for name, path in parts:
-        total.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest()
-
-
 def build(
     origin: Source, requirements: str, python: str, folder: Path | None = None, machine: str = "x86_64"
 ) -> Bundle:
     """Return the bundle of ``requirements`` (``box`` or ``controller``) for ``python``, made now unless it was made before.
 
     Raises:
-        CommandFailed: a locked requirement cannot be had, or is not what the lock file says.
+        HeadgateError: a locked requirement cannot be had, or is not what the lock file says.
     """
     folder = cache() if folder is None else folder
-    name = digest(origin, requirements, python, machine)
-    path = folder / f"headgate-{requirements}-{name[:32]}.tar.gz"
-    if path.exists():
-        return Bundle(path, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as scratch:
-        tree = Path(scratch) / "tree"
-        _install(origin.requirements / f"{requirements}.txt", tree / "lib", python, machine)
-        _copy(origin, requirements, tree)
-        _compile(tree / "lib", python)
-        _write(tree / "complete", name.encode() + b"\n")
-        made = Path(scratch) / path.name
-        pack(tree, made)
-        made.replace(path)
-    return Bundle(path, name)
+    libraries = _libraries(origin, requirements, python, folder, machine)
+    parts = [(f"lib/{name}", path) for name, path in origin.files()]
+    parts += [(f"system/{name}", path) for name, path in origin.system(requirements)]
+
+    def make(tree: Path) -> None:
+        for name, path in parts:
+            _write(tree / name, path.read_bytes())
+            (tree / name).chmod(0o755 if name.startswith("system/") and os.access(path, os.X_OK) else 0o644)
+        version = origin.version()
+        told = f"Metadata-Version: 2.1\nName: headgate\nVersion: {version}\n"
+        _write(tree / "lib" / f"headgate-{version}.dist-info" / "METADATA", told.encode())
+        _compile(tree / "lib", python, f"{TARGET}/lib")
+        (tree / "libraries").symlink_to(f"../../libraries/{libraries.digest}")
+
+    name = digest(f"{requirements} {python} {machine} {libraries.digest} {origin.version()}", parts)
+    return Bundle(_archive("software", name, folder, make), libraries)
+
+
+def _libraries(origin: Source, requirements: str, python: str, folder: Path, machine: str) -> Archive:
+    locked = origin.requirements / f"{requirements}.txt"
+
+    def make(tree: Path) -> None:
+        _install(locked, tree, python, machine)
+        _compile(tree, python, f"{TARGET}/libraries")
+
+    name = digest(f"{requirements} {python} {machine}", [("requirements", locked)])
+    return _archive("libraries", name, folder, make)
+
+
+def digest(words: str, parts: Iterable[tuple[str, Path]]) -> str:
+    """Return the digest of ``words`` and of all ``parts`` (name, file) that an archive is made from."""
+    total = hashlib.sha256(f"{FORMAT} {words}\n".encode())
+    for name, path in parts:
+        total.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _archive(kind: str, name: str, folder: Path, make: Callable[[Path], None]) -> Archive:
+    """Return the archive ``name``; ``make`` fills its folder where there is none yet."""
+    path = folder / f"{kind}-{name[:32]}.tar.gz"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as scratch:
+            tree = Path(scratch) / "tree"
+            tree.mkdir()
+            make(tree)
+            _write(tree / "complete", name.encode() + b"\n")
+            made = Path(scratch) / path.name
+            pack(tree, made)
+            made.replace(path)
+    return Archive(path, name)
 
 
 def _install(requirements: Path, target: Path, python: str, machine: str) -> None:
     platforms = [f"--platform={platform}_{machine}" for platform in PLATFORMS]
-    run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-compile", "--no-deps",
-         "--only-binary=:all:", "--require-hashes", "--implementation=cp", f"--python-version={python}", *platforms,
-         "--target", str(target), "--requirement", str(requirements)],
-        seconds=PIP_SECONDS,
-    )  # fmt: skip
+    try:
+        run(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-compile", "--no-deps",
+             "--only-binary=:all:", "--require-hashes", "--implementation=cp", f"--python-version={python}", *platforms,
+             "--retries=1", "--target", str(target), "--requirement", str(requirements)],
+            seconds=PIP_SECONDS,
+        )  # fmt: skip
+    except CommandFailed as error:
+        told = [line for line in error.output.splitlines() if line.startswith("ERROR")]
+        raise HeadgateError(
+            f"the libraries of {requirements.name} cannot be had here: {' '.join(told) or error}\n"
+            "Where no package registry is reached, bring the folder of bundles from a machine that made them: headgate fleet bundle"
+        ) from error
     for left in ("bin", "share"):  # programs of libraries (pygmentize, ...): nothing on a box calls them
         shutil.rmtree(target / left, ignore_errors=True)
-
-
-def _copy(origin: Source, requirements: str, tree: Path) -> None:
-    for name, path in origin.files():
-        _write(tree / "lib" / name, path.read_bytes())
-    for name, path in origin.system(requirements):
-        _write(tree / "system" / name, path.read_bytes())
-        (tree / "system" / name).chmod(0o755 if os.access(path, os.X_OK) else 0o644)
-    version = "0.1.0"
-    for line in (origin.root / "pyproject.toml").read_text().splitlines():
-        if line.startswith("version = "):
-            version = line.split('"')[1]
-            break
-    _write(
-        tree / "lib" / f"headgate-{version}.dist-info" / "METADATA",
-        f"Metadata-Version: 2.1\nName: headgate\nVersion: {version}\n".encode(),
-    )
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -167,8 +195,8 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _compile(lib: Path, python: str) -> None:
-    """Byte-compile for the box's Python where this machine has it, else leave it to the box (its role sees the missing mark).
+def _compile(lib: Path, python: str, printed: str) -> None:
+    """Byte-compile ``lib``, named ``printed`` in tracebacks, where this machine has the box's Python; else its role does it there.
 
     Unchecked hashes: the box neither stats nor compares sources, and the bytes do not depend on when they were made.
     """
@@ -178,7 +206,7 @@ def _compile(lib: Path, python: str) -> None:
     try:
         subprocess.run(
             [interpreter, "-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
-             "-s", str(lib), "-p", TARGET, str(lib)],
+             "-s", str(lib), "-p", printed, str(lib)],
             check=False, capture_output=True, timeout=PIP_SECONDS, stdin=subprocess.DEVNULL,
             env={"PATH": os.environ.get("PATH", os.defpath), "PYTHONHASHSEED": "0"},
         )  # fmt: skip
@@ -215,7 +243,7 @@ def pack(tree: Path, archive: Path) -> None:
             info.uid = info.gid = 0
             info.uname = info.gname = "root"
             info.mtime = 0
-            info.mode = 0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644
+            info.mode = 0o755 if path.is_dir() or path.is_symlink() or os.access(path, os.X_OK) else 0o644
             if info.isreg():
                 with path.open("rb") as file:
                     tar.addfile(info, file)

@@ -138,8 +138,9 @@ def make_bundles(folder: Path) -> None:
     from provisioning.fleet.run import bundles
 
     fleet = inventory.read(folder.resolve())
-    for made in sorted({made.path for made in bundles(fleet, click.echo).values()}):
-        click.echo(f"{made} ({made.stat().st_size / 1e6:.1f} MB)")
+    made = bundles(fleet, click.echo).values()
+    for path in sorted({archive.path for each in made for archive in (each.libraries, each.software)}):
+        click.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 @commands.group()

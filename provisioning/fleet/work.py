@@ -88,8 +88,10 @@ def variables(fleet: Fleet, site: Site, bundle: Bundle) -> dict[str, Any]:
         "gateway_address": site.address,
         "gateway_policy_file": str(site.policy_file),
         "gateway_policy_digest": site.policy.digest,
-        "gateway_bundle": str(bundle.path),
-        "gateway_version": bundle.digest,
+        "gateway_software": str(bundle.software.path),
+        "gateway_version": bundle.software.digest,
+        "gateway_libraries": str(bundle.libraries.path),
+        "gateway_libraries_version": bundle.libraries.digest,
         "gateway_python": site.python,
         "gateway_folder": str(fleet.folder),
         "gateway_authority": str(fleet.folder / "pki" / "ca.crt"),
@@ -97,7 +99,8 @@ def variables(fleet: Fleet, site: Site, bundle: Bundle) -> dict[str, Any]:
     }
     if site.centre:
         told["centre_address"] = site.address
-        told["centre_origin_address"] = _first_address(site, "culture")
+        key = fleet.folder / "keys" / "registry.pem"
+        told["centre_registry_key"] = str(key) if key.exists() else ""
         told["centre_targets"] = [
             {"targets": [f"{s.address}:{_port(s, 'telemetry', 9100)}"], "labels": {"box": s.name, "ring": str(s.ring)}}
             for s in sorted(fleet.sites.values(), key=lambda s: s.name)
@@ -111,11 +114,6 @@ def _broker(site: Site, centre: Site | None) -> dict[str, Any]:
         if reach.run == "telemetry":
             return {"gateway_broker_address": str(reach.to[0].network_address), "gateway_broker_port": reach.port.port}
     return {"gateway_broker_address": centre.address if centre else "", "gateway_broker_port": BROKER_PORT}
-
-
-def _first_address(site: Site, zone: str) -> str:
-    found = site.policy.zones.get(zone)
-    return str(found.addresses[0].ip) if found else ""
 
 
 def _port(site: Site, run: str, default: int) -> int:
