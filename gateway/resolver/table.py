@@ -57,8 +57,9 @@ def install(folder: Path, payload: bytes) -> Installed:
         Refused: the current table is newer (``older-serial``), or another one has the same serial (``same-serial``).
     """
     snapshot, name = parse_snapshot(payload), digest(payload)
-    (folder / "tables").mkdir(parents=True, exist_ok=True)
-    (folder / "tables").chmod(0o755)  # whatever the umask: the resolvers are other users
+    if not (folder / "tables").is_dir():
+        (folder / "tables").mkdir(parents=True)
+        (folder / "tables").chmod(0o755)  # whatever the umask: the resolvers are other users
     with _alone(folder):
         current = _current(folder)
         if current:
