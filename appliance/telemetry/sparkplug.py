@@ -171,9 +171,11 @@ def _write(message: sparkplug_b_pb2.Payload.Metric, metric: Metric) -> None:
 
 
 def _read(message: sparkplug_b_pb2.Payload.Metric) -> Metric:
-    name = message.name if message.HasField("name") else None
+    name = _text(message.name) if message.HasField("name") else None
     if name is not None and len(name) > LONGEST_NAME:
         raise Corrupt(f"a metric's name is longer than {LONGEST_NAME} characters")
+    if name is not None and "\0" in name:
+        raise Corrupt("a metric's name holds a NUL")
     try:
         kind = Datatype(message.datatype) if message.HasField("datatype") else None
     except ValueError:  # a data set, a template, or a kind of a later version: known by name, without a value
@@ -193,6 +195,8 @@ def _value(message: sparkplug_b_pb2.Payload.Metric, kind: Datatype | None) -> Va
     if field is None:
         return None
     value: Value = getattr(message, field)
+    if field == "string_value":
+        value = _text(value)
     allowed = _FIELDS[field]
     if kind is not None and kind not in allowed:
         raise Corrupt(f"a metric of datatype {kind.name} has its value in {field}")
@@ -202,6 +206,13 @@ def _value(message: sparkplug_b_pb2.Payload.Metric, kind: Datatype | None) -> Va
         bits = _BITS[kind]
         value &= (1 << bits) - 1
         return value - (1 << bits) if kind in _SIGNED and value >> bits - 1 else value
+    return value
+
+
+def _text(value: object) -> str:
+    """Return a string field's value; protobuf leaves one that is not UTF-8 as bytes (proto2)."""
+    if not isinstance(value, str):
+        raise Corrupt("a text is not UTF-8")
     return value
 
 

@@ -27,7 +27,7 @@ VALUES = st.one_of(
 )
 METRICS = st.builds(
     lambda name, kind, time, historical: Metric(name, kind[1], kind[0], time, None, historical),
-    st.text(max_size=20),
+    st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20),
     VALUES,
     st.none() | st.integers(0, (1 << 63) - 1),
     st.booleans(),

@@ -1,0 +1,74 @@
+"""The controller's process: wiring of ``hub``, ``web`` and the registry."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aiohttp import web
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from appliance.identity.keys import PrivateKey
+from appliance.runtime import config as configuration
+from appliance.runtime import http
+from appliance.runtime.service import Service
+from provisioning.controller.hub import Hub
+from provisioning.controller.settings import Controller
+from provisioning.controller.store import Store
+from provisioning.controller.web import application
+from provisioning.registry.registry import Registry
+from provisioning.registry.routes import routes
+from provisioning.registry.tables import identifiers
+
+log = logging.getLogger("headgate.controller")
+
+
+def check(config: Path, zone: str | None) -> Controller:
+    """Return the settings at ``config``.
+
+    Raises:
+        ConfigError: the file is wrong; holds all faults.
+    """
+    return configuration.load(config, Controller)
+
+
+async def main(service: Service, config: Path, zone: str | None) -> None:
+    """Serve until asked to stop."""
+    settings = check(config, zone)
+    store = Store(settings.database)
+    hub = Hub(settings, store)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        await hub.start()
+        more: list[web.RouteDef] = []
+        registry: Registry | None = None
+        if settings.registry is not None:
+            key = await asyncio.to_thread(PrivateKey.load, settings.registry.key)
+            registry = Registry(store.engine, key, settings.registry.folder)
+            more = routes(registry)
+        address = (settings.listen.address, settings.listen.port)
+        await stack.enter_async_context(http.serving(application(hub, more), tcp=[address]))
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(work) for work in (hub.connection.run(), hub.listen(), hub.watch())]
+            if registry is not None and settings.registry is not None:
+                running.append(tasks.create_task(_publish(registry, hub, settings.registry.publish)))
+            service.ready()
+            await service.stopped()
+            for task in running:
+                task.cancel()
+
+
+async def _publish(registry: Registry, hub: Hub, every: float) -> None:
+    """Keep the signed table of identifiers fresh, for ever."""
+    while True:
+        try:
+            await registry.publish(datetime.now(UTC))
+            async with hub.store.engine.connect() as connection:
+                hub.identifiers = await connection.scalar(select(func.count()).select_from(identifiers))
+        except (DBAPIError, OSError) as error:
+            log.error("the table of identifiers is not published: %s", error)
+        await asyncio.sleep(every)

@@ -1,0 +1,216 @@
+"""What the controller does with what the boxes say: state into memory and database, records into the database, then acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from appliance.runtime.errors import Corrupt, Unreachable
+from appliance.telemetry import sparkplug
+from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
+from appliance.telemetry.records import acknowledgement, read_time, written
+from appliance.telemetry.session import milliseconds
+from appliance.telemetry.sparkplug import Datatype, Metric, Payload, Value, topic
+from monitoring import fleet
+from monitoring.overview import Overview, Standing, overview, standing, wanted_of
+from provisioning.controller import ingest
+from provisioning.controller.settings import Controller
+from provisioning.controller.store import Store
+from provisioning.controller.wanted import Wanted
+
+log = logging.getLogger("headgate.controller")
+
+TOGETHER = 64  # messages taken up at once: their records share a commit
+REFUSALS = 20  # shown on the page
+TICK = 1.0  # seconds between two looks at clock and folder
+
+
+class Hub:
+    """The controller's state; ``version`` counts its changes, for pages that follow it."""
+
+    def __init__(self, settings: Controller, store: Store) -> None:
+        self.settings, self.store = settings, store
+        self.boxes: dict[str, fleet.Box] = {}
+        self.standings: dict[str, Standing] = {}
+        self.asked: dict[str, str] = {}
+        self.version = 0
+        self.damaged = 0  # messages that nobody could read
+        self.identifiers: int | None = None
+        self._wanted = Wanted(settings.wanted)
+        self._changed = asyncio.Condition()
+        self._state_time = 0  # of this connection's STATE, in milliseconds
+        state = f"{sparkplug.NAMESPACE}/{sparkplug.GROUP}"
+        self.connection = Connection(
+            settings.broker,
+            f"headgate-{settings.name}",
+            will=self._will,
+            topics=[
+                (f"{state}/NBIRTH/+", 0),
+                (f"{state}/NDATA/+", 0),
+                (f"{state}/NDEATH/+", 1),
+                ("headgate/v1/+/records", 1),
+            ],
+        )
+
+    async def start(self) -> None:
+        """Open the database and take up what is known from before.
+
+        Raises:
+            Unreachable: the database is away.
+        """
+        await self.store.open()
+        for known in await self.store.known():
+            seen = read_time(known.last_seen).timestamp()
+            # Nobody is online until heard: our own absence hid the wills.
+            self.boxes[known.site] = fleet.Box(known.site, seen=seen, changed=seen, metrics=known.metrics)
+            since = read_time(known.agreement_since).timestamp() if known.agreement_since else 0.0
+            self.standings[known.site] = Standing(known.agreement, since)  # type: ignore[arg-type]
+        self.asked = self._wanted.read()
+
+    async def listen(self) -> None:
+        """Take up what comes from the broker, for ever."""
+        events = self.connection.events
+        while True:
+            taken = [await events.get()]
+            while len(taken) < TOGETHER and not events.empty():
+                taken.append(events.get_nowait())
+            deliveries: list[ingest.Delivery] = []
+            for event in taken:
+                match event:
+                    case Connected():
+                        self._publish(sparkplug.STATE_TOPIC, self._state(online=True), qos=1, retain=True)
+                        await self._bump()
+                    case Lost():
+                        await self._bump()
+                    case Message():
+                        await self._message(event, deliveries)
+            if deliveries:
+                await self._store(deliveries)
+
+    async def watch(self) -> None:
+        """Notice what time and the operator's folder change, for ever."""
+        while True:
+            now = time.time()
+            asked = await asyncio.to_thread(self._wanted.read)
+            changed = asked != self.asked
+            self.asked = asked
+            for site, box in list(self.boxes.items()):
+                after = fleet.unheard(box, now, self.settings.silence)
+                if after is not box:
+                    self.boxes[site], changed = after, True
+                    log.warning("%s was not heard for %g s and counts as offline", site, self.settings.silence)
+                if self._judge(site, now):
+                    changed = True
+                    with contextlib.suppress(Unreachable):  # kept with the box's next word
+                        await self._remember(site, {}, whole=False, now=now)
+            if changed:
+                await self._bump()
+            await asyncio.sleep(TICK)
+
+    async def overview(self) -> Overview:
+        """Return everything there is to show.
+
+        Raises:
+            Unreachable: the database is away.
+        """
+        now = time.time()
+        usage, counts = await self.store.usage(), await self.store.record_counts()
+        return Overview(
+            now,
+            overview(self.boxes, self.asked, self.standings, usage, counts, now),
+            tuple(await self.store.refusals(REFUSALS)),
+            await self.store.reasons(),
+            self.connection.connected,
+            self.identifiers,
+        )
+
+    async def next_version(self, after: int) -> int:
+        """Wait until the state changed since version ``after`` and return its version."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.version != after)
+            return self.version
+
+    async def _bump(self) -> None:
+        async with self._changed:
+            self.version += 1
+            self._changed.notify_all()
+
+    async def _message(self, message: Message, deliveries: list[ingest.Delivery]) -> None:
+        try:
+            who = ingest.sender(message.topic)
+            if isinstance(who, str):
+                deliveries.append(ingest.delivery(who, message.payload))
+            else:
+                await self._hear(who, sparkplug.decode(message.payload))
+        except Corrupt as error:
+            self.damaged += 1
+            log.warning("a message on %s is passed over: %s", message.topic[:120], error)
+        except Unreachable as error:
+            log.error("%s", error)
+
+    async def _store(self, deliveries: list[ingest.Delivery]) -> None:
+        try:
+            new = await self.store.save(deliveries, _stamp(time.time()))
+        except Unreachable as error:
+            log.error("%d messages of records are not stored and not acknowledged: %s", len(deliveries), error)
+            return
+        for delivery in deliveries:
+            if delivery.ids:
+                self._publish(f"headgate/v1/{delivery.box}/ack", acknowledgement(delivery.ids), qos=1)
+        if new:
+            await self._bump()
+
+    async def _hear(self, who: ingest.State, payload: Payload) -> None:
+        now = time.time()
+        if who.box not in self.boxes and len(self.boxes) >= fleet.MOST_BOXES:
+            raise Corrupt(f"more than {fleet.MOST_BOXES} boxes")
+        before = self.boxes.get(who.box, fleet.Box(who.box))
+        heard = fleet.hear(before, who.kind, payload, now)
+        if heard.box is before:
+            return
+        self.boxes[who.box] = heard.box
+        if before.online != heard.box.online:
+            log.info("%s is %s", who.box, "online" if heard.box.online else "offline")
+        if heard.ask_birth:
+            asks = Metric(sparkplug.REBIRTH, value=True, datatype=Datatype.BOOLEAN, time=milliseconds(now))
+            payload = Payload((asks,), milliseconds(now))
+            self._publish(topic("NCMD", who.box), sparkplug.encode(payload))
+        self._judge(who.box, now)
+        await self._bump()
+        if heard.keep:
+            await self._remember(who.box, heard.keep, whole=heard.whole, now=now)
+
+    def _judge(self, site: str, now: float) -> bool:
+        """Compare what ``site`` enforces with what is asked of it; return whether the standing changed."""
+        box, before = self.boxes[site], self.standings.get(site)
+        self.standings[site] = standing(before, wanted_of(box, self.asked), box.text("policy/enforced"), now)
+        return self.standings[site] != before
+
+    async def _remember(self, site: str, keep: Mapping[str, Value], *, whole: bool, now: float) -> None:
+        told = self.standings[site]
+        since = _stamp(told.since) if told.since else ""
+        await self.store.remember(site, keep, _stamp(now), whole=whole, agreement=told.agreement, since=since)
+
+    def _publish(self, topic_: str, payload: bytes, qos: int = 0, *, retain: bool = False) -> None:
+        try:
+            self.connection.publish(Message(topic_, payload, qos, retain))
+        except Unreachable as error:  # a box asks again by sending again
+            log.info("not published on %s: %s", topic_, error)
+
+    def _will(self) -> Message:
+        self._state_time = milliseconds(
+            time.time()
+        )  # the birth carries the will's time (tck-id-host-topic-phid-birth-payload)
+        return Message(sparkplug.STATE_TOPIC, self._state(online=False), qos=1, retain=True)
+
+    def _state(self, *, online: bool) -> bytes:
+        return json.dumps({"online": online, "timestamp": self._state_time}).encode()
+
+
+def _stamp(now: float) -> str:
+    return written(datetime.fromtimestamp(now, UTC))

@@ -1,0 +1,145 @@
+"""What a message of records means: which rows to store, which ids to acknowledge. Pure; the box is the topic's, never the message's.
+
+The broker lets a box publish only under the name in its certificate, so the topic says who speaks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.runtime.errors import Corrupt
+from appliance.telemetry.records import Damaged, Numbered, Record, parse_batch, to_json, written
+from appliance.telemetry.sparkplug import GROUP, NAMESPACE
+
+_RECORDS = re.compile(r"headgate/v1/([a-z][a-z0-9-]{0,62})/records")
+_STATE = re.compile(rf"{NAMESPACE}/{GROUP}/(NBIRTH|NDATA|NDEATH)/([a-z][a-z0-9-]{{0,62}})")
+
+LARGEST_COUNT = 1 << 40  # of one record's bytes: beyond, the record says nothing believable
+LONGEST_RELEASE = 256
+LONGEST_TOLD = 300
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What one message of records asks for: rows to store and ids to acknowledge once they are stored."""
+
+    box: str
+    items: tuple[Numbered, ...] = ()
+    damaged: tuple[Damaged, ...] = ()
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids to acknowledge: stored before or now, or set aside as damaged under the box's own id."""
+        return frozenset({i.record.id for i in self.items} | {d.id for d in self.damaged if d.id is not None})
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What new usage records add to a release's totals."""
+
+    requests: int = 0
+    bytes: int = 0
+    hits: int = 0
+    misses: int = 0
+
+
+@dataclass(frozen=True)
+class Audit:
+    """An audit record's decision in columns."""
+
+    decision: str
+    reason: str
+    told: str
+
+
+@dataclass(frozen=True)
+class State:
+    """A Sparkplug message's sender and kind (NBIRTH, NDATA, NDEATH)."""
+
+    box: str
+    kind: str
+
+
+def sender(topic: str) -> State | str:
+    """Return who speaks on ``topic``: a State for Sparkplug, the box's name for records.
+
+    Raises:
+        Corrupt: the topic is none that a box speaks on.
+    """
+    if found := _RECORDS.fullmatch(topic):
+        return found[1]
+    if found := _STATE.fullmatch(topic):
+        return State(found[2], found[1])
+    raise Corrupt(f"no box speaks on '{topic[:120]}'")
+
+
+def delivery(box: str, payload: bytes) -> Delivery:
+    """Return what a message of records of ``box`` asks for.
+
+    Raises:
+        Corrupt: the message is not a bounded JSON array.
+    """
+    items: dict[str, Numbered] = {}
+    bad: dict[str | None, Damaged] = {}
+    for item in parse_batch(payload):
+        if isinstance(item, Numbered):
+            items.setdefault(item.record.id, item)
+        else:
+            bad.setdefault(item.id, item)
+    return Delivery(box, tuple(items.values()), tuple(one for name, one in bad.items() if name not in items))
+
+
+def row(box: str, item: Numbered, received: str) -> dict[str, Any]:
+    """Return the row of ``records`` for an item."""
+    record = item.record
+    return {
+        "box": box,
+        "id": record.id,
+        "seq": item.seq,
+        "kind": record.kind,
+        "time": written(record.time),
+        "source": record.source,
+        "received": received,
+        "body": to_json(dict(record.body)).decode(),
+    }
+
+
+def usage(new: Iterable[Record]) -> dict[str, Counted]:
+    """Return what new usage records add, by release; what is not believable counts as a request of no bytes."""
+    result: dict[str, Counted] = {}
+    for record in new:
+        if record.kind != "usage":
+            continue
+        release = record.body.get("release")
+        name = release[:LONGEST_RELEASE] if isinstance(release, str) else ""
+        sent = record.body.get("bytes")
+        size = sent if isinstance(sent, int) and not isinstance(sent, bool) and 0 <= sent < LARGEST_COUNT else 0
+        cache = record.body.get("cache")
+        before = result.get(name, Counted())
+        result[name] = Counted(
+            before.requests + 1,
+            before.bytes + size,
+            before.hits + (cache == "hit"),
+            before.misses + (cache == "miss"),
+        )
+    return result
+
+
+def audit(record: Record) -> Audit | None:
+    """Return an audit record's columns, or None for another record."""
+    if record.kind != "audit":
+        return None
+    body = record.body
+    known = {"decision", "reason", "sentence"}
+    rest = ", ".join(
+        f"{key}: {value}" for key, value in body.items() if key not in known and isinstance(value, str | int)
+    )
+    sentence = _word(body.get("sentence"), LONGEST_TOLD) or rest
+    return Audit(_word(body.get("decision"), 32), _word(body.get("reason"), 64), sentence[:LONGEST_TOLD])
+
+
+def _word(value: object, longest: int) -> str:
+    return value[:longest] if isinstance(value, str) else ""

@@ -1,0 +1,1 @@
+"""The steps of the database's schema, in order; run when the controller starts."""

@@ -1,0 +1,51 @@
+"""``controller.yaml``: the controller's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from appliance.runtime.config import Section
+from appliance.runtime.places import ETC, STATE
+from appliance.telemetry.settings import Broker, Listen, Seconds, Site
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+
+
+def _database(text: str) -> str:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise ValueError("a database is sqlite:////PATH or postgresql://USER@HOST/NAME") from error
+    engine = url.get_backend_name()
+    if engine not in DRIVERS:
+        raise ValueError(f"'{engine}' is not known here: sqlite:////PATH or postgresql://USER@HOST/NAME")
+    return url.set(drivername=DRIVERS[engine]).render_as_string(hide_password=False)
+
+
+class Registry(Section):
+    """The registry of identifiers: its signing key and the folder in which the origin finds the signed table."""
+
+    key: Path = ETC / "registry.key"
+    folder: Path = STATE / "registry"
+    publish: Seconds = 300  # between two looks whether the table must be made anew
+
+
+class Controller(Section):
+    """Settings of the controller."""
+
+    database: Annotated[str, AfterValidator(_database), Field(validate_default=True)] = (
+        f"sqlite:///{STATE / 'controller' / 'controller.db'}"
+    )
+    broker: Broker
+    name: Site = "controller"  # its MQTT user and the CN of its certificate
+    listen: Listen
+    wanted: Path | None = None  # folder of SITE.yaml: the policies that are asked of the boxes
+    registry: Registry | None = None
+    silence: Annotated[float, Field(ge=1, le=86_400)] = (
+        120  # seconds without a word after which a box counts as offline
+    )

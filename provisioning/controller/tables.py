@@ -1,0 +1,87 @@
+"""What the controller keeps. Times are RFC 3339 UTC texts of one width, so that both databases sort them alike."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER column
+
+boxes = Table(
+    "boxes",
+    metadata,
+    Column("site", String(63), primary_key=True),
+    Column("first_seen", String(32), nullable=False),
+    Column("last_seen", String(32), nullable=False),
+    Column("agreement", String(8), nullable=False, default="unknown"),
+    Column("agreement_since", String(32), nullable=False, default=""),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("box", String(63), nullable=False),
+    Column("id", String(36), nullable=False),
+    Column("seq", BigInteger, nullable=False),  # the box's spool gave it
+    Column("kind", String(8), nullable=False),
+    Column("time", String(32), nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("received", String(32), nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    UniqueConstraint("box", "id", name="records_once"),
+    Index("records_by_kind", "kind", "box", "number"),
+)
+
+counts = Table(  # records by kind, kept in the transaction that stores them
+    "record_counts",
+    metadata,
+    Column("box", String(63), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("records", BigInteger, nullable=False),
+)
+
+usage = Table(  # what was delivered, kept in the transaction that stores the records
+    "usage_totals",
+    metadata,
+    Column("box", String(63), primary_key=True),
+    Column("release", String(256), primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("hits", BigInteger, nullable=False),
+    Column("misses", BigInteger, nullable=False),
+)
+
+audits = Table(
+    "audits",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("box", String(63), nullable=False),
+    Column("id", String(36), nullable=False),
+    Column("time", String(32), nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("decision", String(32), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("told", String(300), nullable=False),
+    Index("audits_by_decision", "decision", "time"),
+)
+
+box_metrics = Table(
+    "box_metrics",
+    metadata,
+    Column("box", String(63), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("value", Text, nullable=False),  # JSON
+    Column("time", String(32), nullable=False),
+)
+
+damaged = (
+    Table(  # what boxes sent and nobody can read: kept to be looked at, and acknowledged so that the rest moves on
+        "damaged_records",
+        metadata,
+        Column("box", String(63), primary_key=True),
+        Column("id", String(36), primary_key=True),
+        Column("received", String(32), nullable=False),
+        Column("fault", String(300), nullable=False),
+    )
+)

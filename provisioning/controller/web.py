@@ -1,0 +1,140 @@
+"""The controller over HTTP: page, live updates, ``/metrics``, API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from appliance.runtime import http
+from appliance.runtime.errors import Refused
+from appliance.telemetry.records import KINDS
+from monitoring import figures, pages
+from monitoring.overview import Overview
+from provisioning.controller.hub import Hub
+
+MOST_FOLLOWERS = 200  # pages that follow the state at once
+MOST_RECORDS = 1000  # of one answer
+LULL = 0.5  # seconds between two updates of a page
+HUB = web.AppKey("hub", Hub)
+FOLLOWERS = web.AppKey("followers", set[object])
+
+
+def application(hub: Hub, more: list[web.RouteDef]) -> web.Application:
+    """Return the application; ``more`` are routes of other parts (the registry)."""
+    app = http.application()
+    app[HUB] = hub
+    app[FOLLOWERS] = set()
+    app.add_routes(
+        [
+            web.get("/", _page),
+            web.get("/events", _events),
+            web.get("/metrics", _metrics),
+            web.get("/healthz", _health),
+            web.get("/api/boxes", _boxes),
+            web.get("/api/records", _records),
+            *more,
+        ]
+    )
+    return app
+
+
+async def _page(request: web.Request) -> web.Response:
+    language = pages.language(request.query.get("lang"), request.headers.get("Accept-Language", ""))
+    seen = await request.app[HUB].overview()
+    render = pages.live if request.query.get("part") == "live" else pages.page
+    headers = {
+        "Cache-Control": "no-store",
+        "Vary": "Accept-Language",
+        "Content-Security-Policy": pages.CONTENT_SECURITY_POLICY,
+        "X-Content-Type-Options": "nosniff",
+    }
+    return web.Response(text=render(seen, language), content_type="text/html", charset="utf-8", headers=headers)
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
+    """Tell a page, by server-sent events, that there is something new."""
+    hub, followers = request.app[HUB], request.app[FOLLOWERS]
+    if len(followers) >= MOST_FOLLOWERS:
+        raise Refused("too-many-followers", f"{MOST_FOLLOWERS} pages follow already", 503)
+    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+    await answer.prepare(request)
+    followers.add(request)
+    try:
+        async for version in _versions(hub):
+            await answer.write(f"event: change\ndata: {version}\n\n".encode())
+    except ConnectionResetError:
+        return answer  # the page was closed
+    finally:
+        followers.discard(request)
+    return answer
+
+
+async def _versions(hub: Hub) -> AsyncIterator[int]:
+    version = hub.version
+    yield version
+    while True:
+        with contextlib.suppress(TimeoutError):  # then the same version again, which shows a page that we live
+            async with asyncio.timeout(20):
+                version = await hub.next_version(version)
+        yield version
+        await asyncio.sleep(LULL)
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    hub = request.app[HUB]
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(await hub.overview(), hub))
+    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+class _Families(Collector):
+    def __init__(self, seen: Overview, hub: Hub) -> None:
+        self._seen, self._hub = seen, hub
+
+    def collect(self) -> Iterator[Metric]:
+        yield from figures.families(self._seen)
+        for name, told, value in (
+            ("damaged", "Messages that nobody could read", self._hub.damaged),
+            ("dropped", "Messages that came faster than they were taken up", self._hub.connection.dropped),
+            ("refused", "Messages that the broker did not take", self._hub.connection.refused),
+        ):
+            yield CounterMetricFamily(f"headgate_controller_messages_{name}", told, value=value)
+
+
+async def _health(request: web.Request) -> web.Response:
+    hub = request.app[HUB]
+    await hub.store.record_counts()  # raises where the database is away
+    return web.json_response({"broker": hub.connection.connected, "boxes": len(hub.boxes)})
+
+
+async def _boxes(request: web.Request) -> web.Response:
+    seen = await request.app[HUB].overview()
+    return web.json_response({"boxes": [view.told() for view in seen.boxes]})
+
+
+async def _records(request: web.Request) -> web.Response:
+    query = request.query
+    kind = query.get("kind")
+    if kind and kind not in KINDS:
+        raise Refused("bad-request", f"'kind' is one of {', '.join(KINDS)}", 400)
+    limit = _number(query.get("limit"), 100)
+    before = _number(query["before"], 0) if "before" in query else None
+    found: list[dict[str, Any]] = await request.app[HUB].store.find_records(
+        query.get("box"), kind, before, max(1, min(MOST_RECORDS, limit))
+    )
+    return web.json_response({"records": found})
+
+
+def _number(text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise Refused("bad-request", "'limit' and 'before' are numbers", 400)
+    return int(text)
