@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import socket
-import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, assert_never
@@ -13,7 +14,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from appliance.runtime import command
-from gateway.isolation import listing, netns, ruleset, topology
+from gateway.isolation import listing, netns, rawlink, ruleset, topology
 from gateway.isolation.netns import KernelFailed
 from gateway.isolation.question import ZONES
 from gateway.isolation.reconcile import (
@@ -70,12 +71,26 @@ class Kernel:
         for zone in [HOME, *self.zones()]:
             place = wanted.get(zone)
             keys = [*place.settings, *place.port_settings] if place else []
-            seen[zone] = self.inside(zone, lambda keys=keys: _look(keys))  # type: ignore[misc]
+            try:
+                seen[zone] = self.inside(zone, functools.partial(_look, keys))
+            except (NetlinkError, OSError, command.CommandFailed) as error:
+                raise KernelFailed(f"{zone or 'home'} cannot be read: {error}") from error
         return seen
 
     def generation(self, zone: str) -> int:
         """Return the number that grows with each change of the zone's ruleset (NFT_MSG_GETGEN)."""
-        return self.inside(zone, _generation)
+        return self.inside(zone, rawlink.generation)
+
+    def pairs(self) -> list[tuple[str, str, str]]:
+        """Return (zone, link, other zone) for each link whose other end is in another zone or at home."""
+        spaces = [HOME, *self.zones()]
+        found = []
+        for zone in spaces:
+            with contextlib.ExitStack() as stack:
+                others = {other: stack.enter_context(_target(self.name(other))) for other in spaces if other != zone}
+                ends = self.inside(zone, functools.partial(_paired, others))
+                found += [(zone, link, other) for link, other in ends]
+        return found
 
     def act(self, action: Action) -> None:
         """Do one action.
@@ -118,7 +133,7 @@ class Kernel:
     def load(self, zone: str, transaction: str) -> None:
         """Give ``nft`` a transaction in a zone: first dry, then for real; nothing changes where it fails."""
         for argv in (["nft", "-c", "-j", "-f", "-"], ["nft", "-j", "-f", "-"]):
-            self.inside(zone, lambda argv=argv: command.run(argv, stdin=transaction))  # type: ignore[misc]
+            self.inside(zone, functools.partial(command.run, argv, stdin=transaction))
 
     def _move(self, link: str, mac: str, source: str, target: str) -> None:
         # The name on the way is the MAC's, so that two ports that change places never meet under one name.
@@ -173,6 +188,16 @@ def _rules() -> ruleset.Ruleset:
     if any(part.get("chain", {}).get("family") == "netdev" for part in listed):
         listed = listing.with_devices(listed, command.run(["nft", "list", "chains", "netdev"]))
     return listed
+
+
+def _paired(others: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Return (link, other zone) by the numbers that this namespace has for ``others`` (RTM_GETNSID)."""
+    with IPRoute() as netlink:
+        numbers = {rawlink.number_of(descriptor): other for other, descriptor in others.items()}
+        ends = [(m.get_attr("IFLA_IFNAME"), m.get_attr("IFLA_LINK_NETNSID")) for m in netlink.get_links()]
+    return [
+        (name, numbers[number]) for name, number in ends if number is not None and number >= 0 and number in numbers
+    ]
 
 
 def _link(message: Any) -> tuple[int, dict[str, Any]]:
@@ -239,18 +264,3 @@ def _read(key: str) -> str | None:
 
 def _write(key: str, value: str) -> None:
     (SYSCTL / key).write_text(value)
-
-
-def _generation() -> int:
-    # nlmsghdr, nfgenmsg (<linux/netfilter/nf_tables.h>): subsystem 10, message 16 NFT_MSG_GETGEN; answer: NFTA_GEN_ID (1), big endian.
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:
-        netlink.settimeout(2)
-        netlink.sendto(struct.pack("=IHHIIBBH", 20, 10 << 8 | 16, 1, 1, 0, 0, 0, 0), (0, 0))
-        answer = netlink.recv(4096)
-    place = 20
-    while place + 8 <= len(answer):
-        length, kind = struct.unpack_from("=HH", answer, place)
-        if kind & 0x3FFF == 1:
-            return int(struct.unpack_from(">I", answer, place + 4)[0])
-        place += max(4, (length + 3) & ~3)
-    raise KernelFailed("the kernel does not tell the generation of the ruleset")

@@ -1,0 +1,179 @@
+"""``headgate box``: what this box enforces, through its guard; the audit reads the kernel by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from appliance.runtime import http, places
+from appliance.runtime.errors import Refused
+from appliance.runtime.files import write_atomic
+from gateway.isolation import audit as audits
+from gateway.isolation import policy
+from gateway.isolation.kernel import Kernel
+from gateway.isolation.topology import topology_of
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
+STYLES = {"enforced": "green", "pending": "yellow", "drift": "red", "failed": "red", "no-port": "red"}
+PATIENCE = 120.0  # seconds for the guard to answer; applying takes less than one
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Return the seconds of ``60s``, ``2m`` or ``60``."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,5})(s|m)?", value)
+    if not match:
+        raise click.BadParameter(f"'{value}' is not a duration such as 60s or 2m", ctx, param)
+    return float(match.group(1)) * (60 if match.group(2) == "m" else 1)
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def ask() -> dict[str, Any]:
+        socket = places.RUN / "guard" / "guard.sock"
+        async with (
+            http.unix_client(socket, PATIENCE) as session,
+            session.request(method, f"http://box{path}", json=body) as answer,
+        ):
+            await http.check(answer)
+            told: dict[str, Any] = await answer.json()
+            return told
+
+    return asyncio.run(ask())
+
+
+@click.group()
+def commands() -> None:
+    """Plan, apply, confirm and audit what this box enforces (as root, on the box).
+
+    Example: headgate box apply --confirm-within 60s
+    """
+
+
+@commands.command()
+@AS_JSON
+def plan(*, as_json: bool) -> None:
+    """Show what applying /etc/headgate/policy.yaml would do now; changes nothing.
+
+    Example: headgate box plan
+    """
+    told = _ask("POST", "/plan")
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    for action in told["actions"]:
+        click.echo(action)
+    click.echo(f"{len(told['actions'])} actions" if told["actions"] else "nothing to do: the kernel holds this policy")
+
+
+@commands.command()
+@click.option(
+    "--confirm-within",
+    callback=_seconds,
+    help="Go back by itself unless 'headgate box confirm' comes in time, e.g. 60s.",
+)
+@AS_JSON
+def apply(confirm_within: float | None, *, as_json: bool) -> None:
+    """Enforce /etc/headgate/policy.yaml: all of it, read back, or nothing.
+
+    Example: headgate box apply --confirm-within 60s
+    """
+    told = _ask("POST", "/apply", {"confirm_within": confirm_within})
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    for action in told["actions"]:
+        click.echo(action)
+    click.echo(f"{'enforced' if told['changed'] else 'unchanged'}: {told['digest']}")
+    if told["status"]["confirm_by"]:
+        _console().print(
+            f"[yellow]goes back at {told['status']['confirm_by']} unless 'headgate box confirm' comes before[/yellow]"
+        )
+
+
+@commands.command()
+@AS_JSON
+def confirm(*, as_json: bool) -> None:
+    """Keep the policy that waits for confirmation.
+
+    Example: headgate box confirm
+    """
+    told = _ask("POST", "/confirm")
+    click.echo(json.dumps(told, ensure_ascii=False) if as_json else f"confirmed: {told['enforced']}")
+
+
+@commands.command()
+@AS_JSON
+def status(*, as_json: bool) -> None:
+    """Show what the box enforces; exit 1 unless it is what is asked for.
+
+    Example: headgate box status --json
+    """
+    told = _ask("GET", "/status")
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        table = Table(
+            "zone", "state", "port", "addresses", "detail", title=f"site {told['site']}", title_justify="left"
+        )
+        for name, zone in told["zones"].items():
+            state = f"[{STYLES.get(zone['state'], 'red')}]{zone['state']}[/]"
+            table.add_row(name, state, zone["port"], " ".join(zone["addresses"]), zone["detail"])
+        console = _console()
+        console.print(table)
+        console.print(f"[{STYLES.get(told['state'], 'red')}]{told['state']}[/] since {told['since']}")
+        console.print(f"enforced {told['enforced']}\nwanted   {told['wanted']}")
+        if told["confirm_by"]:
+            console.print(f"[yellow]goes back at {told['confirm_by']} unless confirmed[/yellow]")
+        for fault in told["faults"]:
+            console.print(fault, style="red", markup=False)
+    if told["state"] != "enforced":
+        raise click.exceptions.Exit(1)
+
+
+@commands.command()
+@click.option(
+    "--policy", "file", type=click.Path(path_type=Path), help="The policy to compare with; else the one enforced."
+)
+@click.option("--report", type=click.Path(path_type=Path, file_okay=False), help="Also write the report there as JSON.")
+@AS_JSON
+def audit(file: Path | None, report: Path | None, *, as_json: bool) -> None:
+    """Read the live kernel, not the guard, and compare it with the policy; exit 1 if anything differs.
+
+    Example: headgate box audit --report /root/audit
+    """
+    read = policy.load(file or places.RUN / "policy" / "policy.yaml")
+    kernel = Kernel()
+    found = audits.audit(read, kernel.observe(topology_of(read)), kernel.pairs())
+    now = datetime.now(UTC)
+    told = {"site": read.site, "time": now.isoformat(timespec="seconds"), **found.as_json()}
+    if report is not None:
+        report.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(told, ensure_ascii=False, indent=2) + "\n"
+        write_atomic(report / f"audit-{read.site}-{now:%Y%m%dT%H%M%SZ}.json", text.encode())
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        for zone, lines in found.zones.items():
+            _console().print(f"{zone}: " + ("[red]differs[/red]" if lines else "[green]as the policy says[/green]"))
+            for line in lines:
+                _console().print(f"  {line}", markup=False)
+        for line in found.joined:
+            _console().print(line, style="red", markup=False)
+        _console().print(
+            f"no interface pair joins two zones\n{found.grade}" if not found.joined else found.grade, markup=False
+        )
+    if not found.ok:
+        raise Refused("audit-failed", "the kernel does not hold the policy")

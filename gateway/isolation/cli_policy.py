@@ -1,0 +1,183 @@
+"""``headgate policy``: check a site's policy, ask it questions, compare two."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from appliance.runtime.config import Problem
+from appliance.runtime.errors import ConfigError, Fault
+from gateway.isolation import changes, policy, question, verdict
+from gateway.isolation.policy import Policy
+from gateway.isolation.question import End, Question
+
+FILE = click.Path(path_type=Path)
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+@click.group()
+def commands() -> None:
+    """Check, question, compare and show a site's policy; nothing here needs a box or changes one.
+
+    Example: headgate policy check sites/headend/policy.yaml
+    """
+
+
+@commands.command()
+@click.argument("file", type=FILE)
+@AS_JSON
+def check(file: Path, *, as_json: bool) -> None:
+    """Find every fault in FILE, by the code that the box itself runs.
+
+    Example: headgate policy check sites/headend/policy.yaml
+    """
+    try:
+        read = policy.load(file)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        faults = [_fault(fault) for fault in error.faults]
+        click.echo(json.dumps({"ok": False, "faults": faults}, ensure_ascii=False))
+        raise click.exceptions.Exit(2) from error
+    told = {
+        "ok": True,
+        "site": read.site,
+        "digest": read.digest,
+        "zones": list(read.zones),
+        "services": len(read.services),
+        "lanes": len(read.lanes),
+        "cases": len(read.expect),
+        "faults": [],
+    }
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    _console().print(
+        f"[green]ok[/green] {escape(str(file))}: site {read.site}, zones {', '.join(read.zones)}; {len(read.services)} services, "
+        f"{len(read.lanes)} lanes, {len(read.expect)} cases hold\ndigest {read.digest}"
+    )
+
+
+def _fault(fault: Fault) -> dict[str, object]:
+    told = asdict(fault)
+    return {key: told[key] for key in ("file", "line", "column", "path", "message", "hint")}
+
+
+@commands.command()
+@click.argument("file", type=FILE)
+@click.option("--from", "source", required=True, help="box, ZONE or ZONE/ADDRESS.")
+@click.option("--to", "target", required=True, help="box, ZONE or ZONE/ADDRESS.")
+@click.option("--proto", type=click.Choice(question.PROTOCOLS), help="Without it: anything at all.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port that is asked for.")
+@click.option("--lane", type=click.Choice(question.KINDS), help="Ask for objects of this kind instead of packets.")
+@AS_JSON
+def explain(
+    file: Path, source: str, target: str, proto: str | None, port: int | None, lane: str | None, *, as_json: bool
+) -> None:
+    """Say whether A reaches B, why, and which line of FILE decides; exit 1 if it does not.
+
+    Example: headgate policy explain site.yaml --from bigscreen/10.20.0.50 --to box --proto tcp --port 80
+    """
+    read = policy.load(file)
+    asked = Question(_end(source, "--from"), _end(target, "--to"), proto, port, lane)  # type: ignore[arg-type]
+    for key, sentence in question.faults_of(asked):
+        raise click.BadParameter(sentence, param_hint=f"--{key}")
+    answer = verdict.decide(read, asked)
+    if as_json:
+        told = {
+            "allowed": answer.allowed,
+            "why": answer.why,
+            "path": list(answer.path),
+            "file": str(file),
+            "line": answer.line,
+        }
+        click.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        word = "[bold green]yes[/bold green]" if answer.allowed else "[bold red]no[/bold red]"
+        _console().print(f"{word}: {escape(str(asked))}: {escape(answer.why)}\n     {escape(str(file))}:{answer.line}")
+    if not answer.allowed:
+        raise click.exceptions.Exit(1)
+
+
+def _end(text: str, option: str) -> End:
+    try:
+        return End.parse(text)
+    except Problem as error:
+        raise click.BadParameter(f"{error} {error.hint}".rstrip(), param_hint=option) from error
+
+
+@commands.command()
+@click.argument("old", type=FILE)
+@click.argument("new", type=FILE)
+@AS_JSON
+def diff(old: Path, new: Path, *, as_json: bool) -> None:
+    """Say in words who gains and who loses what when OLD becomes NEW.
+
+    Example: headgate policy diff enforced.yaml wanted.yaml
+    """
+    before, after = policy.load(old), policy.load(new)
+    found = changes.changes(before, after)
+    if as_json:
+        told = {"old": before.digest, "new": after.digest, "changes": [asdict(change) for change in found]}
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    for change in found:
+        sign, style = ("+", "green") if change.verb == "gains" else ("-", "red")
+        _console().print(f"{sign} {change}", style=style, markup=False)
+    if not found:
+        same = before.digest == after.digest
+        click.echo("the same file" if same else "no difference in what is allowed (the files differ)")
+
+
+@commands.command()
+@click.argument("file", type=FILE)
+@AS_JSON
+def show(file: Path, *, as_json: bool) -> None:
+    """Show what FILE allows, as tables.
+
+    Example: headgate policy show /run/headgate/policy/policy.yaml
+    """
+    read = policy.load(file)
+    if as_json:
+        click.echo(
+            json.dumps(read.model_dump(mode="json", by_alias=True) | {"digest": read.digest}, ensure_ascii=False)
+        )
+        return
+    for table in _tables(read):
+        _console().print(table)
+
+
+def _tables(read: Policy) -> list[Table]:
+    zones = Table("zone", "port", "addresses", "routes", title=f"site {read.site}", title_justify="left")
+    for name, zone in read.zones.items():
+        routes = ", ".join(f"{r.to} via {r.via}" for r in zone.routes)
+        zones.add_row(name, zone.port, ", ".join(map(str, zone.addresses)), routes)
+    allowed = Table(
+        "from", "to", "what", "by", "line", title="what is allowed; all else is dropped", title_justify="left"
+    )
+    for name, service in read.services.items():
+        sources = ", ".join(map(str, service.sources))
+        line = str(read.line_of(("services", name)))
+        allowed.add_row(
+            f"{service.zone}: {sources}", "box", f"{service.listen} ({service.run})", f"service {name}", line
+        )
+    for name, reach in read.reach.items():
+        line = str(read.line_of(("reach", name)))
+        targets = ", ".join(map(str, reach.to))
+        allowed.add_row("box", f"{reach.zone}: {targets}", f"{reach.port} ({reach.run})", f"reach {name}", line)
+    for name, lane in read.lanes.items():
+        line = str(read.line_of(("lanes", name)))
+        allowed.add_row(
+            lane.source, lane.target, f"{lane.kind}s, each up to {lane.largest} bytes", f"lane {name}", line
+        )
+    return [zones, allowed]

@@ -1,0 +1,116 @@
+"""What the guard decides, as values: which policy to begin with, when to go back, what its status says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from appliance.runtime.errors import Refused
+from gateway.isolation.policy import Policy
+
+State = Literal["enforced", "pending", "drift", "failed"]
+SHORTEST_CONFIRM, LONGEST_CONFIRM = 1.0, 3600.0  # seconds in which an applied policy may be confirmed
+TELL_AGAIN = 60.0  # seconds before the same drift is told once more
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A policy that is enforced but goes back to the previous one unless it is confirmed."""
+
+    digest: str
+    confirm_by: float  # seconds since the epoch: it must hold across a restart of the guard
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the guard's file holds it."""
+        return {"digest": self.digest, "confirm_by": self.confirm_by}
+
+
+Begin = Literal["enforced", "previous", "asked"]
+
+
+def begin_with(*, has_enforced: bool, has_previous: bool, enforced: str, pending: Pending | None, now: float) -> Begin:
+    """Return which policy a starting guard enforces: the last good one, the one before it, or the one asked for."""
+    if not has_enforced:
+        return "asked"
+    # A confirmation that was due while the guard was away did not come; one for a policy that never got enforced is void.
+    if pending is not None and pending.digest == enforced and now >= pending.confirm_by and has_previous:
+        return "previous"
+    return "enforced"
+
+
+def pending_of(policy: Policy, within: float | None, now: float) -> Pending | None:
+    """Return what is to be confirmed when ``policy`` is applied for ``within`` seconds; None for good.
+
+    Raises:
+        Refused: ``within`` is out of bounds.
+    """
+    if within is None:
+        return None
+    if not SHORTEST_CONFIRM <= within <= LONGEST_CONFIRM:
+        told = f"a policy can wait {SHORTEST_CONFIRM:.0f} to {LONGEST_CONFIRM:.0f} seconds for its confirmation"
+        raise Refused("bad-request", told, 400)
+    return Pending(policy.digest, now + within)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the guard knows of the kernel: zones whose port is missing, and what differs or failed, by zone."""
+
+    no_port: Mapping[str, str]
+    drift: Mapping[str, str]
+    failed: tuple[str, ...] = ()
+
+
+def state_of(findings: Findings, *, wanted: str, enforced: str, pending: Pending | None) -> State:
+    """Return the one word for the box."""
+    if findings.failed or findings.no_port:
+        return "failed"
+    if findings.drift:
+        return "drift"
+    return "pending" if pending is not None or wanted != enforced else "enforced"
+
+
+def status(
+    policy: Policy | None,
+    findings: Findings,
+    *,
+    wanted: str,
+    pending: Pending | None,
+    since: float,
+    repaired: Mapping[str, str],
+    faults: tuple[str, ...],
+) -> dict[str, Any]:
+    """Return the guard's status (docs/architecture.md)."""
+    enforced = policy.digest if policy else ""
+    zones = {}
+    for name, zone in (policy.zones if policy else {}).items():
+        if name in findings.no_port:
+            told, detail = "no-port", findings.no_port[name]
+        elif name in findings.drift:
+            told, detail = "drift", findings.drift[name]
+        else:
+            told, detail = ("failed" if findings.failed else "enforced"), repaired.get(name, "")
+        addresses = [str(address) for address in zone.addresses]
+        zones[name] = {"state": told, "port": zone.port, "addresses": addresses, "detail": detail}
+    return {
+        "site": policy.site if policy else "",
+        "wanted": wanted,
+        "enforced": enforced,
+        "state": state_of(findings, wanted=wanted, enforced=enforced, pending=pending),
+        "since": written(since),
+        "zones": zones,
+        "faults": [*findings.failed, *faults],
+        "confirm_by": written(pending.confirm_by) if pending else None,
+    }
+
+
+def written(when: float) -> str:
+    """Return seconds since the epoch as RFC 3339 UTC."""
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def to_tell(drift: Mapping[str, str], told: Mapping[str, tuple[str, float]], now: float) -> dict[str, str]:
+    """Return the drift that was not told, in these words, within the last minute."""
+    return {z: d for z, d in drift.items() if z not in told or told[z][0] != d or now - told[z][1] >= TELL_AGAIN}

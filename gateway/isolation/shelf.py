@@ -1,0 +1,68 @@
+"""The guard's files: last good policy, the one before it, what waits for confirmation; and what it publishes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from appliance.runtime.errors import Corrupt
+from appliance.runtime.files import sync_folder, write_atomic
+from gateway.isolation import policy as policies
+from gateway.isolation.decisions import Pending
+from gateway.isolation.policy import Policy
+
+
+class Shelf:
+    """Files below ``state`` survive a power cut, those below ``run`` tell the others what holds now."""
+
+    def __init__(self, state: Path, run: Path) -> None:
+        self.state, self.run = state / "guard", run
+        for folder in (self.state, run / "policy", run / "guard"):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def policy(self, name: str) -> Policy | None:
+        """Return the policy kept as ``enforced`` or ``previous``, or None.
+
+        Raises:
+            ConfigError: it is not valid for this version any more.
+        """
+        path = self.state / f"{name}.yaml"
+        return policies.load(path) if path.exists() else None
+
+    def keep(self, name: str, policy: Policy) -> None:
+        """Keep ``policy`` as ``enforced`` or ``previous``, durably."""
+        write_atomic(self.state / f"{name}.yaml", policy.data, 0o600)
+
+    def pending(self) -> Pending | None:
+        """Return what waits for confirmation.
+
+        Raises:
+            Corrupt: the file says nothing that can be understood.
+        """
+        path = self.state / "pending.json"
+        if not path.exists():
+            return None
+        try:
+            told = json.loads(path.read_bytes())
+            return Pending(str(told["digest"]), float(told["confirm_by"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Corrupt(f"{path} is damaged") from error
+
+    def set_pending(self, pending: Pending | None) -> None:
+        """Keep what waits for confirmation, durably; None: nothing."""
+        path = self.state / "pending.json"
+        if pending is not None:
+            write_atomic(path, json.dumps(pending.as_json()).encode(), 0o600)
+        elif path.exists():
+            path.unlink()
+            sync_folder(self.state)
+
+    def publish(self, policy: Policy) -> None:
+        """Tell the gateway's daemons which policy is enforced."""
+        write_atomic(self.run / "policy" / "policy.yaml", policy.data, 0o644)
+
+    def publish_status(self, status: Mapping[str, Any]) -> None:
+        """Tell telemetry, and whoever looks, how things stand."""
+        write_atomic(self.run / "guard" / "status.json", json.dumps(status, ensure_ascii=False).encode() + b"\n", 0o644)

@@ -1,0 +1,43 @@
+"""The gateway's systemd units: started and stopped as the policy's services say, told to read a new policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from appliance.runtime import command
+from gateway.isolation.policy import Policy
+
+BY_ZONE = ("delivery", "resolver")  # daemons of which each zone that is served has one
+SINGLE = ("headgate-exchange.service", "headgate-fetch.service", "headgate-telemetry.service")
+
+
+def wanted_units(policy: Policy) -> frozenset[str]:
+    """Return the instance units that the policy's services name."""
+    return frozenset(f"headgate-{s.run}@{s.zone}.service" for s in policy.services.values() if s.run in BY_ZONE)
+
+
+class Units:
+    """systemd, through ``systemctl``; nothing waits, since the guard may itself be starting."""
+
+    def running(self) -> frozenset[str]:
+        """Return the instance units that run or are about to."""
+        states = "--state=active,activating,reloading"
+        patterns = [f"headgate-{run}@*.service" for run in BY_ZONE]
+        listed = command.run(["systemctl", "list-units", "--plain", "--no-legend", "--full", states, *patterns])
+        return frozenset(line.split()[0] for line in listed.splitlines() if line.strip())
+
+    def bring(self, policy: Policy) -> None:
+        """Start what the policy names and does not run, stop what runs and is not named, and tell the rest to read it.
+
+        Raises:
+            CommandFailed: systemd did not take it.
+        """
+        wanted, running = wanted_units(policy), self.running()
+        self._do("stop", running - wanted)
+        self._do("start", wanted - running)
+        self._do("try-reload-or-restart", {*SINGLE, *(wanted & running)})
+
+    def _do(self, verb: str, units: Iterable[str]) -> None:
+        names = sorted(units)
+        if names:
+            command.run(["systemctl", verb, "--no-block", *names])
