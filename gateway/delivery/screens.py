@@ -70,6 +70,8 @@ class Screens:
         began, started = time.monotonic(), datetime.now(UTC)
         self._usage.check()
         code, path = paths.code_of(request.match_info["code"]), request.match_info["path"]
+        if fault := paths.fault_in(path):
+            raise Refused("bad-request", fault, 400)
         manifest = await self._exchange.manifest(code)
         file = manifest.files.get(path)
         if file is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from appliance.runtime.errors import Refused
 from appliance.runtime.files import write_atomic
 from gateway.release import paths, signed
-from gateway.store.objects import _make
+from gateway.store.objects import make_folder
 
 
 class Manifests:
@@ -19,7 +19,7 @@ class Manifests:
 
     def prepare(self) -> None:
         """Make the folder, and throw away what an earlier writer left unfinished."""
-        _make(self._folder)
+        make_folder(self._folder)
         for path in self._folder.glob(".*"):
             path.unlink()
 

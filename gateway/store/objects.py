@@ -31,7 +31,7 @@ class Objects:
     def prepare(self) -> int:
         """Make the folders, throw away what an earlier writer left unfinished, and return how many leftovers there were."""
         for folder in (self._objects, self._tmp):
-            _make(folder)
+            make_folder(folder)
         leftovers = list(self._tmp.iterdir())
         for path in leftovers:
             path.unlink()
@@ -119,7 +119,7 @@ class Writer:
             os.fchmod(self._file.fileno(), FILE_MODE)
             os.fsync(self._file.fileno())
             if not self._target.parent.is_dir():
-                _make(self._target.parent)
+                make_folder(self._target.parent)
                 sync_folder(self._target.parent.parent)
             self._path.rename(self._target)
             sync_folder(self._target.parent)
@@ -128,10 +128,11 @@ class Writer:
         return self._target
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` readable for everybody who gets to it, whatever the umask of the unit is."""
     folder.mkdir(parents=True, exist_ok=True)
-    if folder.stat().st_mode & 0o777 != FOLDER_MODE:  # whatever the umask of the unit is; a set group bit stays
-        folder.chmod(folder.stat().st_mode & 0o7000 | FOLDER_MODE)
+    if folder.stat().st_mode & 0o777 != FOLDER_MODE:
+        folder.chmod(FOLDER_MODE)  # without a set-group-id bit: the unit's RestrictSUIDSGID= forbids to give one
 
 
 def _told(error: OSError) -> Exception:

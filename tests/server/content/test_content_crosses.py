@@ -118,7 +118,8 @@ def test_rights_lanes_and_sizes_hold_for_each_zone(chain):
     assert reason(chain.play("master.m3u8", zone="smallscreen")) == (403, "zone-not-granted")
     assert reason(chain.play("huge.mp4")) == (413, "too-large")
     assert reason(chain.play("absent.m4s")) == (404, "unknown-path")
-    assert reason(chain.play("..%2f..%2frelease.json")) == (404, "unknown-path")
+    assert reason(chain.play("..%2f..%2fetc%2fpasswd")) == (400, "bad-request")
+    assert reason(chain.play("release.json")) == (400, "bad-request")
     assert reason(chain.get("/r/999999-123456789012345-8/master.m3u8")) == (404, "unknown-release")
     assert reason(chain.get("/r/999999-100000000000001-5/master.m3u8")) == (400, "bad-request")
 

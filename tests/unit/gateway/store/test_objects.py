@@ -1,0 +1,151 @@
+"""The store: an object is whole and right, or it is not there."""
+
+import hashlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from appliance.runtime.errors import Corrupt, Refused
+from gateway.store.manifests import Manifests
+from gateway.store.objects import Objects
+
+DATA = os.urandom(300_000)
+DIGEST = hashlib.sha256(DATA).hexdigest()
+CODE = "999999-100000000000001-4"
+
+SLOW = """
+import sys
+from pathlib import Path
+from gateway.store.objects import Objects
+store = Objects(Path(sys.argv[1]))
+with store.write(sys.argv[2], 300000) as writer:
+    for _ in range(int(sys.argv[3])):
+        writer.write(sys.stdin.buffer.read(30000))
+    print("written", flush=True)
+    sys.stdin.buffer.read(1)
+"""
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Objects(tmp_path)
+    store.prepare()
+    return store
+
+
+def files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def put(store, data, digest, size):
+    with store.write(digest, size) as writer:
+        for start in range(0, len(data), 64 << 10):
+            writer.write(data[start : start + (64 << 10)])
+        return writer.finish()
+
+
+def test_object_is_readable_after_finish(store, tmp_path):
+    """A finished object is found by digest and size, readable for others, and nothing else is left."""
+    path = put(store, DATA, DIGEST, len(DATA))
+    assert path == tmp_path / "objects" / DIGEST[:2] / DIGEST
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.parent.stat().st_mode & 0o777 == 0o755
+    assert store.has(DIGEST, len(DATA))
+    with store.open(DIGEST, len(DATA)) as file:
+        assert file.read() == DATA
+    assert files(tmp_path) == [path]
+
+
+def test_modes_hold_under_a_narrow_umask(tmp_path):
+    """The unit's umask does not keep delivery from reading."""
+    before = os.umask(0o077)
+    try:
+        store = Objects(tmp_path)
+        store.prepare()
+        path = put(store, DATA, DIGEST, len(DATA))
+    finally:
+        os.umask(before)
+    assert [p.stat().st_mode & 0o777 for p in (path, path.parent, path.parent.parent)] == [0o644, 0o755, 0o755]
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (DATA[:-1], len(DATA)),
+        (DATA + b"x", len(DATA)),
+        (b"x" + DATA[1:], len(DATA)),
+        (b"", len(DATA)),
+        (DATA, len(DATA) - 1),
+    ],
+)
+def test_wrong_object_is_never_visible(store, tmp_path, data, size):
+    """Too few, too many or other bytes are Corrupt, and leave nothing."""
+    with pytest.raises(Corrupt):
+        put(store, data, DIGEST, size)
+    assert not files(tmp_path)
+    assert store.open(DIGEST, size) is None
+
+
+def test_object_of_another_size_is_not_given(store):
+    """An object that was cut on the disk is as if it were not there."""
+    path = put(store, DATA, DIGEST, len(DATA))
+    os.truncate(path, 5)
+    assert not store.has(DIGEST, len(DATA))
+    assert store.open(DIGEST, len(DATA)) is None
+    put(store, DATA, DIGEST, len(DATA))
+    assert store.has(DIGEST, len(DATA))
+
+
+@pytest.mark.parametrize("digest", ["", "..", "A" * 64, "0" * 63, "../" + "0" * 61, "0" * 64 + "\n"])
+def test_only_digests_are_names(store, digest):
+    """What is not 64 hex digits never becomes a path."""
+    with pytest.raises(ValueError, match="SHA-256"):
+        store.path(digest)
+
+
+@pytest.mark.parametrize("chunks", [0, 5, 10])
+def test_killed_writer_leaves_nothing_visible(store, tmp_path, chunks):
+    """kill -9 of a writer in the middle: no object, and the next start throws the leftover away."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(tmp_path), DIGEST, str(chunks)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        process.stdin.write(DATA[: chunks * 30_000])
+        process.stdin.flush()
+        assert process.stdout.readline() == b"written\n"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+    assert not store.has(DIGEST, len(DATA))
+    assert len(files(tmp_path)) == 1
+    assert Objects(tmp_path).prepare() == 1
+    assert not files(tmp_path)
+
+
+def test_full_disk_is_refused_and_nothing_torn(store, tmp_path):
+    """Where no more can be written, the writer refuses with store-full and leaves nothing."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(Refused) as error:
+            put(store, DATA, DIGEST, len(DATA))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (error.value.reason, error.value.status) == ("store-full", 507)
+    assert not files(tmp_path)
+
+
+def test_manifests_are_kept_and_replaced(tmp_path):
+    """The newest envelope of a release is there again after a restart, and only canonical codes name files."""
+    kept = Manifests(tmp_path)
+    kept.prepare()
+    assert kept.get(CODE) is None
+    kept.put(CODE, b"one")
+    kept.put(CODE, b"two")
+    assert Manifests(tmp_path).get(CODE) == b"two"
+    with pytest.raises(Refused):
+        kept.put("../evil", b"x")
