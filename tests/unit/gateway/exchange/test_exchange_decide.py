@@ -1,0 +1,158 @@
+"""What may cross: the table of refusals, each with its reason."""
+
+import json
+
+import pytest
+
+from appliance.identity import envelope
+from appliance.identity.keys import PrivateKey
+from appliance.telemetry.records import Record
+from gateway.exchange import decide
+from gateway.exchange.decide import Admitted, Peer, Refuse
+from gateway.isolation import policy as policies
+from gateway.isolation.policy import Lane
+from gateway.release import signed
+from gateway.release.manifest import File, Release, Rights
+
+CODE = "999999-100000000000001-4"
+OTHER = "999999-123456789012345-8"
+LIBRARY, MUSEUM, STRANGER = (PrivateKey.generate() for _ in range(3))
+POLICY = policies.parse(
+    f"""
+site: testbox
+zones:
+  management: {{port: "02:68:67:28:00:0b", addresses: [127.40.0.1/24]}}
+  culture: {{port: "02:68:67:0a:00:0b", addresses: [127.10.0.1/24]}}
+  bigscreen: {{port: "02:68:67:14:00:0b", addresses: [127.20.0.1/24]}}
+  smallscreen: {{port: "02:68:67:1e:00:0b", addresses: [127.30.0.1/24]}}
+bodies:
+  library: {{name: 图书馆, keys: ["{LIBRARY.public}"], identifiers: ["isli:999999-10"], acts: [share, associate]}}
+  museum: {{name: 博物馆, keys: ["{MUSEUM.public}"], identifiers: ["isli:999999-1"], acts: [associate]}}
+origins:
+  centre: {{address: 127.10.0.20}}
+reach:
+  origin: {{zone: culture, run: fetch, to: [127.10.0.20], port: tcp/80}}
+services:
+  delivery: {{zone: bigscreen, run: delivery, listen: tcp/80, from: [127.20.0.0/24]}}
+  resolver: {{zone: bigscreen, run: resolver, listen: tcp/8080, from: [127.20.0.0/24]}}
+  phones: {{zone: smallscreen, run: delivery, listen: tcp/80, from: [127.30.0.0/24]}}
+  ssh: {{zone: management, run: ssh, listen: tcp/22, from: [127.40.0.0/24]}}
+lanes:
+  films: {{from: culture, to: bigscreen, kind: release, largest: 1 MiB}}
+  usage: {{from: bigscreen, to: management, kind: record}}
+never: [{{from: bigscreen, to: management}}]
+""".encode()
+)
+
+
+def release(**told):
+    fields = {
+        "identifier": f"isli:{CODE}",
+        "version": 2,
+        "body": "library",
+        "title": "刘三姐",
+        "rights": Rights(zones=("bigscreen",)),
+        "entry": "a.mp4",
+        "files": {
+            "a.mp4": File(sha256="0" * 64, size=1 << 20, type="video/mp4"),
+            "b.mp4": File(sha256="1" * 64, size=(1 << 20) + 1, type="video/mp4"),
+        },
+    }
+    return Release(**{**fields, **told})
+
+
+def outcome(value):
+    return value.reason if isinstance(value, Refuse) else "admitted"
+
+
+@pytest.mark.parametrize(
+    ("told", "key", "known", "expected"),
+    [
+        ({}, LIBRARY, None, "admitted"),
+        ({}, LIBRARY, {"version": 1}, "admitted"),
+        ({}, LIBRARY, {"version": 2}, "admitted"),
+        ({}, LIBRARY, {"version": 3}, "older-version"),
+        ({"title": "another"}, LIBRARY, {"version": 2}, "older-version"),
+        ({}, STRANGER, None, "not-signed"),
+        ({}, MUSEUM, None, "not-signed"),
+        ({"body": "museum"}, MUSEUM, None, "not-admitted"),
+        ({"body": "stranger"}, STRANGER, None, "not-admitted"),
+        ({"body": "stranger"}, LIBRARY, None, "not-admitted"),
+        ({"identifier": f"isli:{OTHER}"}, LIBRARY, None, "outside-identifiers"),
+        ({"identifier": "isli:999999-100000000000009-6"}, LIBRARY, None, "unknown-release"),
+    ],
+)
+def test_admission(told, key, known, expected):
+    """A release is admitted from an admitted body, by its own key, inside its identifiers, never older than the known one."""
+    before = release(**known) if known else None
+    assert outcome(decide.admit(POLICY, signed.seal(release(**told), key), CODE, before)) == expected
+
+
+def test_admission_tells_release_and_signer():
+    """What is admitted is the release as signed, with the key that signed it."""
+    assert decide.admit(POLICY, signed.seal(release(), LIBRARY), CODE, None) == Admitted(release(), LIBRARY.public)
+
+
+def tampered():
+    told = json.loads(signed.seal(release(), LIBRARY))
+    return json.dumps({**told, "signatures": []}).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{}", tampered(), envelope.seal(b"{}", signed.KIND, LIBRARY), envelope.seal(b"{}", "text/plain", LIBRARY)],
+)
+def test_what_is_no_signed_release_is_refused(data):
+    """Anything but a signed release is refused as not signed."""
+    assert outcome(decide.admit(POLICY, data, CODE, None)) == "not-signed"
+
+
+@pytest.mark.parametrize(
+    ("zone", "told", "path", "expected"),
+    [
+        ("bigscreen", {}, "a.mp4", "admitted"),
+        ("bigscreen", {}, "b.mp4", "too-large"),
+        ("bigscreen", {}, "c.mp4", "unknown-path"),
+        ("bigscreen", {"rights": Rights(zones=("smallscreen",))}, "a.mp4", "zone-not-granted"),
+        ("smallscreen", {"rights": Rights(zones=("smallscreen",))}, "a.mp4", "no-lane"),
+        ("management", {}, "a.mp4", "no-lane"),
+    ],
+)
+def test_passing(zone, told, path, expected):
+    """An object crosses by a lane of its kind into the zone, granted by the body, no larger than the lane says."""
+    lane = decide.pass_into(POLICY, zone, release(**told))
+    verdict = decide.pass_object(lane, release(**told), path) if isinstance(lane, Lane) else lane
+    assert outcome(verdict) == expected
+
+
+def test_peers_are_the_services_that_headgate_runs():
+    """Deliveries and resolvers of the policy are peers; other units are not."""
+    assert {peer.name for peer in decide.peers(POLICY)} == {
+        "delivery-bigscreen",
+        "resolver-bigscreen",
+        "delivery-smallscreen",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "body", "right"),
+    [
+        ("usage", "delivery/bigscreen", {"zone": "bigscreen"}, True),
+        ("event", "delivery/bigscreen", {}, True),
+        ("audit", "delivery/bigscreen", {}, False),
+        ("usage", "delivery/smallscreen", {}, False),
+        ("usage", "resolver/bigscreen", {}, False),
+        ("usage", "exchange", {}, False),
+        ("usage", "delivery/bigscreen", {"zone": "smallscreen"}, False),
+    ],
+)
+def test_a_peer_tells_of_itself_only(kind, source, body, right):
+    """A record names the socket's own daemon and zone, and is no audit."""
+    refusal = decide.may_tell(Peer("delivery", "bigscreen"), Record.new(kind, source, body))
+    assert (refusal is None) is right
+
+
+@pytest.mark.parametrize(("zone", "expected"), [("bigscreen", "admitted"), ("smallscreen", "no-lane")])
+def test_records_leave_by_a_lane(zone, expected):
+    """A zone without a lane for records sends none."""
+    assert outcome(decide.lane_out_of(POLICY, zone, "record")) == expected

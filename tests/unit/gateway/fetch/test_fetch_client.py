@@ -1,0 +1,103 @@
+"""Fetch against a real web server on loopback that misbehaves in every way."""
+
+import pytest
+from aiohttp import web
+
+from appliance.runtime import http
+from appliance.runtime.errors import Refused, Unreachable
+from gateway.fetch import client
+from gateway.fetch.decide import Target
+
+
+async def _answer(request):
+    what = request.match_info["what"]
+    match what:
+        case "good":
+            if request.headers.get("If-None-Match") == '"1"':
+                return web.Response(status=304, headers={"ETag": '"1"'})
+            return web.Response(body=b"0123456789", headers={"ETag": '"1"'})
+        case "endless":
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"x" * 100)
+            return response
+        case "short":
+            response = web.StreamResponse()
+            response.content_length = 10
+            await response.prepare(request)
+            await response.write(b"01234")
+            request.transport.abort()
+            return response
+        case "packed":
+            return web.Response(body=b"x", headers={"Content-Encoding": "gzip"})
+        case "moved":
+            return web.Response(status=302, headers={"Location": "/releases/good"})
+        case "cookie":
+            return web.Response(body=request.headers.get("Cookie", "none").encode(), headers={"Set-Cookie": "a=b"})
+        case _:
+            return web.Response(status=int(what))
+
+
+@pytest.fixture
+async def ask():
+    app = web.Application()
+    app.router.add_get("/releases/{what}", _answer)
+    async with http.serving(app, tcp=[("127.0.0.1", 0)]) as bound, client.session() as session:
+
+        async def ask(what, largest=10, etag=None, port=bound[0][1]):
+            target = Target("127.0.0.1", port, f"/releases/{what}", largest, etag)
+            async with client.get(session, target) as response:
+                return response.status, b"".join([chunk async for chunk in client.bounded(response, largest)])
+
+        yield ask
+
+
+async def test_good_answers_come_through(ask):
+    """A 200 gives its bytes, and a 304 says that nothing changed."""
+    assert await ask("good") == (200, b"0123456789")
+    assert await ask("good", etag='"1"') == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("404", "unknown-path"),
+        ("410", "unknown-path"),
+        ("403", "unexpected-answer"),
+        ("204", "unexpected-answer"),
+        ("304", "unexpected-answer"),
+        ("moved", "unexpected-answer"),
+        ("packed", "unexpected-answer"),
+        ("endless", "too-large"),
+    ],
+)
+async def test_other_answers_are_refused(ask, what, reason):
+    """A redirect is not followed, packed content not unpacked, an endless body not read to its end."""
+    with pytest.raises(Refused) as error:
+        await ask(what)
+    assert error.value.reason == reason
+
+
+async def test_content_length_above_the_bound_is_refused_before_it_is_read(ask):
+    """What the origin offers is refused by its length alone."""
+    with pytest.raises(Refused, match="offers more"):
+        await ask("good", largest=9)
+
+
+@pytest.mark.parametrize("what", ["500", "503", "429", "short"])
+async def test_failing_origins_are_unreachable(ask, what):
+    """An origin that fails or breaks off may be asked again later."""
+    with pytest.raises(Unreachable):
+        await ask(what)
+
+
+async def test_origin_that_is_away_is_unreachable(ask):
+    """Nobody listens: unreachable."""
+    with pytest.raises(Unreachable):
+        await ask("good", port=1)
+
+
+async def test_no_cookies_are_kept(ask):
+    """An origin cannot mark the box."""
+    assert await ask("cookie") == (200, b"none")
+    assert await ask("cookie") == (200, b"none")
