@@ -11,6 +11,7 @@ from pathlib import Path
 
 from appliance.runtime import command
 from appliance.runtime.errors import HeadgateError
+from provisioning.lab.lock import MARK
 from provisioning.lab.state import State
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -21,7 +22,13 @@ ENVIRONMENT = (
     "LANG=C.UTF-8",
 )
 # "$1" ... up to "--" are the cgroups of the container: without one of its own, all boxes would share one tree and stop each other's units.
-LAUNCH = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; console=$1; shift; exec "$@" </dev/null >"$console" 2>&1'
+LAUNCH = f"""
+unset {MARK}  # the container outlives the change that starts it
+export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network  # a box sets its own /proc/sys/net; the rest stays read-only
+while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done
+console=$2; shift 2
+exec "$@" </dev/null >"$console" 2>&1
+"""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -10,14 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from appliance.runtime.errors import Corrupt, Refused
 from appliance.runtime.files import write_atomic
+from provisioning.lab import lock
 from provisioning.lab.plan import LAB_NAME
 
 KINDS = frozenset({"machine", "mount", "namespace", "cgroup"})
 LARGEST = 1 << 20  # bytes of a record
+RECORD = "record.json"
 SAFE_FOLDER = re.compile(r"/[A-Za-z0-9._/+-]+")  # overlay's options have no room for ':' and ','
 
 
@@ -84,7 +84,7 @@ class State:
         if not SAFE_FOLDER.fullmatch(str(self.folder)):
             raise Refused("bad-folder", f"the lab's folder '{self.folder}' may hold letters, digits and . _ + - only")
         self._locks = locks
-        self._held: IO[str] | None = None
+        self._held = False
 
     @property
     def exists(self) -> bool:
@@ -93,7 +93,7 @@ class State:
 
     @property
     def _file(self) -> Path:
-        return self.folder / "record.json"
+        return self.folder / RECORD
 
     def read(self) -> Record:
         """Return the record; an empty one where the lab made nothing."""
@@ -113,33 +113,12 @@ class State:
         if self._held:
             yield
             return
-        self._locks.mkdir(parents=True, exist_ok=True)
-        # Not in the lab's folder: names of namespaces are the machine's, whatever folder a lab keeps its state in.
-        with (self._locks / f"{self.name}.lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise Refused(
-                    "lab-busy", f"another process is changing the lab '{self.name}' now ({self._holder(file)})"
-                ) from error
-            file.seek(0)
-            owner = file.read(4096).partition("\n")[0]
-            if owner and owner != str(self.folder) and (Path(owner) / "record.json").exists():
-                raise Refused("name-taken", f"a lab '{self.name}' is kept in {owner}; choose another --name")
-            file.seek(0)
-            file.truncate()
-            file.write(f"{self.folder}\n{os.getpid()}\n")
-            file.flush()
-            self._held = file
+        with lock.holding(self.name, self.folder, self._locks, record=self._file):
+            self._held = True
             try:
                 yield
             finally:
-                self._held = None
-
-    @staticmethod
-    def _holder(file: IO[str]) -> str:
-        file.seek(0)
-        return f"process {file.read(4096).partition(chr(10))[2].strip() or 'unknown'}"
+                self._held = False
 
     def create(self) -> None:
         """Make the lab's folder and an empty record, if it has none."""
