@@ -64,15 +64,16 @@ async def _events(request: web.Request) -> web.StreamResponse:
     if len(followers) >= MOST_FOLLOWERS:
         raise Refused("too-many-followers", f"{MOST_FOLLOWERS} pages follow already", 503)
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-    await answer.prepare(request)
-    followers.add(request)
+    me = object()
+    followers.add(me)
     try:
+        await answer.prepare(request)
         async for version in _versions(hub):
             await answer.write(f"event: change\ndata: {version}\n\n".encode())
     except ConnectionResetError:
         return answer  # the page was closed
     finally:
-        followers.discard(request)
+        followers.discard(me)
     return answer
 
 
