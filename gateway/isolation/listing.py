@@ -10,6 +10,8 @@ from typing import Any
 
 from gateway.isolation.ruleset import TABLE, Object, Ruleset
 
+# nft lists a protocol by its number on a box that has no /etc/protocols.
+PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58}
 PASSING = ("handle", "packets", "bytes", "metainfo", "index")  # what changes by itself and means nothing
 
 
@@ -97,7 +99,8 @@ def _elements(elements: list[Any]) -> list[Any]:
     try:
         ranges = sorted(_range(element) for element in elements)
     except (ValueError, KeyError, TypeError):
-        return sorted((_plain(e) for e in elements), key=lambda e: json.dumps(e, sort_keys=True))
+        plain = (_plain(PROTOCOLS.get(e, e) if isinstance(e, str) else e) for e in elements)
+        return sorted(plain, key=lambda e: json.dumps(e, sort_keys=True))
     merged: list[list[int]] = []
     for version, first, last in ranges:
         if merged and merged[-1][0] == version and first <= merged[-1][2] + 1:

@@ -22,7 +22,7 @@ MANAGEMENT = "management"
 # Names that certificates of the centre's own services carry; a box of that name could pass for one of them.
 RESERVED = ("broker", "controller", "all", "localhost", GATEWAYS)
 MOST_SITES = 10_000
-SITE_NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"  # a DNS label: it is a host name, an MQTT user, a file name
+SITE_NAME = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"  # a DNS label: it is a host name, an MQTT user, a file name
 
 
 class Host(BaseModel):
@@ -173,7 +173,9 @@ def _problems(inventory: Inventory) -> Iterator[Problem]:
             yield Problem(path, f"box '{name}' is written twice, in '{seen[name]}' and in '{group}'")
         seen[name] = group
         if not re.fullmatch(SITE_NAME, name):
-            yield Problem(path, f"'{name}' is no site name: small letters, digits and '-', at most 63")
+            yield Problem(
+                path, f"'{name}' is no site name: a small letter, then small letters, digits and '-', at most 63"
+            )
         if name in RESERVED:
             yield Problem(path, f"'{name}' is reserved: no box may have this name")
         try:

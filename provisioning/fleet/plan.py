@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.isolation.changes import changes
 from gateway.isolation.policy import Policy
 from provisioning.fleet.inventory import Site
-
-Difference = Callable[[Policy, Policy], tuple[str, ...]]
 
 
 class Kind(StrEnum):
@@ -52,19 +51,16 @@ class Plan:
         return tuple(change for change in self.changes if change.kind is not Kind.SAME)
 
 
-def make(
-    sites: Mapping[str, Site], applied: Mapping[str, Policy], enforced: Mapping[str, str | None], difference: Difference
-) -> Plan:
+def make(sites: Mapping[str, Site], applied: Mapping[str, Policy], enforced: Mapping[str, str | None]) -> Plan:
     """Return the plan for ``sites``.
 
-    ``applied`` holds the policies that were rolled out last, ``enforced`` the digests that boxes report (None or absent: not
-    reported), ``difference`` tells two policies apart in words.
+    ``applied`` holds the policies that were rolled out last, ``enforced`` the digests that boxes report (None or absent: not reported).
     """
-    changes = [_change(site, applied.get(site.name), enforced.get(site.name), difference) for site in sites.values()]
-    return Plan(tuple(sorted(changes, key=lambda change: (change.ring, change.site))))
+    found = [_change(site, applied.get(site.name), enforced.get(site.name)) for site in sites.values()]
+    return Plan(tuple(sorted(found, key=lambda change: (change.ring, change.site))))
 
 
-def _change(site: Site, before: Policy | None, enforced: str | None, difference: Difference) -> Change:
+def _change(site: Site, before: Policy | None, enforced: str | None) -> Change:
     wanted = site.policy.digest
 
     def change(kind: Kind, *lines: str) -> Change:
@@ -77,9 +73,8 @@ def _change(site: Site, before: Policy | None, enforced: str | None, difference:
             return change(Kind.NEW, "a box that has no policy of this folder yet")
         return change(Kind.CHANGE, f"the box enforces {enforced[:12]}, which this folder did not roll out")
     if before.digest != wanted:
-        return change(
-            Kind.CHANGE, *(difference(before, site.policy) or ("only words that change no verdict (comments, layout)",))
-        )
+        told = tuple(str(each) for each in changes(before, site.policy))
+        return change(Kind.CHANGE, *(told or ("no difference in what is allowed (the files differ)",)))
     if enforced is None:
         return change(Kind.UNKNOWN, "rolled out, but the box has not reported what it enforces")
     return change(Kind.DRIFT, f"the box enforces {enforced[:12]} instead of what was rolled out")

@@ -13,7 +13,6 @@ from appliance.runtime.errors import HeadgateError, Refused, Unreachable
 from provisioning.fleet import ansible, bundle, controller, inventory, plan, rollout
 from provisioning.fleet.ansible import Event
 from provisioning.fleet.bundle import Bundle
-from provisioning.fleet.difference import in_words
 from provisioning.fleet.inventory import Fleet
 from provisioning.fleet.pki import Authority
 from provisioning.fleet.plan import Plan
@@ -63,7 +62,7 @@ def make_plan(fleet: Fleet, url: str) -> tuple[Plan, str]:
     except Unreachable as error:
         reports, missing = {}, str(error)
     enforced = {site: report.enforced for site, report in reports.items()}
-    return plan.make(fleet.sites, Work(fleet.folder).applied(), enforced, in_words), missing
+    return plan.make(fleet.sites, Work(fleet.folder).applied(), enforced), missing
 
 
 def bundles(fleet: Fleet, progress: Callable[[str], None] = lambda _: None) -> dict[str, Bundle]:
@@ -103,7 +102,7 @@ def start(
         Authority.at(folder / "pki", dt.datetime.now(dt.UTC))
         software = bundles(fleet, lambda words: listener(Event("step", words)))
         inventories = [fleet.inventory, work.note_variables(fleet, software)]
-        wanted = plan.make(fleet.sites, work.applied(), {}, in_words)
+        wanted = plan.make(fleet.sites, work.applied(), {})
         return _Driver(fleet, work, inventories, where, listener).drive(rollout.start(wanted, ring=ring, limit=limit))
 
 
