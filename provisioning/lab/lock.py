@@ -51,19 +51,29 @@ def holding(name: str, folder: Path, locks: Path, *, record: Path) -> Iterator[N
 
 @contextmanager
 def _locked(path: Path, name: str) -> Iterator[IO[str]]:
+    # A killed holder may have been about to start a program: until that has begun, it holds the lock, and then it bears the mark.
+    deadline = time.monotonic() + PATIENCE
     while True:
         with path.open("a+") as file:
-            file.seek(0)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            if _lock(file):
+                # Whoever took the lab down removed the file: a lock on what has no name any more holds nobody off.
+                if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                    file.seek(0)
+                    yield file
+                    return
+            elif time.monotonic() > deadline:
+                file.seek(0)
                 holder = file.read(LONGEST).partition("\n")[2].strip() or "unknown"
-                sentence = f"another process is changing the lab '{name}' now (process {holder})"
-                raise Refused("lab-busy", sentence) from error
-            # Whoever took the lab down removed the file: a lock on what has no name any more holds nobody off.
-            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                yield file
-                return
+                raise Refused("lab-busy", f"another process is changing the lab '{name}' now (process {holder})")
+        time.sleep(0.05)
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write(file: IO[str], text: str) -> None:
