@@ -152,7 +152,7 @@ def status(*, as_json: bool) -> None:
 def audit(file: Path | None, report: Path | None, *, as_json: bool) -> None:
     """Read the live kernel, not the guard, and compare it with the policy; exit 1 if anything differs.
 
-    Example: headgate box audit --report /root/audit
+    Example: headgate box audit --report ./audit
     """
     read = policy.load(file or places.RUN / "policy" / "policy.yaml")
     kernel = Kernel()

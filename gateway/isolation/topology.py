@@ -26,6 +26,7 @@ EACH_PORT_4 = {
     "send_redirects": "0",
 }
 EACH_PORT_6 = {
+    "accept_dad": "0",  # or any neighbour takes the box's address away by claiming it (RFC 4862 section 5.4, RFC 3756 section 4.1.3)
     "accept_ra": "0",
     "accept_redirects": "0",
     "accept_source_route": "-1",

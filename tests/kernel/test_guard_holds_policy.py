@@ -1,0 +1,315 @@
+"""The guard against the real kernel: applied, read back, put back, taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.journal.verify import verify_folder
+from appliance.runtime import command
+from appliance.runtime.errors import ConfigError, Refused
+from appliance.telemetry.spool import Spool
+from gateway.isolation import audit, listing, netns
+from gateway.isolation.chronicle import BoxChronicle
+from gateway.isolation.guard import Guard
+from gateway.isolation.policy import Policy
+from gateway.isolation.reconcile import HOME
+from gateway.isolation.shelf import Shelf
+from gateway.isolation.topology import topology_of
+
+pytestmark = pytest.mark.kernel
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class SeenUnits:
+    """Remembers for which policies units were brought up."""
+
+    def __init__(self) -> None:
+        self.brought: list[str] = []
+
+    def bring(self, policy: Policy) -> None:
+        self.brought.append(policy.digest)
+
+
+class Bench:
+    """A scratch site with a guard, which can be killed and started again."""
+
+    def __init__(self, site: Any, folder: Path, asked: Path) -> None:
+        self.site, self.folder, self.asked, self.clock, self.units = site, folder, asked, Clock(), SeenUnits()
+        self.chronicles: list[BoxChronicle] = []
+        self.guard = self.again()
+
+    def again(self) -> Guard:
+        """Return a new guard on the same disk and kernel, as after kill -9."""
+        self.guard = Guard(
+            self.asked,
+            Shelf(self.folder / "state", self.folder / "run"),
+            self.site.kernel,
+            self.units,
+            self._chronicle,
+            self.clock,
+        )
+        return self.guard
+
+    def _chronicle(self, site: str) -> BoxChronicle:
+        chronicle = BoxChronicle(self.folder / "state", site)
+        self.chronicles.append(chronicle)
+        return chronicle
+
+    def ask(self, old: str, new: str) -> None:
+        """Change the policy asked for."""
+        text = self.asked.read_text()
+        assert old in text
+        self.asked.write_text(text.replace(old, new))
+
+    def rules(self, zone: str) -> str:
+        """Return the rules of a zone as people read them."""
+        return self.site.kernel.inside(zone, lambda: command.run(["nft", "-s", "list", "ruleset"]))
+
+    def nft(self, zone: str, *words: str) -> None:
+        """Change a zone's ruleset behind the guard's back."""
+        self.site.kernel.inside(zone, lambda: command.run(["nft", *words]))
+
+    def ip(self, zone: str, *words: str) -> str:
+        """Run ``ip`` in a zone."""
+        return command.run(["ip", "-n", self.site.kernel.name(zone), *words])
+
+    def status(self) -> dict[str, Any]:
+        """Return the published status."""
+        return json.loads((self.folder / "run" / "guard" / "status.json").read_text())
+
+    def decisions(self) -> list[tuple[str, str]]:
+        """Return what the journal says was decided."""
+        lines = (self.folder / "state" / "journal" / "guard" / "entries.jsonl").read_text().splitlines()
+        return [(entry["decision"], entry["reason"]) for entry in map(json.loads, lines)]
+
+
+@pytest.fixture
+def bench(scratch: Callable[..., Any], tmp_path: Path, policy_file: Path) -> Any:
+    bench = Bench(scratch(), tmp_path, policy_file)
+    yield bench
+    for chronicle in bench.chronicles:
+        chronicle.close()
+
+
+def test_start_brings_the_kernel_to_the_policy_and_a_second_look_changes_nothing(bench: Bench) -> None:
+    """Ports move into their zones, everything reads back equal, and there is nothing left to do."""
+    bench.guard.start()
+    assert bench.guard.plan() == []
+    assert bench.guard.apply()["actions"] == []
+    assert "10.20.0.11/24" in bench.ip("bigscreen", "address", "show", "port0")
+    assert "10.11.0.0/16 via 10.10.0.1" in bench.ip("culture", "route")
+    wanted = topology_of(bench.site.policy)
+    seen = bench.site.kernel.observe(wanted)
+    for zone, place in wanted.items():
+        assert listing.differences(place.rules, seen[zone].rules) == []
+    status = bench.status()
+    assert (status["state"], status["wanted"]) == ("enforced", status["enforced"])
+    assert (bench.folder / "run" / "policy" / "policy.yaml").read_bytes() == bench.asked.read_bytes()
+    assert bench.units.brought[0] == status["enforced"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [
+        ("bigscreen", ["nft", "add", "table", "inet", "mine"]),
+        ("bigscreen", ["nft", "insert", "rule", "inet", "headgate", "input", "accept"]),
+        ("culture", ["nft", "flush", "ruleset"]),
+        ("culture", ["nft", "delete", "table", "netdev", "headgate"]),
+        ("management", ["nft", "add", "chain", "inet", "headgate", "input", "{ policy accept; }"]),
+        ("management", ["ip", "address", "add", "10.9.9.9/24", "dev", "port0"]),
+        ("bigscreen", ["ip", "route", "add", "10.77.0.0/16", "via", "10.20.0.1"]),
+        ("culture", ["ip", "link", "set", "port0", "down"]),
+        ("culture", ["ip", "link", "add", "foreign", "type", "veth", "peer", "other"]),
+        ("bigscreen", ["sysctl", "-w", "net.ipv4.ip_forward=1"]),
+        (HOME, ["nft", "flush", "ruleset"]),
+    ],
+)
+def test_what_somebody_changes_behind_the_guard_is_found_told_and_put_back(
+    bench: Bench, zone: str, words: list[str]
+) -> None:
+    """After one look the kernel is as before, and journal and spool say that it was not."""
+    bench.guard.start()
+    before = bench.rules(zone)
+    bench.site.kernel.inside(zone, lambda: command.run(words))
+    assert bench.guard.plan() != []
+    bench.guard.look()
+    assert bench.guard.plan() == []
+    assert bench.rules(zone).count("\n") == before.count("\n")
+    assert ("put-back", "drift") in bench.decisions()
+    bench.guard.look()
+    assert bench.status()["state"] == "enforced"
+    if zone:
+        assert "put back" in bench.status()["zones"][zone]["detail"]
+
+
+def test_a_policy_that_nobody_confirms_goes_back(bench: Bench) -> None:
+    """At the deadline the previous policy holds again, and the journal says why."""
+    bench.guard.start()
+    first = bench.guard.status()["enforced"]
+    bench.ask("listen: tcp/8080", "listen: tcp/8081")
+    told = bench.guard.apply(within=30)
+    assert told["changed"]
+    assert bench.status()["state"] == "pending"
+    assert "8081" in bench.rules("bigscreen")
+    bench.clock.now += 29
+    bench.guard.look()
+    assert "8081" in bench.rules("bigscreen")
+    bench.clock.now += 2
+    bench.guard.look()
+    assert "8080" in bench.rules("bigscreen")
+    assert bench.status()["enforced"] == first
+    assert bench.decisions()[-1] == ("revert", "not-confirmed")
+
+
+def test_a_policy_that_nobody_confirms_goes_back_also_when_the_guard_was_killed_meanwhile(bench: Bench) -> None:
+    """The deadline is on disk: a guard that starts after it begins with the previous policy."""
+    bench.guard.start()
+    first = bench.guard.status()["enforced"]
+    bench.ask("listen: tcp/8080", "listen: tcp/8081")
+    bench.guard.apply(within=30)
+    bench.clock.now += 10
+    bench.again().start()
+    assert bench.status()["state"] == "pending"
+    assert "8081" in bench.rules("bigscreen")
+    bench.clock.now += 40
+    bench.again().start()
+    assert bench.status()["enforced"] == first
+    assert "8081" not in bench.rules("bigscreen")
+    bench.again().start()
+    assert bench.status()["enforced"] == first
+
+
+def test_a_confirmed_policy_stays(bench: Bench) -> None:
+    """After the confirmation the deadline means nothing any more, and a restart keeps the policy."""
+    bench.guard.start()
+    bench.ask("listen: tcp/8080", "listen: tcp/8081")
+    bench.guard.apply(within=30)
+    bench.guard.confirm()
+    bench.clock.now += 100
+    bench.guard.look()
+    assert bench.status()["state"] == "enforced"
+    bench.again().start()
+    assert "8081" in bench.rules("bigscreen")
+    with pytest.raises(Refused) as refused:
+        bench.guard.confirm()
+    assert refused.value.reason == "nothing-to-confirm"
+
+
+def test_a_broken_policy_is_refused_and_the_last_good_one_holds_also_after_a_restart(bench: Bench) -> None:
+    """Neither kernel nor published policy change; the refusal is told."""
+    bench.guard.start()
+    first = bench.guard.status()["enforced"]
+    bench.ask("zone: bigscreen,  run: delivery", "zone: bigscren,  run: delivery")
+    with pytest.raises(ConfigError):
+        bench.guard.apply()
+    assert bench.guard.findings.drift == {}
+    assert bench.decisions()[-1] == ("refuse", "bad-configuration")
+    bench.again().start()
+    status = bench.status()
+    assert status["enforced"] == first
+    assert status["wanted"] != first
+    assert status["state"] == "pending"
+
+
+def test_a_policy_whose_port_is_nowhere_is_refused_before_anything_changes(bench: Bench) -> None:
+    """The refusal names the zone and the MAC."""
+    bench.guard.start()
+    bench.ask("02:68:67:14:00:0b", "02:68:67:14:00:99")
+    before = bench.rules("bigscreen")
+    with pytest.raises(Refused, match="02:68:67:14:00:99") as refused:
+        bench.guard.apply()
+    assert refused.value.reason == "no-port"
+    assert bench.rules("bigscreen") == before
+
+
+def test_a_port_that_is_missing_at_boot_leaves_the_other_zones_served(bench: Bench) -> None:
+    """The zone says so in the status, and is brought up when its port comes."""
+    home = bench.site.kernel.home
+    command.run(["ip", "-n", home, "link", "set", "bigscreen0", "address", "02:68:67:14:00:77"])
+    bench.guard.start()
+    assert bench.status()["zones"]["bigscreen"]["state"] == "no-port"
+    assert bench.status()["zones"]["culture"]["state"] == "enforced"
+    assert "policy drop" in bench.rules("bigscreen")
+    command.run(["ip", "-n", home, "link", "set", "bigscreen0", "address", "02:68:67:14:00:0b"])
+    bench.guard.look()
+    assert bench.status()["state"] == "enforced"
+    assert "ingress" in bench.rules("bigscreen")
+
+
+def test_two_ports_that_change_places_meet_in_no_zone(bench: Bench) -> None:
+    """Swapped MACs in the policy swap the ports."""
+    bench.guard.start()
+    bench.ask("02:68:67:0a:00:0b", "02:68:67:ff:00:0b")
+    bench.ask("02:68:67:14:00:0b", "02:68:67:0a:00:0b")
+    bench.ask("02:68:67:ff:00:0b", "02:68:67:14:00:0b")
+    bench.guard.apply()
+    assert bench.guard.plan() == []
+    assert "02:68:67:0a:00:0b" in bench.ip("bigscreen", "link", "show", "port0")
+
+
+def test_a_zone_that_leaves_the_policy_leaves_the_box(bench: Bench) -> None:
+    """Its port goes home, down, before its namespace goes."""
+    bench.guard.start()
+    bench.asked.write_text(
+        "site: scratch\nzones:\n  culture: {port: '02:68:67:0a:00:0b', addresses: [10.10.0.11/24]}\n"
+        "never: [{from: culture, to: bigscreen}]\n"
+    )
+    bench.guard.apply()
+    assert bench.site.kernel.zones() == ["culture"]
+    home = bench.ip(HOME, "link")
+    assert "02:68:67:14:00:0b" in home
+    assert "02:68:67:28:00:0b" in home
+    assert "state UP" not in home
+
+
+def test_the_audit_sees_a_pair_between_zones_and_routing(bench: Bench) -> None:
+    """A clean box is clean; a cable between two zones and forwarding are both named."""
+    bench.guard.start()
+    kernel, policy = bench.site.kernel, bench.guard.policy
+    assert policy is not None
+    wanted = topology_of(policy)
+    assert audit.audit(policy, kernel.observe(wanted), kernel.pairs()).ok
+    culture, bigscreen = kernel.name("culture"), kernel.name("bigscreen")
+    command.run(["ip", "-n", culture, "link", "add", "bad0", "type", "veth", "peer", "bad1", "netns", bigscreen])
+    kernel.inside("bigscreen", lambda: command.run(["sysctl", "-w", "net.ipv4.ip_forward=1"]))
+    found = audit.audit(policy, kernel.observe(wanted), kernel.pairs())
+    assert not found.ok
+    assert any("bad0" in line and "bigscreen" in line for line in found.joined)
+    assert any("routes" in line for line in found.zones["bigscreen"])
+
+
+def test_every_decision_is_in_the_journal_and_in_the_spool(bench: Bench) -> None:
+    """The journal verifies, and the spool holds the same decisions as audit records."""
+    bench.guard.start()
+    bench.nft("culture", "flush", "ruleset")
+    bench.guard.look()
+    state = bench.folder / "state"
+    report = verify_folder(state / "journal" / "guard")
+    assert report.ok
+    assert report.signed == len(bench.decisions()) == 2
+    spool = Spool(state / "spool" / "spool.db")
+    bodies = [numbered.record.body["decision"] for numbered in spool.pending()]
+    spool.close()
+    assert bodies == [decision for decision, _ in bench.decisions()]
+
+
+def test_namespaces_of_the_site_are_all_that_a_guard_touches(bench: Bench) -> None:
+    """A bystander's namespace has neither tables nor settings of ours."""
+    bystander = bench.site.prefix + "bystander"
+    netns.make(bystander)
+    bench.guard.start()
+    assert netns.inside(bystander, lambda: command.run(["nft", "-s", "list", "ruleset"])) == ""
