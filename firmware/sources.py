@@ -19,9 +19,7 @@ class Source:
 
     uris: tuple[str, ...]
     suites: tuple[str, ...]
-    signed_by: str = (
-        ""  # a keyring's path, or an inline key block as it stands in the file; empty: the machine's keyrings
-    )
+    signed_by: str = ""  # the archive's keyring; empty: all keyrings that the machine trusts
 
     def render(self) -> str:
         """Return the deb822 stanza (sources.list(5)), limited to ``main``."""
@@ -42,15 +40,16 @@ def debian(files: Iterable[tuple[str, str]], codename: str) -> tuple[Source, ...
         stanzas = _deb822(text) if name.endswith(".sources") else _one_line(text) if name.endswith(".list") else ()
         for uris, suites, components, signed_by in stanzas:
             kept = tuple(suite for suite in suites if suite in wanted)
-            # A vendor may call its suite after Debian's; it does not sign with the archive's key.
-            if uris and kept and "main" in components and (not signed_by or _archive_key(signed_by)):
+            if uris and kept and "main" in components and _is_archive(uris, signed_by):
                 found[Source(uris, kept, signed_by)] = None
     return tuple(sorted(found, key=lambda source: codename not in source.suites))
 
 
-def _archive_key(signed_by: str) -> bool:
-    # An inline block cannot be told apart by its name; a vendor's file would name its own suite in practice.
-    return "debian-archive" in signed_by or "BEGIN PGP" in signed_by
+def _is_archive(uris: tuple[str, ...], signed_by: str) -> bool:
+    # A vendor may call its suite after Debian's; it does not sign with the archive's key, nor lie at a mirror's usual path.
+    if signed_by:
+        return "debian-archive" in signed_by
+    return all(uri.rstrip("/").endswith(("/debian", "/debian-security")) for uri in uris)
 
 
 Stanza = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]
