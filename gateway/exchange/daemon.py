@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -44,10 +45,14 @@ class Sockets:
     def __init__(self, folder: Path, exchange: Exchange) -> None:
         self._folder, self._exchange = folder, exchange
         self._open: dict[Peer, contextlib.AsyncExitStack] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     async def follow(self, policy: Policy) -> None:
         """Open the sockets of new peers and close those of peers that are gone."""
-        wanted = decide.peers(policy)
+        async with self._one_at_a_time:
+            await self._follow(decide.peers(policy))
+
+    async def _follow(self, wanted: frozenset[Peer]) -> None:
         for peer in set(self._open) - wanted:
             await self._close(peer)
         for peer in sorted(wanted - set(self._open), key=lambda peer: peer.name):
@@ -100,9 +105,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             await sockets.follow(exchange.policy)
             counted.RELOADS.inc()
 
+        service.reload = reload  # before anything is waited for: a policy enforced meanwhile must not be missed
         try:
             await sockets.follow(policy)
-            service.reload = reload
             service.tasks.create_task(identifiers.keep_fresh(lambda: exchange.policy))
             service.tasks.create_task(
                 metrics.keep_written(counted.REGISTRY, RUN / "metrics" / "exchange" / "exchange.prom")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,7 @@ import aiohttp
 from appliance.runtime import http
 from appliance.runtime.errors import Refused, Unreachable
 
+_ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e]{0,190}"', re.ASCII)  # RFC 9110 section 8.8.3
 CHUNK = 256 << 10  # bytes handed on at once
 CONNECTIONS = 32
 TIMEOUT = aiohttp.ClientTimeout(total=600, sock_connect=5, sock_read=30)  # seconds; fetch has narrower ones of its own
@@ -23,7 +25,10 @@ class Answer:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.unchanged = response.status == 304
-        self.etag = response.headers.get("ETag", "")[:200]
+        etag = response.headers.get("ETag", "")
+        self.etag = (
+            etag if _ETAG.fullmatch(etag) else ""
+        )  # fetch takes no other back; without one we read the whole again
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes."""

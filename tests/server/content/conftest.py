@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import socket
@@ -47,6 +49,7 @@ origins:
   centre: {{address: 127.10.0.20, port: {origin}}}
 services:
   delivery: {{zone: bigscreen, run: delivery, listen: tcp/{port}, from: [127.20.0.0/24]}}
+  resolver: {{zone: bigscreen, run: resolver, listen: tcp/{resolver}, from: [127.20.0.0/24]}}
   phones: {{zone: smallscreen, run: delivery, listen: tcp/{port}, from: [127.30.0.0/24]}}
 reach:
   origin: {{zone: culture, run: fetch, to: [127.10.0.20], port: tcp/{origin}}}
@@ -94,6 +97,7 @@ class Origin:
     folder: Path
     port: int
     asked: Counter[str] = field(default_factory=Counter)
+    unchanged: Counter[str] = field(default_factory=Counter)
     hold: float = 0.0
     server: ThreadingHTTPServer | None = None
 
@@ -110,7 +114,21 @@ class Origin:
             def do_GET(self) -> None:
                 origin.asked[self.path] += 1
                 time.sleep(origin.hold)
-                super().do_GET()
+                if self.headers.get("If-None-Match") == self.etag():
+                    origin.unchanged[self.path] += 1
+                    self.send_response(304)
+                    self.end_headers()
+                else:
+                    super().do_GET()
+
+            def etag(self) -> str:
+                path = Path(self.translate_path(self.path))
+                return f'"{hashlib.sha256(path.read_bytes()).hexdigest()}"' if path.is_file() else ""
+
+            def end_headers(self) -> None:
+                if etag := self.etag():
+                    self.send_header("ETag", etag)
+                super().end_headers()
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -147,10 +165,15 @@ class Chain:
 
     def write_policy(self, change: Callable[[str], str] = lambda text: text) -> None:
         """Write the enforced policy, changed by ``change``."""
-        text = POLICY.format(key=self.key.public, origin=self.origin.port, port=self.port)
+        text = POLICY.format(
+            key=self.key.public,
+            origin=self.origin.port,
+            port=self.port,
+            resolver=self.port + 1 if self.port < 65535 else 1,
+        )
         self.policy.write_text(change(text))
 
-    def start(self, daemon: str, zone: str | None = None) -> subprocess.Popen[bytes]:
+    def start(self, daemon: str, zone: str | None = None, *, wait: bool = True) -> subprocess.Popen[bytes]:
         """Start a daemon as its unit would, and wait until it listens."""
         name = f"{daemon}-{zone}" if zone else daemon
         argv = [str(Path(sys.executable).with_name("headgate")), "run", daemon, "--config", str(self.policy)]
@@ -166,9 +189,16 @@ class Chain:
                 argv + (["--zone", zone] if zone else []), env=environment, stderr=log, stdout=log, cwd=self.base
             )
         self.processes[name] = process
+        if wait:
+            self.wait(daemon, zone)
+        return process
+
+    def wait(self, daemon: str, zone: str | None = None) -> None:
+        """Wait until a daemon that was started listens."""
+        name = f"{daemon}-{zone}" if zone else daemon
+        process = self.processes[name]
         until(lambda: process.poll() is not None or self._listens(daemon, zone), f"{name} listens")
         assert process.poll() is None, self.log(name)
-        return process
 
     def _listens(self, daemon: str, zone: str | None) -> bool:
         if zone:
@@ -209,6 +239,19 @@ class Chain:
         folders.publish(source, self.origin.folder)
         return release
 
+    def ask(self, peer: str, what: str, told: Any) -> Reply:
+        """Ask the exchange as ``peer`` (such as ``delivery-bigscreen``) does."""
+        connection = HTTPConnection("exchange")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(DEADLINE)
+        try:
+            connection.sock.connect(str(self.run / "exchange" / peer / "exchange.sock"))
+            connection.request("POST", f"/{what}", json.dumps(told))
+            response = connection.getresponse()
+            return Reply(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
     def get(
         self, path: str, headers: Mapping[str, str] | None = None, *, zone: str = "bigscreen", method: str = "GET"
     ) -> Reply:
@@ -240,10 +283,11 @@ class Chain:
     def __enter__(self) -> Self:
         self.origin.start()
         try:
-            self.start("fetch")
-            self.start("exchange")
-            self.start("delivery", "bigscreen")
-            self.start("delivery", "smallscreen")
+            daemons = [("fetch", None), ("exchange", None), ("delivery", "bigscreen"), ("delivery", "smallscreen")]
+            for daemon in daemons:
+                self.start(*daemon, wait=False)
+            for daemon in daemons:
+                self.wait(*daemon)
         except BaseException:
             self.__exit__()
             raise
@@ -275,6 +319,13 @@ def running(base: Path) -> Iterator[Chain]:
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A running chain with nothing published."""
     with running(tmp_path_factory.mktemp("c")) as chain:  # a short name: a socket's path has at most 107 bytes
+        yield chain
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A running chain that tests share which change nothing."""
+    with running(tmp_path_factory.mktemp("s")) as chain:
         yield chain
 
 

@@ -9,9 +9,12 @@ import signal
 import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from datetime import UTC, datetime
 
 import pytest
+
+from appliance.identity import envelope
+from gateway.resolver import records
 
 pytestmark = pytest.mark.server
 CODE = "999999-100000000000001-4"
@@ -130,6 +133,10 @@ def test_new_version_replaces_and_an_older_one_never_comes_back(chain, until):
     folder = chain.origin.folder / "releases" / CODE
     old = (folder / "release.json").read_bytes()
     assert chain.play("master.m3u8").body == b"#EXTM3U\n"
+    until(
+        lambda: chain.play("master.m3u8") and chain.origin.unchanged[f"/releases/{CODE}/release.json"],
+        "the origin is asked whether there is a newer version",
+    )
     chain.publish({**FILM, "master.m3u8": b"#EXTM3U\n#2\n"}, version=2)
     until(lambda: chain.play("master.m3u8").body == b"#EXTM3U\n#2\n", "version 2 is served")
     (folder / "release.json").write_bytes(old)
@@ -224,9 +231,6 @@ def test_peer_speaks_only_for_its_own_zone(chain):
     """A record that tells another source, zone or kind than the socket's is refused."""
 
     def tell(**changed):
-        connection = HTTPConnection("box")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(str(chain.run / "exchange" / "delivery-bigscreen" / "exchange.sock"))
         told = {
             "id": str(uuid.uuid4()),
             "kind": "usage",
@@ -234,10 +238,7 @@ def test_peer_speaks_only_for_its_own_zone(chain):
             "source": "delivery/bigscreen",
             "body": {"zone": "bigscreen"},
         }
-        connection.request("POST", "/record", json.dumps({**told, **changed}))
-        status = connection.getresponse().status
-        connection.close()
-        return status
+        return chain.ask("delivery-bigscreen", "record", {**told, **changed}).status
 
     assert tell() == 204
     assert tell(source="delivery/smallscreen") == 400
@@ -276,3 +277,59 @@ def test_bad_policy_is_refused_and_the_last_good_one_stays(chain, until):
     chain.processes["exchange"].send_signal(signal.SIGHUP)
     until(lambda: "last good one stays" in chain.log("exchange"), "the refusal is reported")
     assert chain.play("master.m3u8").status == 200
+
+
+def test_table_of_identifiers_follows_the_registry(chain, until):
+    """The signed table is taken in by itself and on a look-up; one signed by a stranger, and an older one, are not."""
+    folder = chain.state / "identifiers"
+
+    def put(serial, key=chain.key):
+        made = datetime(2026, 11, 23, tzinfo=UTC)
+        table = records.Snapshot(registry="centre", serial=serial, made=made, records=[])
+        path = chain.origin.folder / "registry" / "identifiers.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(envelope.seal(table.dump(), records.KIND, key))
+
+    def serial():
+        return int((folder / "current").readlink().name.split("-")[0]) if (folder / "current").is_symlink() else 0
+
+    def look_up():
+        return json.loads(chain.ask("resolver-bigscreen", "lookup", {"code": f"isli:{CODE}"}).body)
+
+    put(1)
+    until(lambda: serial() == 1, "the table is taken in")
+    put(2)
+    until(lambda: look_up() == {"fresh": True} and serial() == 2, "a look-up makes it new")
+    put(3, chain.stranger)
+    until(lambda: look_up() == {"fresh": False}, "a stranger's table is refused")
+    put(1)
+    until(
+        lambda: [r for r in chain.records("audit") if r.body["reason"] == "older-serial"], "an older table is refused"
+    )
+    assert serial() == 2
+    assert "not-signed" in {r.body["reason"] for r in chain.records("audit")}
+    assert reason(chain.ask("resolver-bigscreen", "lookup", {"code": "isli:1"})) == (400, "not-a-code")
+    assert reason(chain.ask("delivery-smallscreen", "lookup", {"code": f"isli:{CODE}"})) == (403, "no-lane")
+    chain.origin.stop()
+    until(lambda: look_up() == {"fresh": False}, "the registry is away")
+    assert serial() == 2
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        ("release", {}),
+        ("release", {"release": "../x"}),
+        ("release", {"release": CODE, "origin": "centre"}),
+        ("release", [CODE]),
+        ("object", {"release": CODE, "path": ""}),
+        ("object", {"release": CODE, "path": 7}),
+        ("object", {"release": CODE, "path": "x" * 600}),
+        ("lookup", {}),
+        ("record", {}),
+        ("record", [1]),
+    ],
+)
+def test_wrong_requests_are_refused_and_hurt_nobody(shared, ask, told):
+    """A request that is not of the contract is a bad request, whoever sends it."""
+    assert reason(shared.ask("delivery-bigscreen", ask, told)) == (400, "bad-request")
