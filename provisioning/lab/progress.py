@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 
@@ -55,28 +56,28 @@ class Shown(Progress):
     def began(self, title: str) -> None:
         """Show the step as the current one."""
         self._open.append(title)
-        self._show(title)
+        self._show()
 
     def note(self, text: str) -> None:
         """Show the detail beside the current step."""
-        if self._open:
-            self._show(
-                f"{self._open[-1]} [dim]{text[: max(20, self.console.width - len(self._open[-1]) - 8)]}[/]"
-                if text
-                else self._open[-1]
-            )
+        self._show(text)
 
     def ended(self, title: str, seconds: float, *, ok: bool) -> None:
         """Leave a line for the step."""
         self._open.remove(title)
-        self.console.print(f"{'[green]done[/]' if ok else '[red]failed[/]'} {title} [dim]{seconds:.1f} s[/]")
+        self.console.print(f"{'[green]done[/]' if ok else '[red]failed[/]'} {escape(title)} [dim]{seconds:.1f} s[/]")
         if self._open:
-            self._show(self._open[-1])
+            self._show()
         elif self._status:
             self._status.stop()
             self._status = None
 
-    def _show(self, text: str) -> None:
+    def _show(self, detail: str = "") -> None:
+        if not self._open:
+            return
+        title = self._open[-1]
+        room = max(20, self.console.width - len(title) - 8)  # one line, beside the moving mark
+        text = f"{escape(title)} [dim]{escape(detail[:room])}[/]"
         if not self._status:
             self._status = self.console.status(text)
             self._status.start()
