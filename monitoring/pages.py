@@ -79,7 +79,12 @@ def ago(then: float, now: float, lang: Language) -> str:
 
 def lasting(seconds: float, lang: Language) -> str:
     """Return how long something lasts."""
-    for limit, unit, key in ((7200, 60, "minutes"), (172_800, 3600, "hours"), (1e12, 86_400, "days")):
+    for limit, unit, key in (
+        (90, 1, "seconds"),
+        (7200, 60, "minutes"),
+        (172_800, 3600, "hours"),
+        (1e12, 86_400, "days"),
+    ):
         if seconds < limit:
             return f"{seconds / unit:.0f}{' ' if lang == 'zh' else ''}{word(key, lang)}"
     return ""
