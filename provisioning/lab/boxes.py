@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.runtime import command
-from appliance.runtime.errors import HeadgateError
+from appliance.runtime.errors import HeadgateError, Refused
+from appliance.runtime.files import write_atomic
 from provisioning.lab.lock import MARK
 from provisioning.lab.state import State
 
@@ -59,14 +60,26 @@ class Box:
 
 
 def mount(state: State, box: Box) -> None:
-    """Give the box its disk: what it wrote before is still there."""
+    """Give the box its disk: what it wrote before is still there, above the image that it was made of.
+
+    Raises:
+        Refused: that image is not in the cache any more.
+    """
     if os.path.ismount(box.root):
         return
     for name in ("up", "work", "root"):
         (box.folder / name).mkdir(parents=True, exist_ok=True)
     (box.folder / "up").chmod(0o755)  # becomes the box's /
     state.intend("mount", str(box.root))
-    lower = ":".join(str(layer) for layer in box.layers)
+    # A newer image below what a box wrote would be another box (overlayfs calls it undefined), so each keeps its own.
+    made_of = box.folder / "image"
+    if not made_of.exists():
+        write_atomic(made_of, ":".join(str(layer) for layer in box.layers).encode())
+    lower = made_of.read_text()
+    if not all(Path(layer).is_dir() for layer in lower.split(":")):
+        raise Refused(
+            "image-gone", f"the image that '{box.name}' was made of is gone; take the lab down and raise it anew"
+        )
     options = f"lowerdir={lower},upperdir={box.folder / 'up'},workdir={box.folder / 'work'}"
     command.run(["mount", "-t", "overlay", box.container, "-o", options, str(box.root)])
 

@@ -190,6 +190,22 @@ def test_a_power_cut_keeps_the_disk_and_loses_the_memory(lab: Lab):
     assert lab.ssh("beta", ["true"]) == ""
 
 
+def test_a_box_keeps_the_image_that_it_was_made_of(lab: Lab):
+    """A newer image in the cache does not slip below what a box wrote; without its own image it is not started."""
+    made_of = lab.box("screen").folder / "image"
+    before = made_of.read_text()
+    lab.power_off("screen")
+    try:
+        command.run(["umount", str(lab.box("screen").root)])
+        made_of.write_text(f"{before}-of-another-day")
+        with pytest.raises(Refused, match="image that 'screen' was made of is gone"):
+            lab.start("screen")
+    finally:
+        made_of.write_text(before)
+        lab.start("screen")
+    assert lab.exec("screen", ["hostname"]).strip() == "screen"
+
+
 def test_a_box_shuts_down_in_order(lab: Lab):
     """A unit's ExecStop runs at power_off."""
     lab.exec("alpha", ["systemd-run", "--unit=witness", "-p", "ExecStop=touch /var/lib/ended", "sleep", "1000"])
