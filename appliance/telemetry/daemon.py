@@ -11,7 +11,7 @@ from pathlib import Path
 
 from appliance.runtime import config as configuration
 from appliance.runtime import http
-from appliance.runtime.errors import Corrupt, Unreachable
+from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from appliance.runtime.service import Service
 from appliance.telemetry import exposition, figures, status
 from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
@@ -102,8 +102,8 @@ class Reporter:
             except Corrupt as error:
                 self.damaged += 1
                 log.warning("a message on %s is passed over: %s", getattr(event, "topic", "?"), error)
-            except Unreachable as error:
-                log.info("%s", error)  # Lost follows
+            except (Unreachable, Refused) as error:  # Lost follows; or the disk is full and the records stay for now
+                log.warning("%s", error)
 
     async def _message(self, message: Message) -> None:
         if message.topic.endswith("/ack"):
@@ -129,12 +129,14 @@ class Reporter:
     async def report(self) -> None:
         """Publish what changed, every few seconds, for ever."""
         while True:
-            told = await self._look()
-            if self._born:
-                self.session, message = self.session.changes(told, time.time())
-                if message is not None:
-                    with contextlib.suppress(Unreachable):  # the next birth tells it
+            try:
+                told = await self._look()
+                if self._born:
+                    self.session, message = self.session.changes(told, time.time())
+                    if message is not None:
                         self._publish(message)
+            except Unreachable as error:  # the next birth tells it
+                log.info("%s", error)
             await asyncio.sleep(self.settings.report)
 
     def _publish(self, message: Publish) -> None:
@@ -164,8 +166,8 @@ class Reporter:
             try:
                 if self.connection.connected and await self._send():
                     continue
-            except Unreachable as error:
-                log.info("records wait: %s", error)
+            except (Unreachable, Refused) as error:
+                log.warning("records wait: %s", error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.records):
                     await self._more.wait()

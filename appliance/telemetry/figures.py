@@ -45,6 +45,7 @@ class Figures(Collector):
         yield GaugeMetricFamily("headgate_spool_records", "Records that wait for the controller", value=depth.records)
         yield GaugeMetricFamily("headgate_spool_bytes", "Bytes of the records that wait", value=depth.bytes)
         yield GaugeMetricFamily("headgate_spool_oldest_seconds", "Age of the oldest waiting record", value=oldest)
+        yield GaugeMetricFamily("headgate_spool_damaged", "Records set aside: they cannot be read", value=depth.damaged)
         yield CounterMetricFamily(
             "headgate_telemetry_acknowledged", "Records that the controller stored", value=reporter.acknowledged
         )

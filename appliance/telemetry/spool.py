@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import sqlite3
 import threading
@@ -19,6 +20,8 @@ from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from appliance.runtime.files import sync_folder
 from appliance.telemetry.records import Numbered, Record
 
+log = logging.getLogger("headgate.spool")
+
 MOST_RECORDS = 2_000_000  # about ten days of a headend's requests, should its controller be away
 MOST_BYTES = 2 << 30  # bytes of records, the index aside
 MODE = 0o660
@@ -29,11 +32,12 @@ CREATE TABLE IF NOT EXISTS records (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, time TEXT NOT NULL, data BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS totals (one INTEGER PRIMARY KEY CHECK (one = 1), records INTEGER NOT NULL, bytes INTEGER NOT NULL);
 INSERT OR IGNORE INTO totals VALUES (1, 0, 0);
+CREATE TABLE IF NOT EXISTS damaged (seq INTEGER PRIMARY KEY, id TEXT NOT NULL, fault TEXT NOT NULL, data BLOB NOT NULL);
 CREATE TRIGGER IF NOT EXISTS more AFTER INSERT ON records BEGIN
     UPDATE totals SET records = records + 1, bytes = bytes + length(new.data); END;
 CREATE TRIGGER IF NOT EXISTS fewer AFTER DELETE ON records BEGIN
     UPDATE totals SET records = records - 1, bytes = bytes - length(old.data); END;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 """
 
 
@@ -44,6 +48,7 @@ class Depth:
     records: int
     bytes: int
     oldest: str | None
+    damaged: int = 0  # set aside because they cannot be read
 
 
 class Spool:
@@ -57,7 +62,7 @@ class Spool:
             self._db = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # WAL alone would lose the last commits at a power cut
-            if self._db.execute("PRAGMA user_version").fetchone()[0] < 1:
+            if self._db.execute("PRAGMA user_version").fetchone()[0] < 2:
                 self._db.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
 
     def append(self, record: Record) -> int:
@@ -85,6 +90,8 @@ class Spool:
     def pending(self, after: int = 0, limit: int = 100) -> list[Numbered]:
         """Return up to ``limit`` records whose number is above ``after``, oldest first.
 
+        One that can no longer be read (a damaged disk) is set aside in the table ``damaged``, so that the others move on.
+
         Raises:
             Corrupt, Unreachable: as ``append``.
         """
@@ -92,7 +99,18 @@ class Spool:
             rows = self._db.execute(
                 "SELECT seq, data FROM records WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
             ).fetchall()
-        return [Numbered(seq, Record.parse(data)) for seq, data in rows]
+        found = []
+        for seq, data in rows:
+            try:
+                found.append(Numbered(seq, Record.parse(data)))
+            except Corrupt as error:
+                log.error("record %d of the spool cannot be read and is set aside: %s", seq, error)
+                with self._transaction() as db:
+                    db.execute(
+                        "INSERT INTO damaged SELECT seq, id, ?, data FROM records WHERE seq = ?", (str(error), seq)
+                    )
+                    db.execute("DELETE FROM records WHERE seq = ?", (seq,))
+        return found
 
     def forget(self, ids: Iterable[str]) -> int:
         """Delete the records of ``ids`` (acknowledged by the controller) and return how many there were."""
@@ -108,7 +126,8 @@ class Spool:
         with self._lock, _translated(self.path):
             records, size = self._db.execute("SELECT records, bytes FROM totals").fetchone()
             oldest = self._db.execute("SELECT time FROM records ORDER BY seq LIMIT 1").fetchone()
-        return Depth(records, size, oldest[0] if oldest else None)
+            damaged = self._db.execute("SELECT count(*) FROM damaged").fetchone()[0]
+        return Depth(records, size, oldest[0] if oldest else None, damaged)
 
     def close(self) -> None:
         """Let the file go."""

@@ -182,6 +182,20 @@ def test_survives_kill_9(tmp_path: Path) -> None:
         spool.close()
 
 
+def test_a_damaged_record_does_not_hold_back_the_others(tmp_path: Path) -> None:
+    """A record that can no longer be read is set aside, counted, and the others go on."""
+    spool = Spool(tmp_path / "spool.db")
+    made = [record(n) for n in range(3)]
+    for one in made:
+        spool.append(one)
+    with sqlite3.connect(tmp_path / "spool.db") as other:
+        other.execute("UPDATE records SET data = x'00ff' WHERE id = ?", (made[1].id,))
+    other.close()
+    assert [item.record for item in spool.pending()] == [made[0], made[2]]
+    assert (spool.depth(), spool.state().damaged) == (2, 1)
+    spool.close()
+
+
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     """A file that is no spool is Corrupt, not a crash."""
     path = tmp_path / "spool.db"
