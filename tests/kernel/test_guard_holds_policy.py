@@ -15,7 +15,7 @@ from appliance.runtime.errors import ConfigError, Refused
 from appliance.telemetry.spool import Spool
 from gateway.isolation import audit, listing, netns
 from gateway.isolation.chronicle import BoxChronicle
-from gateway.isolation.guard import Guard
+from gateway.isolation.enforcer import Enforcer
 from gateway.isolation.policy import Policy
 from gateway.isolation.reconcile import HOME
 from gateway.isolation.shelf import Shelf
@@ -52,9 +52,9 @@ class Bench:
         self.chronicles: list[BoxChronicle] = []
         self.guard = self.again()
 
-    def again(self) -> Guard:
+    def again(self) -> Enforcer:
         """Return a new guard on the same disk and kernel, as after kill -9."""
-        self.guard = Guard(
+        self.guard = Enforcer(
             self.asked,
             Shelf(self.folder / "state", self.folder / "run"),
             self.site.kernel,
