@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -118,7 +119,10 @@ def _environment(playbooks: Path, work: Path) -> dict[str, str]:
     return {
         "ANSIBLE_CONFIG": str(playbooks / "ansible.cfg"),
         "ANSIBLE_HOME": str(work / "home"),
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets / "headgate-ssh"),
+        # One folder for each operator: two of them may manage different boxes of the same address, and must not share a connection.
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(
+            sockets / f"headgate-{hashlib.sha256(str(work.resolve()).encode()).hexdigest()[:12]}"
+        ),
         "ANSIBLE_FORKS": str(FORKS),
         "HEADGATE_PYTHON": sys.executable,
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
