@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -117,18 +118,19 @@ class Broker:
         self._folder, self._process = folder, None
         cert, key = authority.issue("broker")
         self.acl = folder / "headgate.acl"
-        self.acl.write_text((ROLE / "files" / "mosquitto.acl").read_text())
-        told = (ROLE / "templates" / "mosquitto.conf.j2").read_text()
-        for before, after in {
-            "{{ ansible_managed }}": "test",
-            "listener {{ centre_broker_port }}": f"listener {self.port} 127.0.0.1",
-            "/etc/headgate/broker/ca.crt": str(authority.ca),
-            "/etc/headgate/broker/broker.crt": str(cert),
-            "/etc/headgate/broker/broker.key": str(key),
-            "/etc/mosquitto/headgate.acl": str(self.acl),
+        (access,) = ROLE.rglob("*.acl")
+        self.acl.write_text(access.read_text())
+        told = (ROLE / "templates" / "mosquitto.conf.j2").read_text().replace("{{ ansible_managed }}", "test")
+        for directive, ours in {
+            "listener": f"{self.port} 127.0.0.1",
+            "cafile": authority.ca,
+            "certfile": cert,
+            "keyfile": key,
+            "acl_file": self.acl,
         }.items():
-            assert before in told, f"the role's settings no longer hold {before!r}"
-            told = told.replace(before, after)
+            told, found = re.subn(rf"^{directive} .*$", f"{directive} {ours}", told, flags=re.MULTILINE)
+            assert found == 1, f"the role's settings hold '{directive}' {found} times"
+        assert "{{" not in told
         self._conf = folder / "mosquitto.conf"
         self._conf.write_text(told + f"\nuser {pwd.getpwuid(os.getuid()).pw_name}\n")
 
