@@ -108,7 +108,7 @@ def build(name: str, told: Told, *, folder: Path | None = None, machine: Host | 
         return wanted
     if os.geteuid():
         raise Refused("not-root", "building an image needs root")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # an image holds programs with the setuid bit
     with _only_builder(folder, told):
         for left in folder.glob(PARTIAL + "*"):
             told(f"removing what an interrupted build left: {left.name}")
@@ -216,7 +216,19 @@ def run_aloud(argv: Sequence[str], told: Told) -> None:
     """
     if shutil.which(argv[0]) is None:
         raise command.CommandFailed(argv, 127, f"program '{argv[0]}' is not installed")
-    apart = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    # Killed with us: an orphan would go on building where the next builder cleans up.
+    apart = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--propagation=private",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ]
     last: collections.deque[str] = collections.deque(maxlen=KEPT_LINES)
     with subprocess.Popen(
         [*apart, *argv],

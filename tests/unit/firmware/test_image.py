@@ -2,6 +2,9 @@
 
 import os
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,7 +126,39 @@ def test_a_builder_s_processes_and_mounts_end_with_it(tmp_path: Path):
     image.run_aloud(["sh", "-c", script], lambda line: None)
 
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
-    assert "4711" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert not running("sleep 4711")
+
+
+@needs_root
+def test_a_killed_build_ends_its_builder(tmp_path: Path, builder: Path):
+    """Kill -9 of `headgate firmware build`: nothing builds on behind the next one's back, and nothing stays mounted."""
+    started = tmp_path / "started"
+    builder.write_text(f"#!/bin/sh\nmount -t tmpfs none {tmp_path}/bin; touch {started}; sleep 4713\n")
+    code = (
+        "import os, sys; from pathlib import Path; from firmware import image\nimage.ENVIRONMENT['PATH'] = os.environ['PATH']\n"
+        "image.build('factory', print, folder=Path(sys.argv[1]), machine=image.Host('bookworm', 'amd64', 'x'))"
+    )
+    argv = [sys.executable, "-c", code, str(tmp_path / "cache")]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as build:
+        until(started.exists)
+        assert running("sleep 4713")
+        build.kill()
+
+    until(lambda: not running("sleep 4713"))
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+    assert [path.name for path in (tmp_path / "cache").glob("factory-*")] == []
+
+
+def running(words: str) -> bool:
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return words in listed.splitlines()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_missing_builder_is_named():
