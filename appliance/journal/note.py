@@ -76,7 +76,9 @@ def open_note(data: bytes, name: str, key: PublicKey) -> Checkpoint:
         raise Corrupt("this is no checkpoint") from error
     if checkpoint.body != text + "\n" or len(checkpoint.root) != 32 or checkpoint.size < 0:
         raise Corrupt("this is no checkpoint")
-    for line in signatures.splitlines():
+    if not signatures.endswith("\n"):
+        raise Corrupt("this is no checkpoint")
+    for line in signatures[:-1].split("\n"):
         words = line.split(" ")
         if len(words) != 3 or words[0] != "\N{EM DASH}" or words[1] != name:
             continue
@@ -84,6 +86,7 @@ def open_note(data: bytes, name: str, key: PublicKey) -> Checkpoint:
             signature = base64.b64decode(words[2], validate=True)
         except binascii.Error:
             continue
-        if signature[:4] == key_hash(name, key) and key.verify(signature[4:], (text + "\n").encode()):
+        canonical = base64.b64encode(signature).decode() == words[2]
+        if canonical and signature[:4] == key_hash(name, key) and key.verify(signature[4:], (text + "\n").encode()):
             return checkpoint
     raise Corrupt(f"the checkpoint is not signed by the key of '{name}'")

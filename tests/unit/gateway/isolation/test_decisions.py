@@ -1,0 +1,99 @@
+"""What the guard decides: where to begin, what its status says; what two policies differ in; which units run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from appliance.runtime import command
+from appliance.runtime.errors import Refused
+from gateway.isolation import units
+from gateway.isolation.changes import changes
+from gateway.isolation.decisions import Findings, Pending, begin_with, pending_of, state_of, to_tell
+from gateway.isolation.policy import Policy
+
+
+@pytest.mark.parametrize(
+    ("has_enforced", "has_previous", "pending", "now", "begin"),
+    [
+        (False, False, None, 0, "asked"),
+        (True, True, None, 0, "enforced"),
+        (True, True, Pending("new", 100), 99, "enforced"),
+        (True, True, Pending("new", 100), 100, "previous"),
+        (True, True, Pending("other", 100), 200, "enforced"),
+        (True, False, Pending("new", 100), 200, "enforced"),
+    ],
+)
+def test_a_starting_guard_begins_with(
+    has_enforced: bool, has_previous: bool, pending: Pending | None, now: float, begin: str
+) -> None:
+    """The last good policy, unless its confirmation is overdue, or there is none."""
+    told = begin_with(has_enforced=has_enforced, has_previous=has_previous, enforced="new", pending=pending, now=now)
+    assert told == begin
+
+
+@pytest.mark.parametrize(
+    ("findings", "wanted", "pending", "state"),
+    [
+        (Findings({}, {}), "a", None, "enforced"),
+        (Findings({}, {}), "b", None, "pending"),
+        (Findings({}, {}), "a", Pending("a", 9), "pending"),
+        (Findings({}, {"culture": "x"}), "a", None, "drift"),
+        (Findings({"culture": "x"}, {}), "a", None, "failed"),
+        (Findings({}, {"culture": "x"}, ("y",)), "a", None, "failed"),
+    ],
+)
+def test_the_box_is_in_one_state(findings: Findings, wanted: str, pending: Pending | None, state: str) -> None:
+    """The worst that holds is the word."""
+    assert state_of(findings, wanted=wanted, enforced="a", pending=pending) == state
+
+
+@pytest.mark.parametrize("within", [0.5, 3601.0, float("nan")])
+def test_a_confirmation_is_due_in_bounded_time(site: Policy, within: float) -> None:
+    """A deadline that never comes, or is over already, is refused."""
+    with pytest.raises(Refused):
+        pending_of(site, within, 0)
+
+
+def test_the_same_drift_is_told_once_a_minute() -> None:
+    """A quarrel over one rule does not fill the spool."""
+    told = {"culture": ("gone", 100.0)}
+    assert to_tell({"culture": "gone"}, told, 159) == {}
+    assert to_tell({"culture": "gone"}, told, 160) == {"culture": "gone"}
+    assert to_tell({"culture": "other"}, told, 101) == {"culture": "other"}
+
+
+def test_a_difference_says_who_gains_and_who_loses(site: Policy, edited: Callable[[str, str], Policy]) -> None:
+    """Losses come first, and a renamed service is no difference."""
+    new = edited("listen: tcp/8080, from: [10.20.0.0/24]", "listen: tcp/8080, from: [10.20.0.64/26]")
+    assert [str(change) for change in changes(site, new)] == [
+        "bigscreen/10.20.0.0/24 loses resolver at the box's tcp/8080",
+        "bigscreen/10.20.0.64/26 gains resolver at the box's tcp/8080",
+    ]
+    assert changes(site, edited("  metrics:   {", "  figures:   {")) == []
+    lost = changes(site, edited("  usage:       {from: bigscreen, to: management, kind: record}\n", ""))
+    assert [str(change) for change in lost] == [
+        "zone management loses records from bigscreen (objects up to 67108864 bytes)"
+    ]
+
+
+def test_units_follow_the_services(site: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the policy names and does not run is started, what runs unnamed is stopped, the rest reloads."""
+    called: list[tuple[str, ...]] = []
+
+    def run(argv: list[str]) -> str:
+        called.append(tuple(argv[1:]))
+        zones = ("bigscreen", "smallscreen")
+        listed = "".join(f"headgate-delivery@{zone}.service loaded active running x\n" for zone in zones)
+        return listed if argv[1] == "list-units" else ""
+
+    monkeypatch.setattr(command, "run", run)
+    units.Units().bring(site)
+    assert called[1:3] == [
+        ("stop", "--no-block", "headgate-delivery@smallscreen.service"),
+        ("start", "--no-block", "headgate-resolver@bigscreen.service"),
+    ]
+    assert called[3][0] == "try-reload-or-restart"
+    assert "headgate-delivery@bigscreen.service" in called[3]
+    assert "headgate-resolver@bigscreen.service" not in called[3]
