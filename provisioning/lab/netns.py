@@ -71,8 +71,9 @@ def cable(switch: str, machine: str, machine_namespace: str, port: Port, *, plug
 
 
 def plug(switch: str, machine: str, *, plugged: bool) -> None:
-    """Put the cable into the switch, or pull it: the machine's port gains or loses its carrier."""
-    command.run(["ip", "-n", switch, "link", "set", machine, "up" if plugged else "down"])
+    """Put the cable into the switch, or pull it: the machine's port gains or loses its carrier, at once or when it is started."""
+    if _has(switch, machine):
+        command.run(["ip", "-n", switch, "link", "set", machine, "up" if plugged else "down"])
 
 
 def inside(namespace: str, argv: Sequence[str], *, seconds: float = 60) -> str:

@@ -165,6 +165,25 @@ def test_a_pulled_cable_is_dead_until_it_is_put_back(lab: Lab):
     assert lab.ssh("beta", ["true"]) == ""
 
 
+def test_a_pulled_cable_stays_out_over_a_power_cut(lab: Lab):
+    """Power comes back, the cable does not by itself; one put back while the power is off works after the start."""
+    lab.exec(
+        "beta", ["sh", "-ec", "ip netns add zone; ip link set port1 netns zone"]
+    )  # the kernel ends it with the box
+    lab.unplug("beta", "smallscreen")
+    lab.power_cut("beta")
+    lab.start("beta")
+    lab.exec("beta", ["ip", "link", "set", "port1", "up"])
+    until(lambda: "NO-CARRIER" in lab.exec("beta", ["ip", "link", "show", "port1"]), "the port to be without a carrier")
+
+    lab.power_cut("beta")
+    lab.plug("beta", "smallscreen")
+    lab.start("beta")
+    lab.exec("beta", ["ip", "link", "set", "port1", "up"])
+    until(lambda: "state UP" in lab.exec("beta", ["ip", "link", "show", "port1"]), "the port to have a carrier")
+    lab.exec("beta", ["ip", "link", "set", "port1", "down"])
+
+
 def test_a_power_cut_keeps_the_disk_and_loses_the_memory(lab: Lab):
     """After a cut the same box comes back: its files, its identity, its address, without what only the kernel held."""
     identity = lab.exec("beta", ["cat", "/etc/machine-id"])
