@@ -279,19 +279,26 @@ def publish(folder: Path, release: Path) -> None:
 
 
 @commands.command(hidden=True)
-@click.option("--key", type=click.Path(path_type=Path), required=True, help="The private key; made if there is none.")
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where key and certificate lie.")
+@click.option("--file", "stem", required=True, help="Their file names, without .key and .crt.")
 @click.option("--name", required=True, help="Who asks.")
+@click.option("--address", "addresses", multiple=True, help="An address that the certificate must speak for.")
 @click.option("--group", help="The group that may read the key.")
-def request(key: Path, name: str, group: str | None) -> None:
-    """On the box: print a request for the key's certificate; the playbook carries it to ``sign``.
+@click.option("--authority", required=True, help="SHA-256 of the operator's ca.crt, in hex.")
+def request(folder: Path, stem: str, name: str, addresses: tuple[str, ...], group: str | None, authority: str) -> None:
+    """On the box: print a certificate request, or nothing where the certificate still serves; the key is made if there is none.
 
-    Example: headgate fleet request --key /etc/headgate/tls/box.key --name headend
+    Example: headgate fleet request --folder /etc/headgate/tls --file box --name headend --address 10.40.0.11 --authority 3af1...
     """
     from provisioning.fleet import pki
 
-    private, made = pki.make_key(key, group)
-    click.echo(pki.request(private, name).decode(), nl=False)
-    click.echo("made" if made else "kept", err=True)
+    private, _ = pki.make_key(folder / f"{stem}.key", group)
+    asked = pki.request(private, name)
+    known = Path("/etc/headgate/tls/ca.crt")
+    found = pki.standing(asked, folder / f"{stem}.crt", known, authority, name, addresses, dt.datetime.now(dt.UTC))
+    if isinstance(found, pki.Issue):
+        click.echo(asked.decode(), nl=False)
+        click.echo(found.why, err=True)
 
 
 @commands.command(hidden=True)

@@ -7,6 +7,7 @@ certificate there still serves, so that a second run changes nothing.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import ipaddress
 import shutil
 from collections.abc import Sequence
@@ -64,6 +65,23 @@ def decide(
     if certificate.not_valid_after_utc - now < dt.timedelta(days=RENEW_DAYS):
         return Issue(f"it ends on {certificate.not_valid_after_utc:%Y-%m-%d}")
     return Keep()
+
+
+def standing(
+    asked: bytes, path: Path, authority: Path, digest: str, name: str, addresses: Sequence[str], now: dt.datetime
+) -> Keep | Issue:
+    """Return whether the certificate at ``path`` still serves, on the box; ``digest`` is the SHA-256 (hex) of the ``authority`` there."""
+    try:
+        trusted, there = _read(authority), _read(path)
+    except FileNotFoundError:
+        return Issue("none is here yet")
+    if hashlib.sha256(trusted).hexdigest() != digest:
+        return Issue("the operator has another authority")
+    try:
+        certificate, root = x509.load_pem_x509_certificate(there), x509.load_pem_x509_certificate(trusted)
+    except ValueError:
+        return Issue("the one that is here cannot be read")
+    return decide(certificate, root, x509.load_pem_x509_csr(asked), name, addresses, now)
 
 
 def names(certificate: x509.Certificate) -> tuple[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -83,6 +84,7 @@ class Work:
 def variables(fleet: Fleet, site: Site, bundle: Bundle) -> dict[str, Any]:
     """Return the variables of the roles ``gateway`` and ``centre`` for ``site``."""
     centre = fleet.centre
+    authority = fleet.folder / "pki" / "ca.crt"
     told: dict[str, Any] = {
         "gateway_site": site.name,
         "gateway_address": site.address,
@@ -94,7 +96,8 @@ def variables(fleet: Fleet, site: Site, bundle: Bundle) -> dict[str, Any]:
         "gateway_libraries_version": bundle.libraries.digest,
         "gateway_python": site.python,
         "gateway_folder": str(fleet.folder),
-        "gateway_authority": str(fleet.folder / "pki" / "ca.crt"),
+        "gateway_authority": str(authority),
+        "gateway_authority_digest": hashlib.sha256(authority.read_bytes()).hexdigest(),
         **_broker(site, centre),
     }
     if site.centre:
