@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
-from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from appliance.identity.keys import PrivateKey
@@ -22,7 +21,6 @@ from provisioning.controller.store import Store
 from provisioning.controller.web import application
 from provisioning.registry.registry import Registry
 from provisioning.registry.routes import routes
-from provisioning.registry.tables import identifiers
 
 log = logging.getLogger("headgate.controller")
 
@@ -55,20 +53,18 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(work) for work in (hub.connection.run(), hub.listen(), hub.watch())]
             if registry is not None and settings.registry is not None:
-                running.append(tasks.create_task(_publish(registry, hub, settings.registry.publish)))
+                running.append(tasks.create_task(_publish(registry, settings.registry.publish)))
             service.ready()
             await service.stopped()
             for task in running:
                 task.cancel()
 
 
-async def _publish(registry: Registry, hub: Hub, every: float) -> None:
+async def _publish(registry: Registry, every: float) -> None:
     """Keep the signed table of identifiers fresh, for ever."""
     while True:
         try:
             await registry.publish(datetime.now(UTC))
-            async with hub.store.engine.connect() as connection:
-                hub.identifiers = await connection.scalar(select(func.count()).select_from(identifiers))
         except (DBAPIError, OSError) as error:
             log.error("the table of identifiers is not published: %s", error)
         await asyncio.sleep(every)

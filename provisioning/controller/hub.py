@@ -41,7 +41,6 @@ class Hub:
         self.asked: dict[str, str] = {}
         self.version = 0
         self.damaged = 0  # messages that nobody could read
-        self.identifiers: int | None = None
         self._wanted = Wanted(settings.wanted)
         self._changed = asyncio.Condition()
         self._shown: tuple[int, Overview] | None = None
@@ -131,7 +130,7 @@ class Hub:
             tuple(await self.store.refusals(REFUSALS)),
             await self.store.reasons(),
             self.connection.connected,
-            self.identifiers,
+            await self.store.identifiers() if self.settings.registry else None,
         )
         self._shown = (version, shown)
         return shown

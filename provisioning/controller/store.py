@@ -22,6 +22,7 @@ from appliance.telemetry.sparkplug import Value
 from monitoring.overview import Refusal, Used
 from provisioning.controller import ingest
 from provisioning.controller.tables import audits, box_metrics, boxes, counts, damaged, records, usage
+from provisioning.registry.tables import identifiers
 
 REFUSED = "refuse"  # an audit's decision that is shown
 _MIGRATING = 0x68656164  # any number, the same in all controllers: PostgreSQL's lock for the migration
@@ -173,6 +174,11 @@ class Store:
         query = select(audits.c.reason, func.count()).where(audits.c.decision == REFUSED).group_by(audits.c.reason)
         async with self._begin() as connection:
             return {row[0]: row[1] for row in await connection.execute(query)}
+
+    async def identifiers(self) -> int:
+        """Return how many identifiers the registry holds."""
+        async with self._begin() as connection:
+            return int(await connection.scalar(select(func.count()).select_from(identifiers)) or 0)
 
     async def find_records(
         self, box: str | None, kind: str | None, before: int | None, limit: int
