@@ -48,6 +48,8 @@ class Exchange:
         self._session: aiohttp.ClientSession | None = None
         self._known: OrderedDict[str, tuple[float, Manifest | Refused]] = OrderedDict()
         self._once: Once[str, Manifest] = Once(tasks, at_once=16, waiting=1000)
+        # One request an object however many screens wait, so that misses leave connections for manifests and records.
+        self._filling: Once[tuple[str, str], File] = Once(tasks, at_once=64, waiting=1000)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -72,8 +74,11 @@ class Exchange:
             return _value(known[1])
         try:
             return await self._once.do(code, lambda: self._ask(code))
-        except Unreachable:
-            if known is not None and age < AWAY and isinstance(known[1], Manifest):
+        except (Unreachable, Refused) as error:
+            passing = (
+                isinstance(error, Unreachable) or error.status >= 500
+            )  # it could not, which is not that it may not
+            if passing and known is not None and age < AWAY and isinstance(known[1], Manifest):
                 return known[1]
             raise
 
@@ -87,6 +92,9 @@ class Exchange:
         Raises:
             Refused, Unreachable: as the exchange answered.
         """
+        return await self._filling.do((code, path), lambda: self._fill(code, path))
+
+    async def _fill(self, code: str, path: str) -> File:
         told = await self._post("object", {"release": code, "path": path})
         try:
             return File(sha256=told["sha256"], size=told["size"], type=told["type"])
@@ -109,6 +117,8 @@ class Exchange:
         except ValidationError as error:
             raise Corrupt("the exchange's answer about a release is none") from error
         except Refused as error:
+            if error.status >= 500:
+                raise
             value = error
         self._known[code] = (self._clock(), value)
         self._known.move_to_end(code)

@@ -114,8 +114,7 @@ class Screens:
                 headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
             case unknown:
                 assert_never(unknown)
-        response = web.StreamResponse(status=status, headers={**headers, "Content-Type": file.type})
-        sent = await send(request, response, opened, first, count)
+        response, sent = await send(request, status, {**headers, "Content-Type": file.type}, opened, first, count)
         return response, sent, 0 if request.method == "HEAD" else count
 
     def _count(

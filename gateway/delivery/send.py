@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
+from collections.abc import Mapping
 from typing import BinaryIO
 
 from aiohttp import web
@@ -14,35 +16,44 @@ SLOWEST = 16 << 10  # bytes a second; slower screens would hold descriptors for 
 GRACE = 30.0  # seconds before that is looked at
 
 
-async def send(request: web.Request, response: web.StreamResponse, file: BinaryIO, first: int, count: int) -> int:
-    """Send ``count`` bytes of ``file`` from ``first`` on as the body of ``response``; return the bytes that the kernel took.
+async def send(
+    request: web.Request, status: int, headers: Mapping[str, str], file: BinaryIO, first: int, count: int
+) -> tuple[web.StreamResponse, int]:
+    """Answer with ``count`` bytes of ``file`` from ``first`` on; return the response and the bytes that the kernel took.
 
     Fewer than ``count`` came to be sent where the screen left, or read too slowly; its connection is closed then.
     """
+    if request.method != "HEAD" and count <= SMALL:
+        body = os.pread(file.fileno(), count, first)
+        whole = web.Response(status=status, headers=headers, body=body)
+        return whole, count if await _complete(request, whole) else 0
+    response = web.StreamResponse(status=status, headers=headers)
     response.content_length = count
-    try:
+    if request.method == "HEAD":
+        await _complete(request, response)
+        return response, 0
+    sent = 0
+    with contextlib.suppress(
+        ConnectionError
+    ):  # the screen left: what it took is counted, and nobody is there to be told
         await response.prepare(request)
-    except ConnectionError:
-        return 0
-    if request.method == "HEAD" or not count:
-        await response.write_eof()
-        return 0
-    transport = request.transport
-    if transport is None:
-        return 0
-    try:
-        if count <= SMALL:
-            await response.write(os.pread(file.fileno(), count, first))
-            sent = count
-        else:
-            sent = await _sendfile(transport, file, first, count)
+        if request.transport is not None:
+            sent = await _sendfile(request.transport, file, first, count)
         if sent == count:
             await response.write_eof()
+    if sent < count and request.transport is not None:
+        request.transport.abort()
+    return response, sent
+
+
+async def _complete(request: web.Request, response: web.StreamResponse) -> bool:
+    """Send a response that is whole; return whether the screen was still there."""
+    try:
+        await response.prepare(request)
+        await response.write_eof()
     except ConnectionError:
-        sent = 0
-    if sent < count:
-        transport.abort()
-    return sent
+        return False
+    return True
 
 
 async def _sendfile(transport: asyncio.Transport, file: BinaryIO, first: int, count: int) -> int:

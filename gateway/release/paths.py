@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 from appliance.runtime.errors import Refused
 from gateway.resolver import codes
@@ -42,6 +43,7 @@ def fault_in(path: str) -> str:
     return ""
 
 
+@lru_cache(4096)  # asked with each request of a screen; refusals are not kept
 def code_of(text: str) -> str:
     """Return ``text`` (the part after ``isli:``) if it is the one canonical spelling of an ISLI code.
 

@@ -91,7 +91,9 @@ def test_tampered_segment_is_refused_and_never_stored(chain, change, until):
     """A segment that was changed at the origin is refused with the reason, recorded, and not stored."""
     chain.publish(FILM)
     path = chain.origin.folder / "releases" / CODE / "video" / "1.m4s"
-    path.write_bytes({"flip": b"x" + SEGMENT[1:], "shorter": SEGMENT[:-1], "longer": SEGMENT + b"x"}[change])
+    path.write_bytes(
+        {"flip": bytes([SEGMENT[0] ^ 1]) + SEGMENT[1:], "shorter": SEGMENT[:-1], "longer": SEGMENT + b"x"}[change]
+    )
     before = chain.play("master.m3u8") and chain.stored()
     assert reason(chain.play("video/1.m4s")) == (502, "digest-mismatch")
     assert chain.stored() == before

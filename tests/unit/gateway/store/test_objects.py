@@ -77,7 +77,7 @@ def test_modes_hold_under_a_narrow_umask(tmp_path):
     [
         (DATA[:-1], len(DATA)),
         (DATA + b"x", len(DATA)),
-        (b"x" + DATA[1:], len(DATA)),
+        (bytes([DATA[0] ^ 1]) + DATA[1:], len(DATA)),
         (b"", len(DATA)),
         (DATA, len(DATA) - 1),
     ],
