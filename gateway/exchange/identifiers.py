@@ -60,6 +60,9 @@ class Identifiers:
             return False
         except (Refused, Corrupt) as error:
             reason = error.reason if isinstance(error, Refused) else "corrupt"
+            if reason == "unknown-path":  # a registry that has published nothing yet: nothing tried to cross
+                log.debug("the registry has no table yet")
+                return False
             await self._journal.refused(Refuse(reason, str(error)), None, object="identifiers", origin=origin)
             return False
         self._checked = self._clock()
