@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, PlainValidator, StringConstraints
+from pydantic import PlainSerializer, PlainValidator
 
 from appliance.identity.keys import PublicKey
 from appliance.runtime.config import Problem, nearest
@@ -114,6 +114,15 @@ def _size(value: Any) -> int:
     return size
 
 
+def _name(value: Any) -> str:
+    text = _text(value, "must be a name")
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,47}", text):
+        meant = re.sub(r"[^a-z0-9-]+", "-", text[:48].lower()).strip("-")
+        hint = f"did you mean '{meant}'?" if re.fullmatch(r"[a-z][a-z0-9-]*", meant) else ""
+        raise Problem((), f"'{text[:80]}' is not a name: small letters, digits and '-', a letter first, at most 48", hint)
+    return text
+
+
 def _key(value: Any) -> PublicKey:
     return PublicKey.parse(_text(value, "must be a public key 'ed25519:...'"))
 
@@ -131,4 +140,4 @@ ProtocolPort = Annotated[Listen, PlainValidator(_listen), _AS_TEXT]
 Size = Annotated[int, PlainValidator(_size)]
 Key = Annotated[PublicKey, PlainValidator(_key), _AS_TEXT]
 WrittenEnd = Annotated[End, PlainValidator(_end), _AS_TEXT]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,47}$")]
+Name = Annotated[str, PlainValidator(_name)]

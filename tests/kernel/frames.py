@@ -55,7 +55,7 @@ def ip6(protocol: str, source: str, target: str, body: bytes) -> bytes:
 
 
 def packets(shape: str, protocol: str, source: str, target: str, ports: tuple[int, int]) -> list[bytes]:
-    """Return the IP packets of an opening: whole, with IP options (a loose source route), or in two fragments."""
+    """Return the IP packets of an opening: whole, with IP options (harmless ones), or in two fragments."""
     body = opening(protocol, source, target, ports)
     if ":" in target:
         return [ip6(protocol, source, target, body)]
@@ -65,8 +65,7 @@ def packets(shape: str, protocol: str, source: str, target: str, ports: tuple[in
             ip4(protocol, source, target, body[24:], field=3),
         ]
     if shape == "options":
-        route = b"\x83\x07\x04" + ipaddress.ip_address(target).packed + b"\0"
-        return [ip4(protocol, source, target, body, options=route)]
+        return [ip4(protocol, source, target, body, options=b"\x01\x01\x01\x00")]  # no operation, three times; end
     return [ip4(protocol, source, target, body)]
 
 

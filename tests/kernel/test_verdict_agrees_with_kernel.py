@@ -55,7 +55,7 @@ INWARD = [
     ("a screen tries delivery's port over udp", "bigscreen/10.20.0.50", "box", "udp", 80, "whole", False),
     ("a screen pings the box", "bigscreen/10.20.0.50", "box", "icmp", None, "whole", False),
     ("a packet in fragments", "bigscreen/10.20.0.50", "box", "tcp", 80, "fragment", False),
-    ("a packet with a source route", "bigscreen/10.20.0.50", "box", "tcp", 80, "options", False),
+    ("a packet with IP options", "bigscreen/10.20.0.50", "box", "tcp", 80, "options", False),
     ("a sender of another zone", "bigscreen/10.40.0.20", "box", "tcp", 80, "whole", False),
     ("a sender that is the box itself", "bigscreen/10.20.0.11", "box", "tcp", 80, "whole", False),
     ("a sender from loopback", "bigscreen/127.0.0.1", "box", "tcp", 80, "whole", False),
@@ -193,6 +193,22 @@ def test_what_comes_in(wires: Wires, case: tuple[str, str, str, str, int | None,
     assert wires.seen("input", number) <= {zone}
     assert wires.seen("forward", number) == set()
     assert wires.echoes(zone) == before
+
+
+@pytest.mark.parametrize("sender", ["10.40.0.20", "10.20.0.11", "127.0.0.1", "192.0.2.7"])
+def test_a_false_sender_gets_no_further_than_the_port(wires: Wires, sender: str) -> None:
+    """It is counted where it is dropped, before the rest of the kernel sees it."""
+
+    def dropped() -> int:
+        listed = wires._nft("bigscreen", "list", "chain", "netdev", "headgate", "ingress")
+        rules = [part["rule"] for part in listed if part.get("rule", {}).get("comment") == "false sender"]
+        return sum(e["counter"]["packets"] for rule in rules for e in rule["expr"] if "counter" in e)
+
+    before, number = dropped(), next(wires.ports)
+    packets = frames.packets("whole", "tcp", sender, "10.20.0.11", (number, 80))
+    wires.send("bigscreen", frames.IPV4, packets)
+    wires.judged("bigscreen")
+    assert dropped() == before + 1
 
 
 @pytest.mark.parametrize("flags", [0, 1, 4, 16, 18, 41], ids=["null", "fin", "rst", "ack", "syn-ack", "xmas"])

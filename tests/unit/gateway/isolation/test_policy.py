@@ -70,7 +70,7 @@ def test_daemons_find_what_they_need(site: Policy, text: str) -> None:
         ('"bigscreen/10.20.0.50", to: box, proto: tcp, port: 22', 'box, to: box, proto: tcp, port: 22', "asks whether the box"),
         ("{from: bigscreen, to: management}", "{from: bigscreen, to: managment}", "did you mean 'management'"),
         ("to: culture, lane: any}", "to: management, lane: record}", "lane 'usage' carries records"),
-        ("site: headend", "site: Headend", "site"),
+        ("site: headend", "site: Head End", "is not a name.*did you mean 'head-end'"),
         ("  origin:    {zone", "  broker:    {zone", "written twice"),
     ],
 )  # fmt: skip
