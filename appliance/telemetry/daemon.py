@@ -24,6 +24,14 @@ from appliance.telemetry.spool import Depth, Spool
 
 log = logging.getLogger("headgate.telemetry")
 
+
+def _software() -> str:
+    """Return our version, and on a box the digest of what is installed (``/opt/headgate/versions/DIGEST/lib/...``)."""
+    version, place = importlib.metadata.version("headgate"), Path(__file__).resolve().parents
+    return f"{version}+{place[3].name[:12]}" if len(place) > 4 and place[4].name == "versions" else version
+
+
+SOFTWARE = _software()
 DELIVERED = {"bytes": "headgate_delivery_bytes_total", "requests": "headgate_delivery_requests_total"}
 
 
@@ -146,9 +154,7 @@ class Reporter:
         told, self.gathered, self.depth = await asyncio.to_thread(self._read)
         totals = {name: exposition.total(self.gathered.units, metric) for name, metric in DELIVERED.items()}
         uptime = (time.time() - self.started) // self.settings.heartbeat * self.settings.heartbeat
-        return status.metrics(
-            self.settings.site, importlib.metadata.version("headgate"), uptime, told, self.depth, totals
-        )
+        return status.metrics(self.settings.site, SOFTWARE, uptime, told, self.depth, totals)
 
     def _read(self) -> tuple[status.Status, exposition.Gathered, Depth]:
         try:

@@ -60,10 +60,14 @@ class Spool:
         with _translated(self.path), _alone(self.path.parent):
             _create(self.path)
             self._db = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")  # WAL alone would lose the last commits at a power cut
-            if self._db.execute("PRAGMA user_version").fetchone()[0] < 2:
-                self._db.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")  # WAL alone would lose the last commits at a power cut
+                if self._db.execute("PRAGMA user_version").fetchone()[0] < 2:
+                    self._db.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
+            except sqlite3.Error:
+                self._db.close()
+                raise
 
     def append(self, record: Record) -> int:
         """Store ``record`` durably and return its sequence number; an id that waits already keeps its own.
