@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -214,18 +215,16 @@ def broker(tmp_path: Path, authority: Authority) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """A cluster of its own, on loopback; yields the URL of the server, without a database."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("SKIPPED LOUDLY: PostgreSQL is not installed (apt-get install postgresql)")
-    folder = tmp_path_factory.mktemp("postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="headgate-postgresql-"))  # pytest's own folders are closed to its user
     port = free_port()
     as_user: list[str] = []
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
-        for parent in folder.parents[:2]:  # pytest's own folders
-            parent.chmod(0o711)
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     data = folder / "data"
     subprocess.run(
@@ -258,6 +257,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.send_signal(signal.SIGINT)  # fast shutdown
         server.wait(30)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

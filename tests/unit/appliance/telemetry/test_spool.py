@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -140,21 +143,20 @@ def writer(path: Path, count: int, which: int = 0) -> subprocess.Popen[bytes]:
     )
 
 
-def _shared_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "spool"
-    folder.mkdir()
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder as the box's: set-group-id, of a group that the writers are in, and reachable (pytest's own folders are not)."""
+    folder = Path(tempfile.mkdtemp(prefix="headgate-spool-"))
     if os.geteuid() == 0:
         os.chown(folder, 0, 64000)
-        for parent in (tmp_path, *tmp_path.parents):
-            if str(parent).startswith("/tmp/pytest"):
-                parent.chmod(parent.stat().st_mode | 0o711)
     folder.chmod(0o2770)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
-def test_processes_of_several_users_share_it(tmp_path: Path) -> None:
+def test_processes_of_several_users_share_it(shared: Path) -> None:
     """Three processes of three users in one group append at once, from a file that none of them found, and nothing is lost."""
-    path = _shared_folder(tmp_path) / "spool.db"
+    path = shared / "spool.db"
     running = [writer(path, 30, which) for which in range(3)]
     said = [process.communicate(timeout=60)[0].split() for process in running]
     assert [process.returncode for process in running] == [0, 0, 0]
@@ -164,9 +166,9 @@ def test_processes_of_several_users_share_it(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_survives_kill_9(tmp_path: Path) -> None:
+def test_survives_kill_9(shared: Path) -> None:
     """Killed in the middle of appending, every append that returned is there."""
-    path = _shared_folder(tmp_path) / "spool.db"
+    path = shared / "spool.db"
     for _ in range(3):
         process = writer(path, 1_000_000)
         assert process.stdout is not None
