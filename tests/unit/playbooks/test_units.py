@@ -1,0 +1,160 @@
+"""The units of the box: each in its zone, sandboxed, with its own user, and known to the system's users and folders."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from appliance.runtime.command import run
+
+ROLES = Path(__file__).parents[3] / "playbooks" / "roles"
+UNITS = {path.name: path for path in sorted(ROLES.glob("*/files/system/etc/systemd/system/headgate-*.service"))}
+DAEMONS = [name for name in UNITS if name != "headgate-guard.service"]
+USERS = "".join(path.read_text() for path in ROLES.glob("*/files/system/etc/sysusers.d/*.conf"))
+FOLDERS = "".join(path.read_text() for path in ROLES.glob("*/files/system/etc/tmpfiles.d/*.conf"))
+MOST_EXPOSED = 2.5  # of systemd-analyze security, 0 (best) to 10
+SCREENS = ("bigscreen", "smallscreen", "institution")
+
+# What no daemon beside the guard may do, and why it would matter.
+SANDBOX = {
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "PrivateTmp": "yes",
+    "PrivateDevices": "yes",  # a tap held open joins two zones without a route
+    "ProtectClock": "yes",
+    "ProtectHostname": "yes",
+    "ProtectKernelLogs": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectKernelTunables": "yes",  # forwarding is a kernel tunable
+    "ProtectControlGroups": "yes",
+    "ProtectProc": "invisible",  # another zone's descriptors are seen below /proc
+    "ProcSubset": "pid",
+    "PrivateIPC": "yes",
+    "RestrictNamespaces": "yes",  # who can enter a namespace can leave its zone
+    "RestrictRealtime": "yes",
+    "RestrictSUIDSGID": "yes",
+    "LockPersonality": "yes",
+    "MemoryDenyWriteExecute": "yes",
+    "SystemCallArchitectures": "native",
+    "KeyringMode": "private",
+}
+ZONES = {
+    "headgate-exchange.service": ("PrivateNetwork", "yes"),
+    "headgate-fetch.service": ("NetworkNamespacePath", "/run/netns/culture"),
+    "headgate-telemetry.service": ("NetworkNamespacePath", "/run/netns/management"),
+    "headgate-controller.service": ("NetworkNamespacePath", "/run/netns/management"),
+    "headgate-delivery@.service": ("NetworkNamespacePath", "/run/netns/%i"),
+    "headgate-resolver@.service": ("NetworkNamespacePath", "/run/netns/%i"),
+}
+
+
+def settings(name: str) -> dict[str, list[str]]:
+    """Return setting -> values of a unit, in order."""
+    found: dict[str, list[str]] = {}
+    for line in UNITS[name].read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, value = line.split("=", 1)
+            found.setdefault(key, []).append(value)
+    return found
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_every_daemon_is_sandboxed(name: str):
+    """Each daemon beside the guard carries the whole sandbox."""
+    unit = settings(name)
+
+    assert {key: unit.get(key) for key in SANDBOX} == {key: [value] for key, value in SANDBOX.items()}
+    assert unit["SystemCallFilter"] == ["@system-service", "~@privileged @resources"]
+    assert unit["RestrictAddressFamilies"] == ["AF_UNIX" if "exchange" in name else "AF_UNIX AF_INET AF_INET6"]
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_every_daemon_is_in_its_zone(name: str):
+    """Each daemon is where its zone's ports are, and the exchange has no network at all."""
+    key, value = ZONES[name]
+
+    assert settings(name)[key] == [value]
+    assert not {"JoinsNamespaceOf"} & set(settings(name))
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_only_delivery_has_a_capability(name: str):
+    """No daemon has a capability, but delivery listens on port 80."""
+    wanted = ["CAP_NET_BIND_SERVICE"] if "delivery" in name else [""]
+
+    assert settings(name)["CapabilityBoundingSet"] == wanted
+    assert settings(name)["AmbientCapabilities"] == wanted
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_every_daemon_has_a_user_that_is_made(name: str):
+    """Each daemon's user and groups are in sysusers.d, one user for each zone."""
+    unit = settings(name)
+    names = [unit["User"][0], unit["Group"][0], *" ".join(unit.get("SupplementaryGroups", [])).split()]
+    for user in names:
+        for made in [user.replace("%i", zone) for zone in SCREENS] if "%i" in user else [user]:
+            assert re.search(rf"^[ug] {made}\s", USERS, re.MULTILINE), made
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_what_a_daemon_sees_is_made(name: str):
+    """Every folder that is mounted into a daemon's view is one of tmpfiles.d (which never removes it) or a file that Ansible writes."""
+    unit = settings(name)
+    bound = " ".join(unit.get("BindPaths", []) + unit.get("BindReadOnlyPaths", [])).split()
+    hidden = [entry.split(":")[0] for entry in unit["TemporaryFileSystem"][0].split()]
+
+    assert hidden == ["/run/headgate", "/var/lib/headgate", "/etc/headgate"]
+    for path in bound:
+        for made in [path.replace("%i", zone) for zone in SCREENS] if "%i" in path else [path]:
+            assert made.endswith(".yaml") or re.search(rf"^d {re.escape(made)}\s", FOLDERS, re.MULTILINE), made
+
+
+def test_a_peer_sees_its_own_socket_only():
+    """Which socket one speaks on is who one is: delivery and resolver see theirs, and the exchange makes them all."""
+    for daemon in ("delivery", "resolver"):
+        bound = settings(f"headgate-{daemon}@.service")["BindReadOnlyPaths"]
+        assert [path for path in bound if "/exchange/" in path] == [f"/run/headgate/exchange/{daemon}-%i"]
+        for zone in SCREENS:
+            assert re.search(
+                rf"^d /run/headgate/exchange/{daemon}-{zone}\s+2750 hg-exchange\s+hg-{daemon}-{zone}$",
+                FOLDERS,
+                re.MULTILINE,
+            )
+
+
+def test_screens_never_write_the_store():
+    """Delivery and resolver see what the exchange verified, and cannot change it."""
+    for name in ("headgate-delivery@.service", "headgate-resolver@.service"):
+        assert settings(name)["BindPaths"] == [f"/run/headgate/metrics/{name.split('-')[1].split('@')[0]}-%i"]
+
+
+def test_the_guard_shares_its_mounts():
+    """The guard names the zones below /run/netns for everybody, so nothing may give it a mount namespace of its own."""
+    own = {"ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "PrivateMounts", "ReadOnlyPaths", "ReadWritePaths", "BindPaths",
+           "InaccessiblePaths", "TemporaryFileSystem", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs",
+           "ProtectControlGroups", "ProtectProc", "ProcSubset", "PrivateNetwork", "NetworkNamespacePath", "PrivateIPC"}  # fmt: skip
+
+    assert not own & set(settings("headgate-guard.service"))
+    assert "User" not in settings("headgate-guard.service")
+
+
+def test_sshd_follows_its_port():
+    """sshd starts after the guard, in the management zone, and again until it is there."""
+    text = (ROLES / "gateway/files/ssh-in-management.conf").read_text()
+
+    for line in ("After=headgate-guard.service", "NetworkNamespacePath=/run/netns/management", "Restart=always"):
+        assert line in text.splitlines()
+    assert "Before=network.target ssh.service" in UNITS["headgate-guard.service"].read_text().splitlines()
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_systemd_finds_little_exposed(name: str):
+    """`systemd-analyze security`, a foreign judge, gives each daemon at most 2.5 of 10."""
+    told = run(["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", str(UNITS[name])])
+
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
+    assert found is not None
+    assert float(found.group(1)) <= MOST_EXPOSED
