@@ -23,6 +23,7 @@ from gateway.isolation.shelf import Shelf
 from gateway.isolation.topology import topology_of
 
 log = logging.getLogger("headgate.guard")
+LIST_AGAIN = 30.0  # seconds after which rulesets are listed although the kernel says that they did not change
 ROUNDS = 4  # of observing and acting before the guard gives up: the kernel may need a second one after a port has moved
 
 
@@ -54,6 +55,7 @@ class Enforcer:
         self.faults: dict[str, str] = {}  # what went wrong beside the kernel: units, the file asked for
         self.repaired: dict[str, str] = {}
         self.on_drift: Callable[[], None] = lambda: None
+        self._listed = 0.0
         self._told: dict[str, tuple[str, float]] = {}
         self._since = clock()
         self._state = ""
@@ -190,7 +192,9 @@ class Enforcer:
             return
         wanted = topology_of(self.policy)
         try:
-            seen = self.kernel.observe(wanted)
+            fresh = self.clock() - self._listed >= LIST_AGAIN
+            self._listed = self.clock() if fresh else self._listed
+            seen = self.kernel.observe(wanted, fresh=fresh)
             actions = reconcile(wanted, seen)
             drift = _by_zone(actions)
             self.findings = Findings(missing_ports(wanted, seen), drift)

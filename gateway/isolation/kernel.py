@@ -47,6 +47,7 @@ class Kernel:
     def __init__(self, prefix: str = "", home: str = "") -> None:
         self.prefix = prefix
         self.home = home
+        self._rules: dict[str, tuple[tuple[int, int], ruleset.Ruleset]] = {}
 
     def name(self, zone: str) -> str:
         """Return the namespace of a zone, or of ``HOME``."""
@@ -61,8 +62,10 @@ class Kernel:
         """Return ``work()`` run in the namespace of a zone."""
         return netns.inside(self.name(zone), work)
 
-    def observe(self, wanted: Mapping[str, Place]) -> dict[str, Seen]:
+    def observe(self, wanted: Mapping[str, Place], *, fresh: bool = True) -> dict[str, Seen]:
         """Return what the home and each zone's namespace hold now, with the settings that ``wanted`` names.
+
+        Unless ``fresh``, a ruleset whose generation has not moved since it was listed last is not listed again.
 
         Raises:
             KernelFailed: the kernel does not show it.
@@ -72,14 +75,18 @@ class Kernel:
             place = wanted.get(zone)
             keys = [*place.settings, *place.port_settings] if place else []
             try:
-                seen[zone] = self.inside(zone, functools.partial(_look, keys))
+                seen[zone] = self.inside(zone, functools.partial(self._look, zone, keys, fresh=fresh))
             except (NetlinkError, OSError, command.CommandFailed) as error:
                 raise KernelFailed(f"{zone or 'home'} cannot be read: {error}") from error
         return seen
 
-    def generation(self, zone: str) -> int:
-        """Return the number that grows with each change of the zone's ruleset (NFT_MSG_GETGEN)."""
-        return self.inside(zone, rawlink.generation)
+    def _look(self, zone: str, keys: Iterable[str], *, fresh: bool) -> Seen:
+        # The number comes before the listing: a change between them moves it once more, and the next look lists again.
+        mark = (Path("/proc/thread-self/ns/net").stat().st_ino, rawlink.generation())
+        known = self._rules.get(zone)
+        rules = known[1] if known and known[0] == mark and not fresh else _list_rules()
+        self._rules[zone] = (mark, rules)
+        return _links_and_routes(keys, rules)
 
     def pairs(self) -> list[tuple[str, str, str]]:
         """Return (zone, link, other zone) for each link whose other end is in another zone or at home."""
@@ -165,7 +172,7 @@ class _target:  # noqa: N801 (a context manager used like a function)
         os.close(self.descriptor)
 
 
-def _look(keys: Iterable[str]) -> Seen:
+def _links_and_routes(keys: Iterable[str], rules: ruleset.Ruleset) -> Seen:
     with IPRoute() as netlink:
         links = [_link(message) for message in netlink.get_links()]
         owned: dict[int, list[str]] = {}
@@ -179,11 +186,11 @@ def _look(keys: Iterable[str]) -> Seen:
         tuple(Link(**told, addresses=tuple(sorted(owned.get(index, ())))) for index, told in links),
         tuple(sorted(routes)),
         {key: value for key in keys if (value := _read(key)) is not None},
-        _rules(),
+        rules,
     )
 
 
-def _rules() -> ruleset.Ruleset:
+def _list_rules() -> ruleset.Ruleset:
     listed = listing.parse(command.run(["nft", "-j", "list", "ruleset"]))
     if any(part.get("chain", {}).get("family") == "netdev" for part in listed):
         listed = listing.with_devices(listed, command.run(["nft", "list", "chains", "netdev"]))

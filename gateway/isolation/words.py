@@ -119,7 +119,9 @@ def _name(value: Any) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,47}", text):
         meant = re.sub(r"[^a-z0-9-]+", "-", text[:48].lower()).strip("-")
         hint = f"did you mean '{meant}'?" if re.fullmatch(r"[a-z][a-z0-9-]*", meant) else ""
-        raise Problem((), f"'{text[:80]}' is not a name: small letters, digits and '-', a letter first, at most 48", hint)
+        raise Problem(
+            (), f"'{text[:80]}' is not a name: small letters, digits and '-', a letter first, at most 48", hint
+        )
     return text
 
 

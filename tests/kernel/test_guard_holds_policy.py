@@ -143,9 +143,10 @@ def test_what_somebody_changes_behind_the_guard_is_found_told_and_put_back(
 ) -> None:
     """After one look the kernel is as before, and journal and spool say that it was not."""
     bench.guard.start()
+    bench.guard.look()  # from here on, rulesets are listed only when their generation moves
+    assert ("put-back", "drift") not in bench.decisions()
     before = bench.rules(zone)
     bench.site.kernel.inside(zone, lambda: command.run(words))
-    assert bench.guard.plan() != []
     bench.guard.look()
     assert bench.guard.plan() == []
     assert bench.rules(zone).count("\n") == before.count("\n")
