@@ -118,11 +118,12 @@ def build(
         HeadgateError: a locked requirement cannot be had, or is not what the lock file says.
     """
     folder = cache() if folder is None else folder
-    libraries = _libraries(origin, requirements, python, folder, machine)
+    libraries = _libraries(origin, requirements, python, folder, machine, progress)
     parts = [(f"lib/{name}", path) for name, path in origin.files()]
     parts += [(f"system/{name}", path) for name, path in origin.system(requirements)]
 
     def make(tree: Path) -> None:
+        progress(f"making the software of a {requirements} for Python {python}")
         for name, path in parts:
             _write(tree / name, path.read_bytes())
             (tree / name).chmod(0o755 if name.startswith("system/") and os.access(path, os.X_OK) else 0o644)
@@ -136,10 +137,13 @@ def build(
     return Bundle(_archive("software", name, folder, make), libraries)
 
 
-def _libraries(origin: Source, requirements: str, python: str, folder: Path, machine: str) -> Archive:
+def _libraries(
+    origin: Source, requirements: str, python: str, folder: Path, machine: str, progress: Callable[[str], None]
+) -> Archive:
     locked = origin.requirements / f"{requirements}.txt"
 
     def make(tree: Path) -> None:
+        progress(f"making the libraries of a {requirements} for Python {python}")
         _install(locked, tree, python, machine)
         _compile(tree, python, f"{TARGET}/libraries")
 

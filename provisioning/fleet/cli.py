@@ -159,10 +159,21 @@ def rollout() -> None:
 @click.option(
     "--limit", type=click.IntRange(5, 3600), default=120, show_default=True, help="Seconds a box has to report."
 )
+@click.option(
+    "--only-policy", is_flag=True, help="Leave software, certificates and settings as they are: some seconds a ring."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--verbose", is_flag=True, help="Show also the tasks that changed nothing.")
 def start(
-    folder: Path, url: str | None, ring: int | None, limit: int, *, yes: bool, verbose: bool, as_json: bool
+    folder: Path,
+    url: str | None,
+    ring: int | None,
+    limit: int,
+    *,
+    only_policy: bool,
+    yes: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> None:
     """Roll out, ring by ring; halt where a box fails or does not report what it was given.
 
@@ -177,7 +188,7 @@ def start(
         click.confirm(f"Roll out to {where}?", abort=True)
     listener = _listener(as_json=as_json, verbose=verbose)
     try:
-        outcome = run.start(folder, ring=ring, url=url, limit=limit, listener=listener)
+        outcome = run.start(folder, ring=ring, url=url, limit=limit, only_policy=only_policy, listener=listener)
     finally:
         listener.flush()
     if as_json:

@@ -73,8 +73,7 @@ def bundles(fleet: Fleet, progress: Callable[[str], None] = lambda _: None) -> d
     for site in fleet.sites.values():
         kind = ("controller" if site.centre else "box", site.python)
         if kind not in made:
-            progress(f"software for {kind[0]} on Python {kind[1]}")
-            made[kind] = bundle.build(origin, *kind)
+            made[kind] = bundle.build(origin, *kind, progress=progress)
         result[site.name] = made[kind]
     return result
 
@@ -85,9 +84,12 @@ def start(
     ring: int | None = None,
     url: str | None = None,
     limit: float = rollout.LIMIT,
+    only_policy: bool = False,
     listener: Listener = lambda _: None,
 ) -> Outcome:
     """Roll the operator's folder out, ring by ring, and return once every box reports what is wanted.
+
+    ``only_policy`` leaves software, certificates and settings of boxes that are gateways already as they are: it takes some seconds a ring.
 
     Raises:
         ConfigError: the inventory or a policy is wrong, or a policy breaks its own cases: no box has heard of it.
@@ -103,15 +105,20 @@ def start(
         software = bundles(fleet, lambda words: listener(Event("step", words)))
         inventories = [fleet.inventory, work.note_variables(fleet, software)]
         wanted = plan.make(fleet.sites, work.applied(), {})
-        return _Driver(fleet, work, inventories, where, listener).drive(rollout.start(wanted, ring=ring, limit=limit))
+        playbook = bundle.source().playbooks / ("policy.yml" if only_policy else "site.yml")
+        return _Driver(fleet, work, inventories, where, playbook, listener).drive(
+            rollout.start(wanted, ring=ring, limit=limit)
+        )
 
 
 class _Driver:
     """One rollout under way."""
 
-    def __init__(self, fleet: Fleet, work: Work, inventories: list[Path], url: str, listener: Listener) -> None:
+    def __init__(
+        self, fleet: Fleet, work: Work, inventories: list[Path], url: str, playbook: Path, listener: Listener
+    ) -> None:
         self._fleet, self._work, self._inventories, self._url = fleet, work, inventories, url
-        self._listener = listener
+        self._playbook, self._listener = playbook, listener
         self._changed: dict[str, int] = {}
         self._changes: list[str] = []
 
@@ -143,7 +150,7 @@ class _Driver:
         state = rollout.playing(state, step.sites, time.monotonic())
         self._note(state, step)
         done = ansible.play(
-            bundle.source().playbooks / "site.yml",
+            self._playbook,
             self._inventories,
             work=self._work.ansible,
             limit=step.sites,

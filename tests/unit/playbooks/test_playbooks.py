@@ -34,7 +34,7 @@ def rendered(template: str) -> str:
     return environment.from_string((PLAYBOOKS / "roles" / template).read_text()).render(VALUES)
 
 
-@pytest.mark.parametrize("playbook", ["site.yml", "enrol.yml", "publish.yml"])
+@pytest.mark.parametrize("playbook", ["site.yml", "policy.yml", "enrol.yml", "publish.yml"])
 def test_ansible_reads_the_playbook(playbook: str, tmp_path: Path):
     """Ansible's own parser takes each playbook with its roles."""
     environment = os.environ | {"ANSIBLE_CONFIG": str(PLAYBOOKS / "ansible.cfg"), "ANSIBLE_HOME": str(tmp_path)}
