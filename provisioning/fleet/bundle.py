@@ -110,7 +110,12 @@ def cache() -> Path:
 
 
 def build(
-    origin: Source, requirements: str, python: str, folder: Path | None = None, machine: str = "x86_64"
+    origin: Source,
+    requirements: str,
+    python: str,
+    folder: Path | None = None,
+    machine: str = "x86_64",
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
     """Return the bundle of ``requirements`` (``box`` or ``controller``) for ``python``, made now unless it was made before.
 
