@@ -1,0 +1,168 @@
+"""``headgate run guard`` and ``headgate box`` as programs, in a network and a /run/netns of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.kernel
+
+PATIENCE = 20.0  # seconds; the programs take about one to start
+PORTS = ("02:68:67:28:00:0b", "02:68:67:0a:00:0b", "02:68:67:14:00:0b")
+HEADGATE = [sys.executable, "-c", "from provisioning.main import main; main()"]
+
+
+class Box:
+    """A shell in namespaces of its own, in which the box's programs run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        roots = {
+            name: folder / name.removeprefix("HEADGATE_").lower()
+            for name in ("HEADGATE_RUN", "HEADGATE_STATE", "HEADGATE_ETC")
+        }
+        for root in roots.values():
+            root.mkdir()
+        self.env = {**os.environ, **{name: str(root) for name, root in roots.items()}}
+        self.policy = folder / "etc" / "policy.yaml"
+        self.guards: list[subprocess.Popen[bytes]] = []
+        # The holder keeps the namespaces; the others enter them.
+        self.holder = subprocess.Popen(
+            [
+                "unshare",
+                "--net",
+                "--mount",
+                "sh",
+                "-c",
+                "mount -t tmpfs tmpfs /run/netns && echo made && exec sleep infinity",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.holder.stdout is not None
+        assert self.holder.stdout.readline() == "made\n"
+        for number, mac in enumerate(PORTS):
+            self.run("ip", "link", "add", f"e{number}", "address", mac, "type", "veth", "peer", "name", f"w{number}")
+
+    def argv(self, *words: str) -> list[str]:
+        return ["nsenter", "--net", "--mount", "--target", str(self.holder.pid), *words]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a program in the box."""
+        return subprocess.run(self.argv(*words), env=self.env, capture_output=True, text=True, timeout=60, check=False)
+
+    def box(self, *words: str) -> Any:
+        """Return what ``headgate box ... --json`` says, or its error."""
+        done = self.run(*HEADGATE, "box", *words, "--json")
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+    def guard(self) -> subprocess.Popen[bytes]:
+        """Start the guard and return it once it answers."""
+        guard = subprocess.Popen(self.argv(*HEADGATE, "run", "guard", "--config", str(self.policy)), env=self.env)
+        self.guards.append(guard)
+        self.until(lambda: isinstance(self.box("status"), dict))
+        return guard
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something is the case."""
+        deadline = time.monotonic() + PATIENCE
+        while not true():
+            assert time.monotonic() < deadline, "waited in vain"
+
+    def published(self) -> dict[str, Any]:
+        """Return the status that telemetry reads."""
+        return json.loads((self.folder / "run" / "guard" / "status.json").read_text())
+
+
+@pytest.fixture
+def box(tmp_path: Path, policy_file: Path) -> Iterator[Box]:
+    box = Box(tmp_path)
+    box.policy.write_bytes(policy_file.read_bytes())
+    yield box
+    for guard in box.guards:
+        guard.kill()
+        guard.wait()
+    box.holder.kill()
+    box.holder.wait()
+    assert box.holder.stdout is not None
+    box.holder.stdout.close()
+
+
+def end(guard: subprocess.Popen[bytes], number: signal.Signals) -> int:
+    guard.send_signal(number)
+    return guard.wait(PATIENCE)
+
+
+def test_apply_confirm_and_go_back_over_a_killed_guard(box: Box) -> None:
+    """What nobody confirmed is undone by the next guard, what was confirmed stays, and the journal on disk proves both."""
+    guard = box.guard()
+    first = box.box("status")["enforced"]
+    assert box.box("plan") == {"actions": []}
+    box.policy.write_text(box.policy.read_text().replace("tcp/8080", "tcp/8081"))
+    (action,) = box.box("plan")["actions"]
+    assert action.startswith("bigscreen: load ruleset")
+    assert box.box("apply", "--confirm-within", "2s")["changed"]
+    assert box.box("status")["state"] == "pending"
+    assert end(guard, signal.SIGKILL) == -signal.SIGKILL
+    guard = box.guard()
+    box.until(lambda: box.published()["enforced"] == first)
+    assert "nothing-to-confirm" in box.box("confirm")
+    second = box.box("apply", "--confirm-within", "1m")["digest"]
+    assert box.box("confirm")["state"] == "enforced"
+    box.run("ip", "netns", "exec", "culture", "nft", "flush", "ruleset")
+    box.until(lambda: "put back" in box.published()["zones"]["culture"]["detail"])
+    assert box.box("status")["enforced"] == second
+    assert end(guard, signal.SIGTERM) == 0
+    journal = box.folder / "state" / "journal" / "guard"
+    assert box.run(*HEADGATE, "journal", "verify", str(journal)).returncode == 0
+    lines = (journal / "entries.jsonl").read_text().splitlines()
+    decisions = [(entry["decision"], entry["reason"]) for entry in map(json.loads, lines)]
+    assert ("revert", "not-confirmed") in decisions
+    assert decisions[-3:] == [("apply", "asked"), ("confirm", "asked"), ("put-back", "drift")]
+
+
+def test_the_audit_reads_the_kernel_without_the_guard(box: Box, tmp_path: Path) -> None:
+    """With the guard away it finds what was changed, says so with status 1, and leaves a report."""
+    guard = box.guard()
+    assert end(guard, signal.SIGTERM) == 0
+    report = tmp_path / "reports"
+    # The wires end in the box's own home here, as no cable does: they are the pairs that an audit must name.
+    told = box.box("audit", "--report", str(report))
+    assert {line.split(" is paired")[0] for line in told["joined"]} >= {
+        f"link port0 of zone {zone}" for zone in told["zones"] if zone != "home"
+    }
+    assert not any(told["zones"].values())
+    box.run("ip", "netns", "exec", "bigscreen", "nft", "add", "table", "inet", "mine")
+    done = box.run(*HEADGATE, "box", "audit")
+    assert done.returncode == 1
+    assert "table inet mine is there and should not be" in done.stdout
+    (written,) = report.iterdir()
+    assert json.loads(written.read_text())["site"] == "scratch"
+
+
+def test_a_guard_starts_on_the_last_good_policy_and_never_on_a_wrong_one(box: Box) -> None:
+    """A wrong first policy ends the start with status 2; later the last good one stays in force and the status tells."""
+    good = box.policy.read_text()
+    box.policy.write_text(good.replace("tcp/8080", "tcp/0"))
+    start = [*HEADGATE, "run", "guard", "--config", str(box.policy)]
+    assert box.run(*start, "--check").returncode == 2
+    assert box.run(*start).returncode == 2
+    box.policy.write_text(good)
+    assert end(box.guard(), signal.SIGTERM) == 0
+    box.policy.write_text(good.replace("tcp/8080", "tcp/0"))
+    assert box.run(*start, "--check").returncode == 0
+    guard = box.guard()
+    assert "0 is not a port" in box.box("apply")
+    status = box.box("status")
+    assert status["state"] == "pending"
+    assert any("0 is not a port" in fault for fault in status["faults"])
+    assert end(guard, signal.SIGTERM) == 0
