@@ -105,7 +105,8 @@ def play(
         settings={"idle_timeout": 900, "pexpect_use_poll": True},
     )
     if not gathered.stats:
-        output = runner.stdout.read()[-LONGEST_WORDS:] if runner.stdout else ""
+        with runner.stdout as kept:
+            output = kept.read()[-LONGEST_WORDS:]
         raise HeadgateError(f"Ansible could not begin ({runner.status}): {output.strip() or 'no output'}")
     return Run(_hosts(gathered), float((runner.stats or {}).get("seconds", 0.0)), tuple(gathered.changed))
 
