@@ -16,10 +16,6 @@ from rich.table import Table
 from appliance.runtime import http, places
 from appliance.runtime.errors import Refused
 from appliance.runtime.files import write_atomic
-from gateway.isolation import audit as audits
-from gateway.isolation import policy
-from gateway.isolation.kernel import Kernel
-from gateway.isolation.topology import topology_of
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
 STYLES = {"enforced": "green", "pending": "yellow", "drift": "red", "failed": "red", "no-port": "red"}
@@ -154,6 +150,12 @@ def audit(file: Path | None, report: Path | None, *, as_json: bool) -> None:
 
     Example: headgate box audit --report ./audit
     """
+    # Here, since the other commands only ask the guard, and netlink and policies take longer to load than that takes.
+    from gateway.isolation import audit as audits
+    from gateway.isolation import policy
+    from gateway.isolation.kernel import Kernel
+    from gateway.isolation.topology import topology_of
+
     read = policy.load(file or places.RUN / "policy" / "policy.yaml")
     kernel = Kernel()
     found = audits.audit(read, kernel.observe(topology_of(read)), kernel.pairs())

@@ -88,10 +88,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         if set(value) == {"set"} and isinstance(value["set"], list):
             return {"set": _elements(value["set"])}
+        if set(value) == {"|"}:
+            return _flags(value)
         return {key: _plain(inner) for key, inner in value.items() if key not in PASSING}
     if isinstance(value, list):
+        if value and all(isinstance(inner, str) for inner in value):
+            return sorted(value)  # flags: nft 1.0 lists them so, later ones as {"|": [...]}
         return [_plain(inner) for inner in value]
     return value
+
+
+def _flags(value: Any) -> list[Any]:
+    """Return the operands of nested ors, sorted."""
+    if isinstance(value, dict) and set(value) == {"|"}:
+        return sorted(flag for inner in value["|"] for flag in _flags(inner))
+    return [value]
 
 
 def _elements(elements: list[Any]) -> list[Any]:

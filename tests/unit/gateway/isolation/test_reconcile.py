@@ -163,6 +163,17 @@ def test_sets_are_compared_as_addresses() -> None:
     assert listing.differences(prefixes, rule([{"range": ["10.0.0.0", "10.0.0.129"]}])) != []
 
 
+def test_flags_are_the_same_however_they_are_listed() -> None:
+    """As a list by nft 1.0, as nested ors by later ones."""
+
+    def rule(flags: object) -> tuple[dict[str, Any], ...]:
+        return ({"rule": {"family": "inet", "table": "t", "chain": "c", "expr": [{"&": [{"x": "y"}, flags]}]}},)
+
+    listed = rule(["fin", "syn", "ack"])
+    assert listing.differences(listed, rule({"|": [{"|": ["syn", "fin"]}, "ack"]})) == []
+    assert listing.differences(listed, rule({"|": ["syn", "fin"]})) != []
+
+
 def test_the_device_of_a_chain_is_read_from_the_text_where_json_lacks_it() -> None:
     """nft 1.0 leaves the device out of its JSON."""
     listed = ({"chain": {"family": "netdev", "table": "headgate", "name": "ingress", "hook": "ingress"}},)
