@@ -32,7 +32,7 @@ def test_a_killed_daemon_comes_back(stage: Stage, unit: str):
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/r/999999-100000000000009-7/master.m3u8", 404),  # a right code that nobody published
+        ("/r/999999-100000000000009-6/master.m3u8", 404),  # a right code that nobody published
         ("/r/not-a-code/master.m3u8", 400),
         (PATH.replace("master.m3u8", "no-such-file.m4s"), 404),
         (PATH.replace("master.m3u8", "..%2f..%2fetc%2fpasswd"), 400),

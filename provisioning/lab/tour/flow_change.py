@@ -30,7 +30,7 @@ def walk(stage: Stage) -> Iterator[Step]:
         {"plan": plan.strip()},
     )
     begin = time.monotonic()
-    out = rollout(stage)
+    rollout(stage, "--only-policy")
     seconds = round(time.monotonic() - begin, 1)
     wanted = {box: digest(policy) for box, policy in policies.items()}
     enforced = {box["site"]: box["enforced"] for box in stage.operator.get(f"{CONTROLLER}/api/boxes")["boxes"]}
@@ -81,6 +81,8 @@ def digest(policy: Path) -> str:
     return hashlib.sha256(policy.read_bytes()).hexdigest()
 
 
-def rollout(stage: Stage) -> str:
+def rollout(stage: Stage, *options: str) -> str:
     """Roll the operator's folder out and return what was printed."""
-    return stage.operator.headgate("fleet", "rollout", "start", "--yes", "--controller", CONTROLLER, seconds=600).stdout
+    return stage.operator.headgate(
+        "fleet", "rollout", "start", "--yes", "--controller", CONTROLLER, *options, seconds=600
+    ).stdout

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from provisioning.lab import film
 from provisioning.lab.operator import PORTAL, release
-from provisioning.lab.tour.stage import Stage, Step, new_code
+from provisioning.lab.tour.stage import Stage, Step, new_code, until
 
 ORIGIN = "/srv/origin/releases"  # on the centre
 STORE = "/var/lib/headgate/store/objects"  # on a box
 FILM_SECONDS = 16
+SETTLED = 5.0  # seconds: a daemon writes its figures every two, and telemetry reads them when it is asked
 
 
 def walk(stage: Stage) -> Iterator[Step]:
@@ -152,8 +155,22 @@ def stranger(stage: Stage, film_folder: Path) -> Iterator[Step]:
 
 
 def counts(stage: Stage, box: str) -> dict[str, int]:
-    """Return a box's hits and misses so far."""
-    return {cache: int(stage.metric(box, "headgate_delivery_requests_total", cache=cache)) for cache in ("hit", "miss")}
+    """Return a box's hits and misses so far, once its figures (written every two seconds) stand still."""
+
+    def read() -> dict[str, int]:
+        return {
+            cache: int(stage.metric(box, "headgate_delivery_requests_total", cache=cache)) for cache in ("hit", "miss")
+        }
+
+    last: list[tuple[float, dict[str, int]]] = []
+
+    def still() -> dict[str, int] | None:
+        now, figures = time.monotonic(), read()
+        if not last or last[-1][1] != figures:
+            last.append((now, figures))
+        return figures if now - last[-1][0] >= SETTLED else None
+
+    return cast("dict[str, int]", until("the box's figures stand still", still))
 
 
 def origin_requests(stage: Stage, code: str) -> dict[str, int]:
