@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.runtime.errors import HeadgateError, Refused
+from provisioning.fleet.new import new
 
 COLOURS = {"new": "cyan", "change": "yellow", "same": "green", "drift": "red", "unknown": "magenta",
            "waiting": "dim", "playing": "yellow", "reporting": "yellow", "enforced": "green", "failed": "red"}  # fmt: skip
@@ -48,6 +49,9 @@ def commands() -> None:
 
     Example: headgate fleet plan --folder operator/
     """
+
+
+commands.add_command(new)
 
 
 @commands.command("list")
