@@ -106,8 +106,9 @@ def test_another_user_reads_it(tmp_path: Path) -> None:
         os.umask(old)
     script = (
         "import os, sys; from pathlib import Path; from gateway.resolver.table import Table; "
+        "path = Path(sys.argv[1]); Table.open(path).close(); "  # loads all it needs: the clone may lie where only its owner reads
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); "
-        f"print(Table.open(Path(sys.argv[1])).get('{code(1)}').title)"
+        f"print(Table.open(path).get('{code(1)}').title)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.stdout == "film 1 of 1\n", done.stderr
