@@ -152,12 +152,12 @@ def audit(file: Path | None, report: Path | None, *, as_json: bool) -> None:
     """
     # Here, since the other commands only ask the guard, and netlink and policies take longer to load than that takes.
     from gateway.isolation import audit as audits
-    from gateway.isolation import policy
+    from gateway.isolation import netns, policy
     from gateway.isolation.kernel import Kernel
     from gateway.isolation.topology import topology_of
 
     read = policy.load(file or places.RUN / "policy" / "policy.yaml")
-    kernel = Kernel()
+    kernel = Kernel(home=netns.INITIAL)
     found = audits.audit(read, kernel.observe(topology_of(read)), kernel.pairs())
     now = datetime.now(UTC)
     told = {"site": read.site, "time": now.isoformat(timespec="seconds"), **found.as_json()}

@@ -13,6 +13,9 @@ from appliance.runtime import command
 from appliance.runtime.errors import HeadgateError
 
 FOLDER = Path("/run/netns")
+INITIAL = (
+    "/proc/1/ns/net"  # where ports begin: process 1 never leaves it, while a shell may be in management, with sshd
+)
 CLONE_NEWNET = 0x40000000  # <linux/sched.h>
 Result = TypeVar("Result")
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -38,7 +41,7 @@ def remove(name: str) -> None:
 
 
 def inside(name: str, work: Callable[[], Result]) -> Result:
-    """Return ``work()`` run in the namespace ``name`` (the one we are in, where empty), in a thread of its own that ends with it.
+    """Return ``work()`` run in the namespace of that name or path (the one we are in, where empty), in a thread of its own that ends with it.
 
     Raises:
         KernelFailed: there is no such namespace, or it may not be entered.
@@ -67,7 +70,7 @@ def _setns(name: str) -> None:
     try:
         descriptor = os.open(FOLDER / name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise KernelFailed(f"there is no network namespace '{name}'") from error
+        raise KernelFailed(f"network namespace '{name}' cannot be opened: {error.strerror}") from error
     try:
         if _libc.setns(descriptor, CLONE_NEWNET):
             number = ctypes.get_errno()

@@ -37,7 +37,7 @@ def test_a_daemon_is_confined(stage: Stage, unit: str):
 
 def test_no_headgate_process_but_the_guard_is_root(stage: Stage):
     """Of all processes that run our software only the guard is root's."""
-    listing = stage.lab.exec("headend", ["sh", "-c", "ps -eo user:32=,args= | grep 'provisioning run' | grep -v grep"])
+    listing = stage.lab.exec("headend", ["sh", "-c", "ps -eo user:32=,args= | grep 'headgate run' | grep -v grep"])
     roots = [line for line in listing.splitlines() if line.startswith("root ")]
 
     assert len(listing.splitlines()) >= 6

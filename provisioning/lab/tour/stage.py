@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from appliance.runtime.errors import Unreachable
+from appliance.runtime.errors import HeadgateError, Unreachable
 from gateway.resolver.codes import check_digit
 from provisioning.lab.lab import Lab
 from provisioning.lab.operator import Operator
@@ -145,17 +145,20 @@ def new_code() -> str:
 
 
 def until(what: str, true: Callable[[], Any], seconds: float = 30) -> Any:
-    """Return what ``true`` returns once it is true.
+    """Return what ``true`` returns once it is true; a question that cannot be answered yet is asked again.
 
     Raises:
         Unreachable: it was not within ``seconds``.
     """
     for last in _ticks(seconds):
-        value = true()
+        try:
+            value, why = true(), ""
+        except HeadgateError as error:
+            value, why = None, f" ({error})"
         if value:
             return value
         if last:
-            raise Unreachable(f"waited {seconds:g} s in vain: {what}")
+            raise Unreachable(f"waited {seconds:g} s in vain: {what}{why}")
     raise AssertionError("the ticks end with the last one")
 
 
