@@ -41,7 +41,7 @@ def remove(name: str) -> None:
 
 
 def inside(name: str, work: Callable[[], Result]) -> Result:
-    """Return ``work()`` run in the namespace of that name or path (the one we are in, where empty), in a thread of its own that ends with it.
+    """Return ``work()`` run in the namespace of that name or path (ours, where empty), in a thread that ends with it.
 
     Raises:
         KernelFailed: there is no such namespace, or it may not be entered.
