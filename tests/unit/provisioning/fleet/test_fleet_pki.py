@@ -52,7 +52,7 @@ def test_openssl_accepts_what_is_issued(authority: pki.Authority, asked: bytes, 
         )
     told = run(["openssl", "x509", "-noout", "-subject", "-ext", "subjectAltName", "-in", str(tmp_path / "box.crt")])
 
-    assert "CN = headend" in told
+    assert "CN=headend" in told.replace(" ", "")  # OpenSSL 3.2 left the blanks out
     assert "IP Address:10.40.0.11" in told
     assert "whatever" not in told
 
