@@ -159,6 +159,7 @@ class Reporter:
     def _read(self) -> tuple[status.Status, exposition.Gathered, Depth]:
         try:
             told = status.parse_status(exposition.read_plain(self.settings.status, status.LARGEST))
+            told = status.believed(told, time.time() - self.settings.status.stat().st_mtime)
         except FileNotFoundError:
             told = status.Status()
         except (Corrupt, OSError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.runtime.errors import Corrupt
@@ -14,6 +14,7 @@ from appliance.telemetry.sparkplug import Datatype
 from appliance.telemetry.spool import Depth
 
 LARGEST = 256 << 10  # bytes of the status file
+SILENT = 15.0  # seconds after which the guard's word, renewed each second, is no longer believed
 MOST_ZONES = 32
 LONGEST = 500  # characters of a text of the guard that is passed on
 
@@ -69,6 +70,15 @@ def parse_status(data: bytes) -> Status:
         {name: _zone(zone) for name, zone in sorted(zones.items())},
         tuple(_text(fault) for fault in faults[:20]),
     )
+
+
+def believed(status: Status, age: float) -> Status:
+    """Return ``status`` while its ``age`` (seconds since the guard looked) is small, else one that claims nothing as enforced."""
+    if age <= SILENT:
+        return status
+    told = f"the guard has not looked for more than {SILENT:.0f} s: systemctl status headgate-guard"
+    zones = {name: replace(zone, state="unknown") for name, zone in status.zones.items()}
+    return replace(status, enforced="", state="unknown", zones=zones, faults=(told, *status.faults))
 
 
 def metrics(

@@ -301,6 +301,8 @@ class Enforcer:
         if told != self._published:
             self.shelf.publish_status(told)
             self._published = told
+        else:
+            self.shelf.beat()
         return told
 
 

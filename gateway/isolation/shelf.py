@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ class Shelf:
 
     def __init__(self, state: Path, run: Path) -> None:
         self.state, self.run = state / "guard", run
+        self._status = run / "guard" / "status.json"
         for folder in (self.state, run / "policy", run / "guard"):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -64,5 +66,9 @@ class Shelf:
         write_atomic(self.run / "policy" / "policy.yaml", policy.data, 0o644)
 
     def publish_status(self, status: Mapping[str, Any]) -> None:
-        """Tell telemetry, and whoever looks, how things stand."""
-        write_atomic(self.run / "guard" / "status.json", json.dumps(status, ensure_ascii=False).encode() + b"\n", 0o644)
+        """Write the status where telemetry reads it."""
+        write_atomic(self._status, json.dumps(status, ensure_ascii=False).encode() + b"\n", 0o644)
+
+    def beat(self) -> None:
+        """Mark the status as still true: its time of change is when the guard looked last."""
+        os.utime(self._status)

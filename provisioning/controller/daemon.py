@@ -46,7 +46,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         registry: Registry | None = None
         if settings.registry is not None:
             key = await asyncio.to_thread(PrivateKey.load, settings.registry.key)
-            registry = Registry(store.engine, key, settings.registry.folder)
+            admitted = hub.wanted.bodies if settings.wanted is not None else None
+            registry = Registry(store.engine, key, settings.registry.folder, bodies=admitted)
             more = routes(registry)
         address = (settings.listen.address, settings.listen.port)
         await stack.enter_async_context(http.serving(application(hub, more), tcp=[address]))

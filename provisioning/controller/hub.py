@@ -41,7 +41,7 @@ class Hub:
         self.asked: dict[str, str] = {}
         self.version = 0
         self.damaged = 0  # messages that nobody could read
-        self._wanted = Wanted(settings.wanted)
+        self.wanted = Wanted(settings.wanted)
         self._changed = asyncio.Condition()
         self._shown: tuple[int, Overview] | None = None
         self._state_time = 0  # of this connection's STATE, in milliseconds
@@ -71,7 +71,7 @@ class Hub:
             self.boxes[known.site] = fleet.Box(known.site, seen=seen, changed=seen, metrics=known.metrics)
             since = read_time(known.agreement_since).timestamp() if known.agreement_since else 0.0
             self.standings[known.site] = Standing(known.agreement, since)  # type: ignore[arg-type]
-        self.asked = self._wanted.read()
+        self.asked = self.wanted.read()
 
     async def listen(self) -> None:
         """Take up what comes from the broker, for ever."""
@@ -97,7 +97,7 @@ class Hub:
         """Notice what time and the operator's folder change, for ever."""
         while True:
             now = time.time()
-            asked = await asyncio.to_thread(self._wanted.read)
+            asked = await asyncio.to_thread(self.wanted.read)
             changed = asked != self.asked
             self.asked = asked
             for site, box in list(self.boxes.items()):

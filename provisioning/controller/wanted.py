@@ -1,11 +1,15 @@
-"""What is asked of each box: the digests of the policies in the operator's folder. Touches that folder."""
+"""What the operator asks: the digest of each box's policy, and which bodies are admitted. Touches the folder of wanted policies."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
+
+from appliance.runtime.errors import ConfigError
+from gateway.isolation import policy as policies
 
 log = logging.getLogger("headgate.controller")
 
@@ -20,6 +24,7 @@ class Wanted:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._known: dict[str, tuple[tuple[int, int, int], str]] = {}
+        self._admitted: tuple[dict[str, str], dict[str, tuple[str, ...]]] = ({}, {})
         self._told = ""
 
     def read(self) -> dict[str, str]:
@@ -35,6 +40,24 @@ class Wanted:
                 log.warning("the folder of wanted policies cannot be read, the last digests stay: %s", error)
             self._told = str(error)
         return {site: digest for site, (_, digest) in self._known.items()}
+
+    def bodies(self) -> dict[str, tuple[str, ...]]:
+        """Return body -> leading parts of the codes that it may register, of all policies together; empty without any policy."""
+        digests = self.read()
+        if self._folder is not None and digests != self._admitted[0]:
+            found: dict[str, tuple[str, ...]] = {}
+            for site in digests:
+                for name, body in self._bodies_of(self._folder / f"{site}.yaml").items():
+                    found[name] = tuple(dict.fromkeys([*found.get(name, ()), *body.identifiers]))
+            self._admitted = (digests, found)
+        return self._admitted[1]
+
+    def _bodies_of(self, path: Path) -> Mapping[str, policies.Body]:
+        try:
+            return policies.load(path).bodies
+        except ConfigError as error:
+            log.error("%s admits nobody, since it is no valid policy:\n%s", path, error)
+            return {}
 
     def _digest(self, site: str, path: Path) -> tuple[tuple[int, int, int], str]:
         status = path.stat()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -68,8 +68,8 @@ class Published:
 class Registry:
     """The authoritative table in a SQL database (SQLite or PostgreSQL; the schema is made by the controller's migrations).
 
-    ``bodies`` maps a body to the leading parts of the canonical codes it may register, as in a site's policy; without it any body may
-    register any code. One process publishes into a folder.
+    ``bodies`` tells body -> leading parts of the canonical codes it may register, as in a site's policy, and is asked each time; without
+    it any body may register any code. One process publishes into a folder.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Registry:
         folder: Path,
         *,
         name: str = "centre",
-        bodies: Mapping[str, Sequence[str]] | None = None,
+        bodies: Callable[[], Mapping[str, Sequence[str]]] | None = None,
     ) -> None:
         self._engine, self._key, self._folder, self._name, self._bodies = engine, key, folder, name, bodies
         self._one = asyncio.Lock()  # one change or publication at a time: serials follow each other
@@ -180,9 +180,10 @@ class Registry:
 
     def _faults(self, index: int, record: Record, known: Mapping[str, Record]) -> list[Wrong]:
         found = []
-        if self._bodies is not None and record.body not in self._bodies:
+        admitted = self._bodies() if self._bodies is not None else {record.body: [""]}
+        if record.body not in admitted:
             found.append(Wrong(index, "body", "not-admitted", f"body '{record.body}' is not admitted"))
-        elif self._bodies is not None and not any(record.code.startswith(part) for part in self._bodies[record.body]):
+        elif not any(record.code.startswith(part) for part in admitted[record.body]):
             told = f"{record.code} is outside the identifiers of '{record.body}'"
             found.append(Wrong(index, "code", "outside-identifiers", told))
         before = known.get(record.code)

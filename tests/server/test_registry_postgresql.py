@@ -68,7 +68,7 @@ async def test_postgresql_keeps_and_publishes_what_is_registered(engine: AsyncEn
     async with engine.begin() as connection:
         await connection.run_sync(metadata.drop_all)
         await connection.run_sync(metadata.create_all)
-    registry = Registry(engine, KEY, tmp_path, bodies={"library": ["isli:999999-"]})
+    registry = Registry(engine, KEY, tmp_path, bodies=lambda: {"library": ["isli:999999-"]})
     records = [Record(code=code, title=f"刘三姐 {n}", body="library") for n, code in enumerate(codes(1200))]
     done = await registry.register(records, NOW)
     assert (done.changed, done.unchanged) == (1200, 0)

@@ -315,7 +315,7 @@ async def test_from_the_registry_to_the_screen(box: Box, client: aiohttp.ClientS
     engine = create_async_engine(f"sqlite+aiosqlite:///{box.root}/controller.db")
     async with engine.begin() as connection:
         await connection.run_sync(tables.metadata.create_all)
-    registry = Registry(engine, key, box.root / "registry", bodies={"library": ["isli:999999-1"]})
+    registry = Registry(engine, key, box.root / "registry", bodies=lambda: {"library": ["isli:999999-1"]})
     app = http.application()
     app.add_routes(routes(registry))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from appliance.runtime.errors import Corrupt
 from appliance.telemetry.sparkplug import Metric, Payload, decode, encode
 from appliance.telemetry.spool import Depth
-from appliance.telemetry.status import Status, metrics, parse_status
+from appliance.telemetry.status import SILENT, Status, believed, metrics, parse_status
 
 TOLD = {
     "site": "headend",
@@ -32,6 +32,17 @@ def test_reads_the_guards_status() -> None:
     assert told["zones/culture/addresses"] == "10.10.0.11/24"
     assert told["policy/faults"] == "port missing\ntable gone"
     assert (told["uptime"], told["spool/records"], told["delivery/bytes"]) == (61, 3, 5)
+
+
+def test_a_silent_guard_is_not_believed() -> None:
+    """What a guard said that does not look any more is not reported as enforced."""
+    status = parse_status(json.dumps(TOLD).encode())
+    silent = believed(status, SILENT + 1)
+
+    assert believed(status, SILENT) == status
+    assert (silent.state, silent.enforced, silent.wanted) == ("unknown", "", "a" * 64)
+    assert {zone.state for zone in silent.zones.values()} == {"unknown"}
+    assert "systemctl status headgate-guard" in silent.faults[0]
 
 
 def test_no_word_from_the_guard_is_unknown() -> None:

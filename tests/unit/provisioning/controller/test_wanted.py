@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from appliance.identity.keys import PrivateKey
 from provisioning.controller.wanted import Wanted
 
 
@@ -33,3 +34,28 @@ def test_a_folder_that_goes_away_changes_nothing(tmp_path: Path) -> None:
     folder.rmdir()
     assert wanted.read() == before
     assert Wanted(None).read() == {}
+
+
+POLICY = """
+site: {site}
+zones:
+  management: {{port: "02:68:67:28:00:0b", addresses: [10.40.0.11/24]}}
+bodies:
+  library: {{name: Library, keys: ["{key}"], identifiers: ["isli:999999-{part}"], acts: [share]}}
+never:
+  - {{from: management, to: culture}}
+"""
+
+
+def test_bodies_are_those_of_all_policies(tmp_path: Path) -> None:
+    """Who is admitted anywhere may register in the ranges that any policy gives it; a wrong policy admits nobody."""
+    key = str(PrivateKey.generate().public)
+    wanted = Wanted(tmp_path)
+    assert wanted.bodies() == {}
+    for site, part in (("headend", "1"), ("edge", "2")):
+        (tmp_path / f"{site}.yaml").write_text(POLICY.format(site=site, key=key, part=part))
+    (tmp_path / "wrong.yaml").write_text("site: [")
+
+    assert {name: set(parts) for name, parts in wanted.bodies().items()} == {
+        "library": {"isli:999999-1", "isli:999999-2"}
+    }

@@ -39,7 +39,7 @@ async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/registry.db")
     async with engine.begin() as connection:
         await connection.run_sync(metadata.create_all)
-    yield Registry(engine, KEY, tmp_path / "registry", bodies=BODIES)
+    yield Registry(engine, KEY, tmp_path / "registry", bodies=lambda: BODIES)
     await engine.dispose()
 
 
