@@ -1,6 +1,8 @@
 """The authoritative table: registered all or none, withdrawn for good, published with serials that only grow."""
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -143,6 +145,9 @@ async def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:
         await away.publish(NOW)
     assert not (tmp_path / "registry").exists()
     await engine.dispose()
+    for thread in threading.enumerate():  # aiosqlite's tells this loop that it ends, and nobody else waits for it
+        if "connection_worker" in thread.name:
+            await asyncio.to_thread(thread.join, 20)
 
 
 async def test_the_api_registers_tells_and_withdraws(registry: Registry, tmp_path: Path) -> None:
