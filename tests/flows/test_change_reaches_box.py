@@ -50,7 +50,7 @@ def reachable(stage: Stage) -> bool:
     """Return whether the edge answers SSH to the operator's workstation."""
     return (
         stage.operator.call(
-            "sh", "-c", "exec 3<>/dev/tcp/10.40.0.12/22 && head -c 3 <&3", check=False, seconds=10
+            "bash", "-c", "exec 3<>/dev/tcp/10.40.0.12/22 && head -c 3 <&3", check=False, seconds=10
         ).returncode
         == 0
     )

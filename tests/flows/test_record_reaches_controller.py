@@ -41,7 +41,7 @@ c.connect("10.40.0.20", 8883); c.loop_start(); done.wait(10); c.disconnect(); c.
         "nsenter",
         "--net=/run/netns/management",
         "env",
-        "PYTHONPATH=/opt/headgate/current",
+        "PYTHONPATH=/opt/headgate/current/libraries",
         "python3",
         "-c",
         script,
