@@ -21,9 +21,14 @@ def pytest_configure() -> None:
     """End in order on SIGTERM as on Ctrl-C, so that fixtures take their boxes, servers and namespaces away."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: another would interrupt the cleaning up
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, end)
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a shell's background job is born deaf to SIGINT, and so were its children
+        signal.signal(number, end)
 
 
 @pytest.hookimpl(wrapper=True)
