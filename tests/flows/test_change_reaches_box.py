@@ -42,8 +42,8 @@ def test_a_change_that_cuts_management_off_reverts_by_itself(stage: Stage):
 
 
 def status(stage: Stage) -> dict:
-    """Return the guard's status of the edge box."""
-    return json.loads(stage.lab.exec("edge", ["headgate", "box", "status", "--json"]))
+    """Return the guard's status of the edge box (the command fails while another policy is asked for than is enforced)."""
+    return json.loads(stage.lab.exec("edge", ["sh", "-c", "headgate box status --json || true"]))
 
 
 def reachable(stage: Stage) -> bool:
