@@ -68,8 +68,7 @@ def test_a_difference_says_who_gains_and_who_loses(site: Policy, edited: Callabl
     """Losses come first, and a renamed service is no difference."""
     new = edited("listen: tcp/8080, from: [10.20.0.0/24]", "listen: tcp/8080, from: [10.20.0.64/26]")
     assert [str(change) for change in changes(site, new)] == [
-        "bigscreen/10.20.0.0/24 loses resolver at the box's tcp/8080",
-        "bigscreen/10.20.0.64/26 gains resolver at the box's tcp/8080",
+        "bigscreen/10.20.0.0/26, 10.20.0.128/25 loses resolver at the box's tcp/8080",
     ]
     assert changes(site, edited("  metrics:   {", "  figures:   {")) == []
     lost = changes(site, edited("  usage:       {from: bigscreen, to: management, kind: record}\n", ""))
