@@ -213,7 +213,8 @@ def _known_zone(policy: Policy, broken: Broken, where: Key, zone: str) -> list[P
         return []
     if zone in ZONES:
         return [Problem(where, f"this box has no zone '{zone}'", nearest(zone, policy.zones))]
-    return [Problem(where, f"unknown zone '{zone}'", nearest(zone, set(ZONES) & set(policy.zones) or ZONES))]
+    known = set(policy.zones) | {str(path[1]) for path in broken if path[0] == "zones" and len(path) > 1}
+    return [Problem(where, f"unknown zone '{zone}'", nearest(zone, set(ZONES) & known or ZONES))]
 
 
 def _left_out(broken: Broken, *path: str) -> bool:

@@ -23,7 +23,7 @@ ACCEPT: Object = {"accept": None}
 COUNT: Object = {"counter": {"packets": 0, "bytes": 0}}
 DROP: Object = {"drop": None}
 EARLY = -500  # before conntrack's defragmentation and all else
-# Only the packet that opens a connection, or scans with other flags would make "new" connections (facts/isolation.md, attack 14).
+# Only the packet that opens a connection, or scans with other flags would make "new" connections (split handshakes, ACK and FIN scans).
 OPENING: Object = {
     "match": {
         "op": "==",

@@ -11,7 +11,7 @@ from gateway.isolation.ruleset import Ruleset
 
 PORT = "port0"  # a zone's port is called so in its namespace, whatever the kernel called it at boot
 
-# The host of one zone never acts as a router, and answers for the address of the port it was asked at only (facts/isolation.md, section 4).
+# The host of one zone never acts as a router, and answers for the address of the port it was asked at only.
 EVERYWHERE = {"net/ipv4/ip_forward": "0", "net/ipv4/icmp_echo_ignore_broadcasts": "1"}
 EACH_PORT_4 = {
     "accept_redirects": "0",

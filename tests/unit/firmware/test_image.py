@@ -132,8 +132,8 @@ def test_a_builder_s_processes_and_mounts_end_with_it(tmp_path: Path):
 @needs_root
 def test_a_killed_build_ends_its_builder(tmp_path: Path, builder: Path):
     """Kill -9 of `headgate firmware build`: nothing builds on behind the next one's back, and nothing stays mounted."""
-    started = tmp_path / "started"
-    builder.write_text(f"#!/bin/sh\nmount -t tmpfs none {tmp_path}/bin; touch {started}; sleep 4713\n")
+    started, sleeping = tmp_path / "started", f"sleep 4713.{os.getpid()}"  # another clone's tests may run on this machine
+    builder.write_text(f"#!/bin/sh\nmount -t tmpfs none {tmp_path}/bin; touch {started}; {sleeping}\n")
     code = (
         "import os, sys; from pathlib import Path; from firmware import image\nimage.ENVIRONMENT['PATH'] = os.environ['PATH']\n"
         "image.build('factory', print, folder=Path(sys.argv[1]), machine=image.Host('bookworm', 'amd64', 'x'))"
@@ -141,10 +141,10 @@ def test_a_killed_build_ends_its_builder(tmp_path: Path, builder: Path):
     argv = [sys.executable, "-c", code, str(tmp_path / "cache")]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as build:
         until(started.exists)
-        assert running("sleep 4713")
+        assert running(sleeping)
         build.kill()
 
-    until(lambda: not running("sleep 4713"))
+    until(lambda: not running(sleeping))
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
     assert [path.name for path in (tmp_path / "cache").glob("factory-*")] == []
 
