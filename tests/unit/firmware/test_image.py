@@ -132,7 +132,8 @@ def test_a_builder_s_processes_and_mounts_end_with_it(tmp_path: Path):
 @needs_root
 def test_a_killed_build_ends_its_builder(tmp_path: Path, builder: Path):
     """Kill -9 of `headgate firmware build`: nothing builds on behind the next one's back, and nothing stays mounted."""
-    started, sleeping = tmp_path / "started", f"sleep 4713.{os.getpid()}"  # another clone's tests may run on this machine
+    started = tmp_path / "started"
+    sleeping = f"sleep 4713.{os.getpid()}"  # the tests of another clone may run on this machine
     builder.write_text(f"#!/bin/sh\nmount -t tmpfs none {tmp_path}/bin; touch {started}; {sleeping}\n")
     code = (
         "import os, sys; from pathlib import Path; from firmware import image\nimage.ENVIRONMENT['PATH'] = os.environ['PATH']\n"
