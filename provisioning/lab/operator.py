@@ -223,7 +223,12 @@ def inventory(lab: Lab) -> str:
     """Return the Ansible inventory of the lab's boxes."""
 
     def hosts(*names: str) -> dict[str, Any]:
-        return {"hosts": {name: {"ansible_host": SITES[name][0], "ring": SITES[name][1]} for name in names}}
+        return {"hosts": {name: host(name) for name in names}}
+
+    def host(name: str) -> dict[str, Any]:
+        # The image is this machine's Debian, whose Python is 3.11 or 3.13: /usr/bin/python3 is a link that tells.
+        python = (lab.box(name).root / "usr/bin/python3").readlink().name.removeprefix("python")
+        return {"ansible_host": SITES[name][0], "ring": SITES[name][1], "gateway_python": python}
 
     arguments = f"-o UserKnownHostsFile={lab.known_hosts} -o StrictHostKeyChecking=accept-new"
     told = {
