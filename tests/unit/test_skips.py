@@ -1,4 +1,4 @@
-"""The rule of tests/conftest.py, tried on tests of its own."""
+"""The rules of tests/conftest.py, tried on tests of its own."""
 
 from pathlib import Path
 
@@ -73,8 +73,16 @@ def bare(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
 
-def run(pytester: pytest.Pytester, text: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, text: str, *words: str) -> pytest.RunResult:
     pytester.makeconftest(CONFTEST.read_text())
     pytester.makeini("[pytest]\naddopts = -ra\nmarkers =\n  kernel: x\n  server: x\n  flow: x\n  other: x\n")
     pytester.makepyfile(text)
-    return pytester.runpytest_inprocess()
+    return pytester.runpytest_inprocess(*words)
+
+
+def test_the_quick_groups_come_first(pytester: pytest.Pytester):
+    """Whatever the order was, a lab is raised only when all that needs none is done."""
+    tests = "".join(f"@pytest.mark.{mark}\ndef test_{mark}(): pass\n" for mark in ("flow", "kernel", "other", "server"))
+    told = run(pytester, f"import pytest\n{tests}", "-v")
+
+    told.stdout.fnmatch_lines(["*::test_other*", "*::test_server*", "*::test_kernel*", "*::test_flow*"])
