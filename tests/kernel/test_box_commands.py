@@ -43,7 +43,7 @@ class Box:
                 "--mount",
                 "sh",
                 "-c",
-                "mount -t tmpfs tmpfs /run/netns && echo made && exec sleep infinity",
+                "mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && echo made && exec sleep infinity",
             ],
             stdout=subprocess.PIPE,
             text=True,
