@@ -35,7 +35,7 @@ class Box:
         self.env = {**os.environ, **{name: str(root) for name, root in roots.items()}}
         self.policy = folder / "etc" / "policy.yaml"
         self.guards: list[subprocess.Popen[bytes]] = []
-        # The holder keeps the namespaces; the others enter them.
+        # The holder keeps the namespaces and passes for process 1, in whose network the ports begin; the others enter them.
         self.holder = subprocess.Popen(
             [
                 "unshare",
@@ -43,7 +43,10 @@ class Box:
                 "--mount",
                 "sh",
                 "-c",
-                "mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && echo made && exec sleep infinity",
+                (
+                    "mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && mount --bind /proc/$$ /proc/1 && "
+                    "echo made && exec sleep infinity"
+                ),
             ],
             stdout=subprocess.PIPE,
             text=True,
