@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import cast
 
 from provisioning.lab import film
-from provisioning.lab.operator import PORTAL, release
+from provisioning.lab.operator import LIBRARY, PORTAL, release
 from provisioning.lab.tour.stage import Stage, Step, new_code, until
 
 ORIGIN = "/srv/origin/releases"  # on the centre
 STORE = "/var/lib/headgate/store/objects"  # on a box
-FILM_SECONDS = 16
 SETTLED = 5.0  # seconds: a daemon writes its figures every two, and telemetry reads them when it is asked
 
 
@@ -23,7 +22,7 @@ def walk(stage: Stage) -> Iterator[Step]:
     """Walk the flow with a film that no box has seen."""
     code, folder = new_code(), stage.lab.folder / "content" / f"tour-{secrets.token_hex(4)}"
     try:
-        size = film.encode(folder, hue=1 + secrets.randbelow(359), seconds=FILM_SECONDS)
+        size = film.encode(folder, hue=1 + secrets.randbelow(359), seconds=film.SECONDS)
         release(stage.operator, folder, f"isli:{code}", "巡展 · A premiere", entry="master.m3u8", progress=_silent)
         yield Step(
             "a film is encoded, signed by the library and published at the origin",
@@ -50,7 +49,7 @@ def television(stage: Stage, code: str) -> Iterator[Step]:
     missed = middle["miss"] - before["miss"]
     yield Step(
         "the television plays the film through the headend box; first requests miss and cross the exchange",
-        first["seconds"] >= FILM_SECONDS - 1 and first["renditions"] == 3 and first["frames"] > 0 and missed > 0,
+        first["seconds"] >= film.SECONDS - 1 and first["renditions"] == 3 and first["frames"] > 0 and missed > 0,
         first | {"misses": missed},
     )
     asked = origin_requests(stage, code)
@@ -75,7 +74,7 @@ def phone(stage: Stage, code: str) -> Iterator[Step]:
     ended = next((event for event in told if event["event"] == "ended"), None)
     yield Step(
         "the phone resolves the identifier and plays the film from the 5G edge box",
-        ended is not None and ended["seconds"] >= FILM_SECONDS - 1,
+        ended is not None and ended["seconds"] >= film.SECONDS - 1,
         (ended or {"told": told}) | {"misses": after["miss"] - before["miss"], "hits": after["hit"] - before["hit"]},
     )
 
@@ -97,22 +96,9 @@ def origin_off(stage: Stage, code: str) -> Iterator[Step]:
         stage.lab.ssh("centre", ["systemctl", "start", "nginx"])
 
 
-def tampered(stage: Stage, film_folder: Path) -> Iterator[Step]:
+def tampered(stage: Stage, folder: Path) -> Iterator[Step]:
     """Change one byte of a segment at the origin; the box refuses it and keeps nothing."""
-    code, folder = new_code(), film_folder.parent / f"{film_folder.name}-tampered"
-    try:
-        film.encode(folder, hue=1 + secrets.randbelow(359), seconds=4)
-        release(
-            stage.operator,
-            folder,
-            f"isli:{code}",
-            "篡改 · Tampered",
-            entry="master.m3u8",
-            progress=_silent,
-            register=False,
-        )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    code = publish_short(stage, folder, "篡改 · Tampered", body=LIBRARY, key="library")
     segment = f"{ORIGIN}/{code}/360p/0000.m4s"
     stage.lab.exec("centre", ["sh", "-c", f"printf X | dd of={segment} bs=1 seek=1000 conv=notrunc status=none"])
     digest = stage.lab.exec("centre", ["sha256sum", segment]).split()[0]
@@ -126,24 +112,9 @@ def tampered(stage: Stage, film_folder: Path) -> Iterator[Step]:
     )
 
 
-def stranger(stage: Stage, film_folder: Path) -> Iterator[Step]:
+def stranger(stage: Stage, folder: Path) -> Iterator[Step]:
     """Publish under the key of a body that was not admitted; the box refuses the release and keeps nothing."""
-    code, folder = new_code(), film_folder.parent / f"{film_folder.name}-stranger"
-    try:
-        film.encode(folder, hue=1 + secrets.randbelow(359), seconds=4)
-        release(
-            stage.operator,
-            folder,
-            f"isli:{code}",
-            "未准入 · Not admitted",
-            entry="master.m3u8",
-            progress=_silent,
-            body="stranger",
-            key="stranger",
-            register=False,
-        )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    code = publish_short(stage, folder, "未准入 · Not admitted", body="stranger", key="stranger")
     digest = stage.lab.exec("centre", ["sha256sum", f"{ORIGIN}/{code}/360p/0000.m4s"]).split()[0]
     status, _, body = stage.curl("settop", f"/r/{code}/360p/0000.m4s")
     stored = in_store(stage, "headend", digest)
@@ -152,6 +123,27 @@ def stranger(stage: Stage, film_folder: Path) -> Iterator[Step]:
         status == 403 and ("not-admitted" in body or "not-signed" in body) and not stored,
         {"status": status, "answer": body, "in store": stored},
     )
+
+
+def publish_short(stage: Stage, beside: Path, title: str, *, body: str, key: str) -> str:
+    """Publish a film of one segment as ``body``, without registering it, and return its code."""
+    code, folder = new_code(), beside.parent / f"{beside.name}-{key}"
+    try:
+        film.encode(folder, hue=1 + secrets.randbelow(359), seconds=film.SEGMENT)
+        release(
+            stage.operator,
+            folder,
+            f"isli:{code}",
+            title,
+            entry="master.m3u8",
+            progress=_silent,
+            body=body,
+            key=key,
+            register=False,
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return code
 
 
 def counts(stage: Stage, box: str) -> dict[str, int]:
