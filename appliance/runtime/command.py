@@ -37,6 +37,8 @@ def run(
             argv,
             input=stdin,
             text=True,
+            encoding="utf-8",
+            errors="replace",  # a program may print anything
             capture_output=True,
             timeout=seconds,
             env=env,

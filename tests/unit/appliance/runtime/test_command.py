@@ -10,6 +10,11 @@ def test_output_is_returned():
     assert run(["cat"], stdin="text") == "text"
 
 
+def test_output_that_is_no_text_is_still_returned():
+    """Bytes that are not UTF-8 come back as replacement characters, never as a failure."""
+    assert run(["printf", r"a\377b"]) == "a\N{REPLACEMENT CHARACTER}b"
+
+
 @pytest.mark.parametrize(
     ("argv", "seconds", "status", "words"),
     [
