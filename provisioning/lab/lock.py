@@ -15,6 +15,7 @@ from appliance.runtime.errors import HeadgateError, Refused
 
 MARK = "HEADGATE_LAB_CHANGING"  # in the environment of every program that a change runs
 PATIENCE = 2.0  # seconds that a killed change's last program may take to end by itself
+SETTLED = 0.3  # seconds in which a program that a killed change was starting begins: it drops the lock just before it bears the mark
 LONGEST = 4096  # bytes of a lock file
 
 
@@ -84,6 +85,7 @@ def _write(file: IO[str], text: str) -> None:
 
 
 def _end_strays(name: str) -> None:
+    time.sleep(SETTLED)
     deadline = time.monotonic() + PATIENCE
     while strays := _strays(name):
         if time.monotonic() > deadline + PATIENCE:
