@@ -57,8 +57,7 @@ def make_switch(state: State, namespace: str) -> None:
 
 def cable(switch: str, machine: str, machine_namespace: str, port: Port, *, plugged: bool) -> None:
     """Lay the cable of ``machine``'s port anew; the end at the switch is called after the machine."""
-    if _has(switch, machine):  # the end of a cable whose machine lost its power
-        command.run(["ip", "-n", switch, "link", "del", machine])
+    _drop(switch, machine)  # the end of a cable whose machine lost its power
     pair = ["link", "add", "name", machine, "netns", switch, "type", "veth"]
     pair += ["peer", "name", port.name, "address", port.mac, "netns", machine_namespace]
     _batch(None, [pair])
@@ -84,6 +83,17 @@ def inside(namespace: str, argv: Sequence[str], *, seconds: float = 60) -> str:
 def entering(namespace: str) -> list[str]:
     """Return the words before a command that run it in a namespace (``ip netns exec`` would also mount another /sys)."""
     return ["nsenter", f"--net={NAMESPACES / namespace}", "--"]
+
+
+def _drop(namespace: str, interface: str) -> None:
+    """Remove an interface; one that the kernel is just taking away itself, with the other end's namespace, is gone as well."""
+    if not _has(namespace, interface):
+        return
+    try:
+        command.run(["ip", "-n", namespace, "link", "del", interface])
+    except command.CommandFailed:
+        if _has(namespace, interface):
+            raise
 
 
 def _has(namespace: str, interface: str) -> bool:

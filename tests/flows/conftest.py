@@ -14,7 +14,7 @@ import pytest
 from provisioning.lab import operator
 from provisioning.lab.lab import Lab
 from provisioning.lab.progress import Progress
-from provisioning.lab.tour.stage import Stage
+from provisioning.lab.tour.stage import SCREENS, UNPUBLISHED, Stage, until
 
 LONGEST = 1500  # seconds of one flow test; the first one also raises and provisions the lab
 
@@ -54,8 +54,14 @@ def raise_whole(lab: Lab) -> None:
 
 @pytest.fixture
 def stage(lab: Lab) -> Iterator[Stage]:
-    """What the tour's guides work with; every cable that a test pulled is put back, and every machine runs again."""
-    yield Stage(lab)
+    """What the tour's guides work with; every cable that a test pulled is put back, and every machine runs again.
+
+    A test begins on a whole lab: each screen's question for what nobody published goes to the origin and comes back.
+    """
+    made = Stage(lab)
+    for screen in SCREENS:
+        until(f"the {screen}'s box asks the origin", lambda screen=screen: made.curl(screen, UNPUBLISHED)[0] == 404)
+    yield made
     for machine in lab.status():
         for network in machine.unplugged:
             lab.plug(machine.machine, network)

@@ -4,7 +4,7 @@ import pytest
 
 from provisioning.lab.operator import FILM
 from provisioning.lab.tour import flow_film, guided
-from provisioning.lab.tour.stage import Stage, until
+from provisioning.lab.tour.stage import UNPUBLISHED, Stage, until
 
 pytestmark = pytest.mark.flow
 PATH = f"/r/{FILM.removeprefix('isli:')}/master.m3u8"
@@ -32,7 +32,7 @@ def test_a_killed_daemon_comes_back(stage: Stage, unit: str):
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/r/999999-100000000000009-6/master.m3u8", 404),  # a right code that nobody published
+        (UNPUBLISHED, 404),
         ("/r/not-a-code/master.m3u8", 400),
         (PATH.replace("master.m3u8", "no-such-file.m4s"), 404),
         (PATH.replace("master.m3u8", "..%2f..%2fetc%2fpasswd"), 400),

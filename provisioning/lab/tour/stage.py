@@ -19,6 +19,7 @@ from provisioning.lab.operator import Operator
 
 SERVICE = "999999"  # the ISLI service code that the lab uses
 SCREENS = {"settop": ("headend", "10.20.0.11"), "phone": ("edge", "10.30.0.12")}  # who serves them, and where
+UNPUBLISHED = f"/r/{SERVICE}-100000000000009-6/master.m3u8"  # a right code that nobody published
 BOXES = ("headend", "edge", "institution")
 
 
