@@ -66,10 +66,10 @@ def _reaches(policy: Policy) -> dict[Words, IPSet]:
     found: dict[Words, IPSet] = {}
     for service in policy.services.values():
         words = Words(f"{service.zone}/{{}}", f"{service.run} at the box's {service.listen}")
-        found.setdefault(words, IPSet()).update(IPSet([str(source) for source in service.sources]))
+        found.setdefault(words, IPSet()).update(IPSet([str(source) for source in policy.networks_of(service.sources)]))
     for reach in policy.reach.values():
         words = Words(f"the box ({reach.run})", f"{reach.port} at {reach.zone}/{{}}")
-        found.setdefault(words, IPSet()).update(IPSet([str(target) for target in reach.to]))
+        found.setdefault(words, IPSet()).update(IPSet([str(target) for target in policy.networks_of(reach.to)]))
     return found
 
 

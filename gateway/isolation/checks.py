@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from appliance.runtime.config import Key, Problem, nearest
 from gateway.isolation import question, verdict
+from gateway.isolation.groups import Hosts, pack, word_of
 from gateway.isolation.question import ZONES
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def _zones(policy: Policy, broken: Broken) -> Iterator[Problem]:
             hint = nearest(name, ZONES) or f"known: {', '.join(ZONES)}"
             yield Problem(("zones", name), f"unknown zone '{name}'", hint)
     for (one, a), (two, b) in itertools.combinations(policy.zones.items(), 2):
-        if a.port == b.port:
+        for shared in sorted(set(str(a.port).split()) & set(str(b.port).split())):
             yield Problem(
-                ("zones", two, "port"), f"port {b.port} belongs to zone '{one}' already: zones do not share a port"
+                ("zones", two, "port"), f"port {shared} belongs to zone '{one}' already: zones do not share a port"
             )
         for path, network in _networks(b):
             for other in a.networks:
@@ -103,7 +104,7 @@ def _origins(policy: Policy, broken: Broken) -> Iterator[Problem]:
             r.zone == "culture"
             and r.run == "fetch"
             and str(r.port) == f"tcp/{origin.port}"
-            and _holds(r.to, origin.address)
+            and _holds(policy, r.to, origin.address)
             for r in policy.reach.values()
         ) and not any(path[0] == "reach" for path in broken):
             yield Problem(
@@ -137,7 +138,7 @@ def _services(policy: Policy, broken: Broken) -> Iterator[Problem]:
                 (*where, "run"), f"'{service.run}' answers in zone '{service.zone}' as service '{other}' already"
             )
         if service.zone in policy.zones:
-            yield from _inside(policy, service.zone, (*where, "from"), service.sources)
+            yield from _inside(policy, broken, service.zone, (*where, "from"), service.sources)
 
 
 def _reach(policy: Policy, broken: Broken) -> Iterator[Problem]:
@@ -147,7 +148,7 @@ def _reach(policy: Policy, broken: Broken) -> Iterator[Problem]:
         if reach.run == "fetch" and reach.zone != "culture":
             yield Problem((*where, "zone"), "fetch runs in the culture zone and reaches nothing elsewhere")
         if reach.zone in policy.zones:
-            yield from _inside(policy, reach.zone, (*where, "to"), reach.to)
+            yield from _inside(policy, broken, reach.zone, (*where, "to"), reach.to)
 
 
 def _lanes(policy: Policy, broken: Broken) -> Iterator[Problem]:
@@ -221,12 +222,33 @@ def _left_out(broken: Broken, *path: str) -> bool:
     return tuple(path) in broken or (path[0],) in broken
 
 
-def _inside(policy: Policy, zone: str, where: Key, networks: Iterable[Network]) -> Iterator[Problem]:
-    for index, network in enumerate(networks):
-        if not any(network.version == n.version and network.subnet_of(n) for n in policy.zones[zone].networks):  # type: ignore[arg-type]
-            known = ", ".join(str(n) for n in policy.zones[zone].networks)
-            yield Problem((*where, index), f"{network} is not in zone '{zone}'", f"its networks: {known}")
+def _inside(policy: Policy, broken: Broken, zone: str, where: Key, hosts: Hosts) -> Iterator[Problem]:
+    inside = policy.zones[zone].networks
+    for index, one in enumerate(hosts.written):
+        if isinstance(one, str) and not _is_group(policy, one):
+            yield from _unknown_group(policy, broken, (*where, index), one)
+            continue
+        outside = policy.group(one).outside(inside) if isinstance(one, str) else pack([one]).outside(inside)
+        if outside is not None:
+            of = f" of '@{one}'" if isinstance(one, str) else ""
+            known = ", ".join(str(n) for n in inside)
+            yield Problem((*where, index), f"{word_of(outside)}{of} is not in zone '{zone}'", f"its networks: {known}")
 
 
-def _holds(networks: Iterable[Network], address: question.Address) -> bool:
-    return any(address.version == n.version and address in n for n in networks)
+def _is_group(policy: Policy, name: str) -> bool:
+    return name in policy.groups or (name in policy.bodies and bool(policy.bodies[name].addresses))
+
+
+def _unknown_group(policy: Policy, broken: Broken, where: Key, name: str) -> Iterator[Problem]:
+    if _left_out(broken, "groups", name) or _left_out(broken, "bodies", name):
+        return
+    if name in policy.bodies:
+        yield Problem(where, f"body '{name}' has no 'addresses:'")
+        return
+    known = [*policy.groups, *(body for body in policy.bodies if policy.bodies[body].addresses)]
+    yield Problem(where, f"there is no group '{name}'", nearest(name, known).replace("mean '", "mean '@"))
+
+
+def _holds(policy: Policy, hosts: Hosts, address: question.Address) -> bool:
+    known = Hosts(tuple(one for one in hosts.written if not isinstance(one, str) or _is_group(policy, one)))
+    return policy.includes(known, address)

@@ -161,20 +161,18 @@ def _tables(read: Policy) -> list[Table]:
     zones = Table("zone", "port", "addresses", "routes", title=f"site {read.site}", title_justify="left")
     for name, zone in read.zones.items():
         routes = ", ".join(f"{r.to} via {r.via}" for r in zone.routes)
-        zones.add_row(name, zone.port, ", ".join(map(str, zone.addresses)), routes)
+        zones.add_row(name, str(zone.port), ", ".join(map(str, zone.addresses)), routes)
     allowed = Table(
         "from", "to", "what", "by", "line", title="what is allowed; all else is dropped", title_justify="left"
     )
     for name, service in read.services.items():
-        sources = ", ".join(map(str, service.sources))
         line = str(read.line_of(("services", name)))
         allowed.add_row(
-            f"{service.zone}: {sources}", "box", f"{service.listen} ({service.run})", f"service {name}", line
+            f"{service.zone}: {service.sources}", "box", f"{service.listen} ({service.run})", f"service {name}", line
         )
     for name, reach in read.reach.items():
         line = str(read.line_of(("reach", name)))
-        targets = ", ".join(map(str, reach.to))
-        allowed.add_row("box", f"{reach.zone}: {targets}", f"{reach.port} ({reach.run})", f"reach {name}", line)
+        allowed.add_row("box", f"{reach.zone}: {reach.to}", f"{reach.port} ({reach.run})", f"reach {name}", line)
     for name, lane in read.lanes.items():
         line = str(read.line_of(("lanes", name)))
         allowed.add_row(

@@ -93,7 +93,7 @@ def status(
         else:
             told, detail = ("failed" if findings.failed else "enforced"), repaired.get(name, "")
         addresses = [str(address) for address in zone.addresses]
-        zones[name] = {"state": told, "port": zone.port, "addresses": addresses, "detail": detail}
+        zones[name] = {"state": told, "port": str(zone.port), "addresses": addresses, "detail": detail}
     return {
         "site": policy.site if policy else "",
         "wanted": wanted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +17,7 @@ from appliance.runtime import config
 from appliance.runtime.config import LONGEST_FILE, Section
 from appliance.runtime.errors import ConfigError, Fault
 from gateway.isolation import checks
+from gateway.isolation.groups import Addresses, Group, HostList, Hosts
 from gateway.isolation.question import Address, Kind, Protocol, Question
 from gateway.isolation.words import (
     IPAddress,
@@ -27,9 +28,12 @@ from gateway.isolation.words import (
     Mac,
     Name,
     Network,
+    PerTime,
     ProtocolPort,
+    Rate,
     Size,
     WrittenEnd,
+    ZonePort,
 )
 
 # "This network", loopback, link-local, multicast, reserved: RFC 6890; no host sends from these through a router.
@@ -39,7 +43,8 @@ NO_SENDERS: tuple[Network, ...] = tuple(
 )
 Act = Literal["share", "associate", "reconstruct"]
 DEFAULT_LARGEST = 64 << 20  # bytes of one object where a lane does not say: some seconds of 4K video
-MOST = 500  # entries of one list; interval sets of nftables get slow beyond it
+MOST = 500  # entries of one list
+MOST_NEIGHBOURS = 1024  # pinned in one zone; the kernel keeps as many without collecting garbage (gc_thresh3)
 
 
 class Route(Section):
@@ -50,11 +55,12 @@ class Route(Section):
 
 
 class Zone(Section):
-    """A network that stays apart: the MAC of its port, the box's addresses in it, routes."""
+    """A network that stays apart: its port, the box's addresses in it, routes, and neighbours whose MAC never changes."""
 
-    port: Mac
+    port: ZonePort
     addresses: Annotated[tuple[IPInterface, ...], Field(min_length=1, max_length=16)]
     routes: Annotated[tuple[Route, ...], Field(max_length=64)] = ()
+    neighbours: dict[IPAddress, Mac] = Field(default_factory=dict, max_length=MOST_NEIGHBOURS)
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -77,6 +83,7 @@ class Body(Section):
     keys: Annotated[tuple[Key, ...], Field(min_length=1, max_length=16)]
     identifiers: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=MOST)]
     acts: Annotated[tuple[Act, ...], Field(min_length=1, max_length=3)]
+    addresses: Addresses = Group()  # may be used as a group of the body's name
 
 
 class Registry(Section):
@@ -99,7 +106,8 @@ class Serving(Section):
     zone: str
     run: Name
     listen: ProtocolPort
-    sources: Annotated[tuple[IPNetwork, ...], Field(alias="from", min_length=1, max_length=MOST)]
+    sources: HostList = Field(alias="from")
+    log: bool = False  # opened connections are sampled too
 
 
 class Reach(Section):
@@ -107,7 +115,7 @@ class Reach(Section):
 
     zone: str
     run: Name
-    to: Annotated[tuple[IPNetwork, ...], Field(min_length=1, max_length=MOST)]
+    to: HostList
     port: ProtocolPort
 
 
@@ -118,6 +126,20 @@ class Lane(Section):
     target: str = Field(alias="to")
     kind: Kind
     largest: Size = DEFAULT_LARGEST  # bytes of one object
+    rate: PerTime | None = None  # objects; None: as fast as they come
+
+
+class Log(Section):
+    """What is sampled of denied packets, for each zone and reason; counting is always."""
+
+    denied: PerTime = Rate(10)
+
+
+class Approval(Section):
+    """So many of these keys sign a successor of this policy, over its exact bytes."""
+
+    signatures: Annotated[int, Field(ge=1, le=16)]
+    keys: dict[Name, Key] = Field(min_length=1, max_length=64)
 
 
 class Expect(Section):
@@ -157,13 +179,16 @@ class Service:
     address: str
     port: int
     protocol: str
-    sources: tuple[Network, ...]
+    sources: Hosts
 
 
 class Policy(Section):
     """What a box enforces."""
 
     site: Name
+    serial: Annotated[int, Field(ge=1, le=2**53)] | None = None  # of two policies the newer has the higher one
+    approval: Approval | None = None
+    groups: dict[Name, Addresses] = Field(default_factory=dict, max_length=256)
     zones: dict[str, Zone] = Field(default_factory=dict)
     bodies: dict[Name, Body] = Field(default_factory=dict, max_length=4096)
     registry: Registry | None = None
@@ -171,6 +196,7 @@ class Policy(Section):
     services: dict[Name, Serving] = Field(default_factory=dict, max_length=256)
     reach: dict[Name, Reach] = Field(default_factory=dict, max_length=256)
     lanes: dict[Name, Lane] = Field(default_factory=dict, max_length=256)
+    log: Log = Log()
     expect: Annotated[tuple[Expect, ...], Field(max_length=1000)] = ()
     never: Annotated[tuple[Never, ...], Field(max_length=256)] = ()
 
@@ -199,6 +225,28 @@ class Policy(Section):
             if path[:length] in self._lines:
                 return self._lines[path[:length]]
         return 0
+
+    def place_of(self, path: config.Key) -> tuple[str, int]:
+        """Return the file and line where ``path`` was written."""
+        return self._file, self.line_of(path)
+
+    def group(self, name: str) -> Group:
+        """Return the addresses that ``@name`` stands for: a group's, or a body's own.
+
+        Raises:
+            KeyError: nothing has this name.
+        """
+        return self.groups[name] if name in self.groups else self.bodies[name].addresses
+
+    def networks_of(self, hosts: Hosts) -> Iterator[Network]:
+        """Yield what ``hosts`` holds, each single host a network of one address; for small uses."""
+        yield from hosts.networks
+        for name in hosts.groups:
+            yield from self.group(name).networks()
+
+    def includes(self, hosts: Hosts, address: Address) -> bool:
+        """Return whether ``address`` is among ``hosts``."""
+        return _among(hosts.networks, address) or any(address in self.group(name) for name in hosts.groups)
 
     def senders_of(self, zone: str) -> tuple[tuple[Network, ...], tuple[Network, ...]]:
         """Return the networks whose hosts may send at the port of ``zone``, and those taken out of them again.

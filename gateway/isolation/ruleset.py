@@ -133,11 +133,15 @@ def _inet(policy: Policy, zone: str) -> Ruleset:
     for name, service in policy.services.items():
         if service.zone == zone:
             opening = _opening(service.listen.protocol, service.listen.port)
-            incoming += _rules("input", f"services.{name}", "saddr", service.sources, opening)
+            incoming += _rules("input", f"services.{name}", "saddr", policy.networks_of(service.sources), opening)
     for name, reach in policy.reach.items():
         if reach.zone == zone:
             outgoing += _rules(
-                "output", f"reach.{name}", "daddr", reach.to, _opening(reach.port.protocol, reach.port.port)
+                "output",
+                f"reach.{name}",
+                "daddr",
+                policy.networks_of(reach.to),
+                _opening(reach.port.protocol, reach.port.port),
             )
     return (
         _table("inet"),

@@ -92,7 +92,7 @@ def _place(policy: Policy, name: str, zone: Zone) -> Place:
     six = any(address.version == 6 for address in zone.addresses)
     return Place(
         name,
-        zone.port,
+        zone.port.mac,
         tuple(sorted(str(address) for address in zone.addresses)),
         tuple(sorted(Path(str(route.to), str(route.via)) for route in zone.routes)),
         EVERYWHERE | _settings("all", six=six) | _settings("default", six=six),

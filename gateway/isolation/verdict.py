@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from appliance.runtime.config import Key
-from gateway.isolation.question import Address, End, Question
+from gateway.isolation.question import End, Question
 
 if TYPE_CHECKING:
     from gateway.isolation.policy import Policy, Reach, Serving
-    from gateway.isolation.words import Network
 
 
 @dataclass(frozen=True)
@@ -90,16 +88,16 @@ def _inward(policy: Policy, asked: Question) -> tuple[bool, str, Key]:
     for name, service in policy.services.items():
         if service.zone != zone or not _matches(asked, service.listen.protocol, service.listen.port):
             continue
-        if _among(service.sources, address):
+        if address is None or policy.includes(service.sources, address):
             return (
                 True,
-                f"service '{name}' ({service.run}) answers {service.listen} for {_list(service.sources)}",
+                f"service '{name}' ({service.run}) answers {service.listen} for {service.sources}",
                 ("services", name),
             )
         nearly = (name, service)
     if nearly is not None:
         name, service = nearly
-        why = f"service '{name}' listens on {service.listen}, but only for {_list(service.sources)}"
+        why = f"service '{name}' listens on {service.listen}, but only for {service.sources}"
         return False, why, ("services", name, "from")
     return False, f"no service of zone '{zone}' listens on {_what(asked)}: dropped by default", ("services",)
 
@@ -110,12 +108,12 @@ def _outward(policy: Policy, asked: Question) -> tuple[bool, str, Key]:
     for name, reach in policy.reach.items():
         if reach.zone != zone or not _matches(asked, reach.port.protocol, reach.port.port):
             continue
-        if _among(reach.to, address):
-            return True, f"reach '{name}' lets {reach.run} open {reach.port} at {_list(reach.to)}", ("reach", name)
+        if address is None or policy.includes(reach.to, address):
+            return True, f"reach '{name}' lets {reach.run} open {reach.port} at {reach.to}", ("reach", name)
         nearly = (name, reach)
     if nearly is not None:
         name, reach = nearly
-        return False, f"reach '{name}' opens {reach.port}, but only at {_list(reach.to)}", ("reach", name, "to")
+        return False, f"reach '{name}' opens {reach.port}, but only at {reach.to}", ("reach", name, "to")
     return False, f"no reach of zone '{zone}' opens {_what(asked)}: dropped by default", ("reach",)
 
 
@@ -123,16 +121,7 @@ def _matches(asked: Question, protocol: str, port: int) -> bool:
     return asked.protocol in (None, protocol) and asked.port in (None, port)
 
 
-def _among(networks: Iterable[Network], address: Address | None) -> bool:
-    return address is None or any(address.version == n.version and address in n for n in networks)
-
-
 def _what(asked: Question) -> str:
     if asked.protocol is None:
         return "anything"
     return asked.protocol if asked.port is None else f"{asked.protocol}/{asked.port}"
-
-
-def _list(networks: Iterable[Network]) -> str:
-    shown = [str(n.network_address) if n.num_addresses == 1 else str(n) for n in networks]
-    return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")

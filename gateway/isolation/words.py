@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -17,6 +17,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+RATE_UNITS = {"s": 1, "min": 60}  # seconds
+LARGEST_RATE = 1_000_000  # in a second or a minute
 LARGEST_SIZE = 1 << 40  # bytes; a feature film in 4K is two orders smaller
 
 
@@ -31,6 +33,33 @@ class Listen:
         return f"{self.protocol}/{self.port}"
 
 
+@dataclass(frozen=True)
+class Port:
+    """What a zone's port is known by: its MAC, its PCI address, or both; the other is empty. ``str()`` is what was written."""
+
+    mac: str = ""
+    pci: str = ""  # without ``pci:``, such as 0000:03:00.0
+
+    def __str__(self) -> str:
+        return " ".join([*([self.mac] if self.mac else []), *([f"pci:{self.pci}"] if self.pci else [])])
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many in a second or a minute, written ``10/s`` or ``100/min``."""
+
+    count: int
+    unit: Literal["s", "min"] = "s"
+
+    @property
+    def per_second(self) -> float:
+        """How many in a second."""
+        return self.count / RATE_UNITS[self.unit]
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.unit}"
+
+
 def _text(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise Problem((), f"{what}; write it in quotes if YAML takes it for something else")
@@ -39,13 +68,20 @@ def _text(value: Any, what: str) -> str:
 
 def _address(value: Any) -> Address:
     text = _text(value, "must be an IP address")
+    if "%" in text:
+        raise Problem((), f"'{text[:80]}' has a scope, which belongs to one machine and not to a policy")
     try:
         return ipaddress.ip_address(text)
     except ValueError as error:
         raise Problem((), f"'{text[:80]}' is not an IP address") from error
 
 
-def _network(value: Any) -> Network:
+def network_of(value: Any) -> Network:
+    """Return the network or single address written as ``value``.
+
+    Raises:
+        Problem: it is none; tells the nearest right word.
+    """
     text = _text(value, "must be an address or a network such as 10.20.0.0/24")
     try:
         return ipaddress.ip_network(text)
@@ -84,6 +120,48 @@ def _mac(value: Any) -> str:
     return text
 
 
+def _pci(value: Any) -> str:
+    text = _text(value, "must be a PCI address such as '0000:03:00.0'").lower()
+    if not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]", text):
+        short = re.fullmatch(r"[0-9a-f]{2}:[01][0-9a-f]\.[0-7]", text)
+        raise Problem(
+            (),
+            f"'{text[:80]}' is not a PCI address such as 0000:03:00.0",
+            f"did you mean '0000:{text}'?" if short else "",
+        )
+    return text
+
+
+def _port(value: Any) -> Port:
+    if isinstance(value, dict):
+        unknown = [key for key in value if key not in ("mac", "pci")]
+        if unknown or not value:
+            raise Problem(
+                (), "a port is written {mac: ..., pci: ...}", nearest(str(next(iter(unknown), "")), ("mac", "pci"))
+            )
+        return Port(_mac(value["mac"]) if "mac" in value else "", _pci(value["pci"]) if "pci" in value else "")
+    text = _text(value, "must be a MAC address such as '02:68:67:0a:00:0b', or 'pci:0000:03:00.0'")
+    if text.startswith("pci:"):
+        return Port(pci=_pci(text.removeprefix("pci:")))
+    return Port(_mac(text))
+
+
+def _written_port(port: Port) -> str | dict[str, str]:
+    return {"mac": port.mac, "pci": port.pci} if port.mac and port.pci else str(port)
+
+
+def _rate(value: Any) -> Rate:
+    match = re.fullmatch(r"([0-9]{1,9})/([a-z]+)", value) if isinstance(value, str) else None
+    if not match:
+        raise Problem((), "must be a rate such as 10/s or 100/min")
+    unit = match.group(2)
+    if unit not in RATE_UNITS:
+        raise Problem((), f"unknown unit '{unit}'", nearest(unit, RATE_UNITS) or "known: s, min")
+    if int(match.group(1)) > LARGEST_RATE:
+        raise Problem((), f"must be at most {LARGEST_RATE}/{unit}")
+    return Rate(int(match.group(1)), "s" if unit == "s" else "min")
+
+
 def _listen(value: Any) -> Listen:
     text = _text(value, "must be a protocol and a port such as tcp/80")
     match = re.fullmatch(r"([a-z]+)/([0-9]{1,5})", text)
@@ -114,7 +192,12 @@ def _size(value: Any) -> int:
     return size
 
 
-def _name(value: Any) -> str:
+def name_of(value: Any) -> str:
+    """Return the name written as ``value``.
+
+    Raises:
+        Problem: it is none; tells the nearest right word.
+    """
     text = _text(value, "must be a name")
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,47}", text):
         meant = re.sub(r"[^a-z0-9-]+", "-", text[:48].lower()).strip("-")
@@ -135,11 +218,13 @@ def _end(value: Any) -> End:
 
 _AS_TEXT = PlainSerializer(str, return_type=str)
 IPAddress = Annotated[Address, PlainValidator(_address), _AS_TEXT]
-IPNetwork = Annotated[Network, PlainValidator(_network), _AS_TEXT]
+IPNetwork = Annotated[Network, PlainValidator(network_of), _AS_TEXT]
 IPInterface = Annotated[Interface, PlainValidator(_interface), _AS_TEXT]
 Mac = Annotated[str, PlainValidator(_mac)]
 ProtocolPort = Annotated[Listen, PlainValidator(_listen), _AS_TEXT]
 Size = Annotated[int, PlainValidator(_size)]
 Key = Annotated[PublicKey, PlainValidator(_key), _AS_TEXT]
 WrittenEnd = Annotated[End, PlainValidator(_end), _AS_TEXT]
-Name = Annotated[str, PlainValidator(_name)]
+Name = Annotated[str, PlainValidator(name_of)]
+ZonePort = Annotated[Port, PlainValidator(_port), PlainSerializer(_written_port)]
+PerTime = Annotated[Rate, PlainValidator(_rate), _AS_TEXT]

@@ -115,7 +115,8 @@ def _broker(site: Site, centre: Site | None) -> dict[str, Any]:
     """Return where the box's telemetry goes: what its policy lets it reach, or the centre."""
     for reach in site.policy.reach.values():
         if reach.run == "telemetry":
-            return {"gateway_broker_address": str(reach.to[0].network_address), "gateway_broker_port": reach.port.port}
+            first = next(site.policy.networks_of(reach.to)).network_address
+            return {"gateway_broker_address": str(first), "gateway_broker_port": reach.port.port}
     return {"gateway_broker_address": centre.address if centre else "", "gateway_broker_port": BROKER_PORT}
 
 

@@ -117,7 +117,7 @@ class Wires:
 
     def send(self, zone: str, kind: int, packets: list[bytes]) -> None:
         """Send packets from the host on a zone's wire to the box's port."""
-        port = self.site.policy.zones[zone].port
+        port = self.site.policy.zones[zone].port.mac
 
         def go() -> None:
             with closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as raw:
@@ -250,7 +250,7 @@ def test_what_the_box_opens(wires: Wires, case: tuple[str, str, str, int, bool])
 
 def _asked(wires: Wires, sender: str, target: str, zone: str = "bigscreen") -> bool:
     """Return whether the box answers an ARP request within the time that a marker takes."""
-    port = wires.site.policy.zones[zone].port
+    port = wires.site.policy.zones[zone].port.mac
 
     def go() -> bool:
         with closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(frames.ARP))) as raw:
