@@ -1,15 +1,23 @@
-"""aiohttp servers on TCP and Unix sockets, and one client for a Unix socket: error type -> HTTP status in one place."""
+"""aiohttp servers on TCP and Unix sockets, and one client for a Unix socket: error type -> HTTP status in one place.
+
+No end of a Unix socket here takes descriptors (``descriptors.py``).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import socket as sockets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp import web
+from aiohttp.client_exceptions import UnixClientConnectorError
 
+from appliance.runtime import descriptors
 from appliance.runtime.errors import ConfigError, Corrupt, Refused, Unreachable
 
 log = logging.getLogger("headgate.http")
@@ -61,11 +69,33 @@ async def serving(
             await web.TCPSite(runner, address, port, reuse_address=True).start()
         for path, mode in unix:
             path.unlink(missing_ok=True)
-            await web.UnixSite(runner, str(path)).start()
+            await web.SockSite(runner, descriptors.listener(str(path))).start()
             path.chmod(mode)
         yield [address[:2] for address in runner.addresses if isinstance(address, tuple)]
     finally:
         await runner.cleanup()
+
+
+class UnixConnector(aiohttp.UnixConnector):
+    """aiohttp's, whose connections take no descriptors."""
+
+    async def _create_connection(self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:
+        channel = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+        try:
+            channel.setblocking(False)
+            descriptors.refuse(channel)
+            async with asyncio.timeout(timeout.sock_connect):
+                await self._loop.sock_connect(channel, self.path)
+                _, protocol = await self._loop.create_unix_connection(self._factory, sock=channel)
+        except OSError as error:
+            channel.close()
+            if error.errno is None and isinstance(error, TimeoutError):
+                raise
+            raise UnixClientConnectorError(self.path, req.connection_key, error) from error
+        except BaseException:
+            channel.close()
+            raise
+        return protocol
 
 
 @contextlib.asynccontextmanager
@@ -76,7 +106,7 @@ async def unix_client(socket: Path, seconds: float = 30) -> AsyncIterator[aiohtt
     """
     try:
         async with aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(str(socket)), timeout=aiohttp.ClientTimeout(total=seconds)
+            connector=UnixConnector(str(socket)), timeout=aiohttp.ClientTimeout(total=seconds)
         ) as session:
             yield session
     except (aiohttp.ClientConnectionError, TimeoutError) as error:

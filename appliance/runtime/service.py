@@ -13,7 +13,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 
-from appliance.runtime import logs
+from appliance.runtime import descriptors, logs
 from appliance.runtime.errors import ConfigError, HeadgateError
 
 log = logging.getLogger("headgate.service")
@@ -56,7 +56,8 @@ class Service:
 
 
 def run(main: Callable[[Service], Awaitable[None]]) -> None:
-    """Run a daemon until SIGTERM or SIGINT; an error of one of its tasks ends it with that error."""
+    """Run a daemon, closed to other processes, until SIGTERM or SIGINT; an error of one of its tasks ends it with that error."""
+    descriptors.keep()
     logs.start()
     asyncio.run(_run(main))
 

@@ -53,7 +53,7 @@ class Exchange:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(str(self._socket), limit=256), timeout=TIMEOUT
+            connector=http.UnixConnector(str(self._socket), limit=256), timeout=TIMEOUT
         )
         return self
 

@@ -58,7 +58,7 @@ class Origins:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.UnixConnector(str(self._socket), limit=CONNECTIONS)
+        connector = http.UnixConnector(str(self._socket), limit=CONNECTIONS)
         self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, auto_decompress=False)
         return self
 

@@ -7,13 +7,15 @@ import sys
 
 DAEMON = """
 import asyncio
-from appliance.runtime import service
+from appliance.runtime import descriptors, service
 from appliance.runtime.errors import ConfigError, Fault
 
 async def forever():
     await asyncio.Event().wait()
 
 async def main(running):
+    assert descriptors.kept()  # or the daemon dies before it is ready
+
     async def reload():
         raise ConfigError([Fault("f", 1, 1, "", "wrong")])
     running.reload = reload
