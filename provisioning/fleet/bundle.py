@@ -29,11 +29,12 @@ LEFT_OUT = ("provisioning/lab",)  # the lab is the operator's, and no box needs 
 ROLES = {"box": ("gateway",), "controller": ("gateway", "centre")}  # lock file -> whose files go below /
 FORMAT = 1  # part of every name: a change of how bundles are made makes new ones
 TARGET = "/opt/headgate/current"  # what tracebacks print
+SOURCES = ("astutils", "ply")  # published without wheels; plain Python, so that any machine builds what every box takes
 PIP_SECONDS = 900
 # Wheels for glibc 2.36 (Debian 12) and older, newest first as pip prefers them.
-PLATFORMS = tuple(
-    f"manylinux{tag}"
-    for tag in ("_2_36", "_2_34", "_2_31", "_2_28", "_2_24", "_2_17", "2014", "_2_12", "2010", "_2_5", "1")
+PLATFORMS = (
+    *(f"manylinux_2_{minor}" for minor in range(36, 16, -1)),
+    *("manylinux2014", "manylinux_2_12", "manylinux2010", "manylinux_2_5", "manylinux1"),
 )
 
 
@@ -185,7 +186,7 @@ def _install(requirements: Path, target: Path, python: str, machine: str) -> Non
     try:
         run(
             [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-compile", "--no-deps",
-             "--only-binary=:all:", "--require-hashes", "--implementation=cp", f"--python-version={python}", *platforms,
+             "--only-binary=:all:", f"--no-binary={','.join(SOURCES)}", "--require-hashes", "--implementation=cp", f"--python-version={python}", *platforms,
              "--retries=1", "--target", str(target), "--requirement", str(requirements)],
             seconds=PIP_SECONDS,
         )  # fmt: skip
