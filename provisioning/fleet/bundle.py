@@ -186,8 +186,8 @@ def _install(requirements: Path, target: Path, python: str, machine: str) -> Non
     try:
         run(
             [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-compile", "--no-deps",
-             "--only-binary=:all:", f"--no-binary={','.join(SOURCES)}", "--require-hashes", "--implementation=cp", f"--python-version={python}", *platforms,
-             "--retries=1", "--target", str(target), "--requirement", str(requirements)],
+             "--only-binary=:all:", f"--no-binary={','.join(SOURCES)}", "--require-hashes", "--implementation=cp",
+             f"--python-version={python}", *platforms, "--retries=1", "--target", str(target), "--requirement", str(requirements)],
             seconds=PIP_SECONDS,
         )  # fmt: skip
     except CommandFailed as error:
