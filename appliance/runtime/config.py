@@ -1,29 +1,42 @@
 """YAML text -> checked value, with every fault at once and its place in the file.
 
-``load`` (a file) and ``parse`` (a text) compose the YAML with ruamel.yaml, which keeps line and column and refuses duplicate keys,
-and validate it with pydantic. A model that finds semantic faults raises ``Problems`` from a model validator, with paths; they
+``load`` (a file) and ``parse`` (a text) read the YAML into a tree that keeps line and column (``tree.py``), refuse repeated keys,
+and validate it with pydantic. A model that finds semantic faults raises ``problems`` from a model validator, with paths; they
 get line and column here. ``Section`` is the base of every model: frozen, and unknown keys are faults.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from appliance.runtime.errors import ConfigError, Fault
+from appliance.runtime.tree import LONGEST_FILE, Key, Mapping, Node, Scalar, Sequence, compose, plain, walk
 
-LONGEST_FILE = 1 << 20  # bytes; a site's policy is a few KiB, and YAML parsers are not built for more
-DEEPEST = 32  # levels of nesting
-Key = tuple[str | int, ...]
+__all__ = [
+    "LONGEST_FILE",
+    "Key",
+    "Places",
+    "Problem",
+    "Section",
+    "compose",
+    "dotted",
+    "load",
+    "nearest",
+    "parse",
+    "problems",
+    "read",
+    "validate",
+]
+
+MOST_FAULTS = 200  # of one file that are told
 
 
 class Section(BaseModel):
@@ -36,10 +49,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Problem(ValueError):
-    """One semantic fault at ``path`` (keys and indexes) with the words to print; ``word`` is underlined if given."""
+    """One semantic fault at ``path`` (keys and indexes) with the words to print; ``row``: in this line, from 0, of the text there."""
 
-    def __init__(self, path: Key, message: str, hint: str = "") -> None:
-        self.path, self.message, self.hint = path, message, hint
+    def __init__(self, path: Key, message: str, hint: str = "", row: int | None = None) -> None:
+        self.path, self.message, self.hint, self.row = path, message, hint, row
         super().__init__(message)
 
 
@@ -63,12 +76,20 @@ def load(path: Path, model: type[Model]) -> Model:
     Raises:
         ConfigError: the file cannot be read, or is not what ``model`` asks for; holds all faults.
     """
+    return parse(read(path), model, str(path))
+
+
+def read(path: Path, longest: int = LONGEST_FILE) -> bytes:
+    """Return what is in the file at ``path``, and one byte too many of a file that is too long.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
-            data = file.read(LONGEST_FILE + 1)
+            return file.read(longest + 1)
     except OSError as error:
         raise ConfigError([Fault(str(path), 1, 1, "", f"cannot be read: {error.strerror}")]) from error
-    return parse(data, model, str(path))
 
 
 def parse(data: bytes | str, model: type[Model], file: str = "<text>") -> Model:
@@ -77,179 +98,102 @@ def parse(data: bytes | str, model: type[Model], file: str = "<text>") -> Model:
     Raises:
         ConfigError: holds all faults.
     """
-    root, lines = compose(data, file)
-    places = dict(_walk(root, ()))
-    keys = dict(_walk_keys(root, ()))
+    return validate(compose(data, file), model)
+
+
+def validate(root: Node, model: type[Model]) -> Model:
+    """Return what the tree ``root`` says.
+
+    Raises:
+        ConfigError: it is not what ``model`` asks for; holds all faults.
+    """
     repeated = [
-        _fault(file, lines, node, path, f"key '{node.value}' is written twice; the first would be lost")
-        for path, node in _duplicates(root, ())
+        _fault(key, path, f"key '{key.text}' is written twice; the first would be lost")
+        for path, key in _duplicates(root, ())
     ]
     try:
-        value = model.model_validate(_plain(root))
-    except MarkedYAMLError as error:  # a tag such as !!python/object
-        raise ConfigError([*repeated, _marked(file, error, lines)]) from error
+        value = model.model_validate(plain(root))
     except ValidationError as error:
-        faults = [fault for details in error.errors() for fault in _faults(details, model, file, lines, places, keys)]
-        raise ConfigError(sorted(repeated + faults, key=lambda f: (f.line, f.column))) from error
+        places = Places(root)
+        faults = [fault for details in error.errors() for fault in _faults(details, model, places)]
+        raise ConfigError(_bounded(sorted(repeated + faults, key=lambda f: (f.file, f.line, f.column)))) from error
     if repeated:
-        raise ConfigError(repeated)
+        raise ConfigError(_bounded(repeated))
     return value
 
 
-def lines_of(data: bytes | str, file: str = "<text>") -> dict[Key, int]:
-    """Return the line (from 1) at which each key path of a valid YAML text stands.
+class Places:
+    """Where each path of a tree stands: its node, and the key before it."""
 
-    Raises:
-        ConfigError: the text is not YAML.
-    """
-    root, _ = compose(data, file)
-    result = {key: node.start_mark.line + 1 for key, node in _walk(root, ())}
-    result.update({key: node.start_mark.line + 1 for key, node in _walk_keys(root, ())})
-    return result
+    def __init__(self, root: Node) -> None:
+        self.nodes: dict[Key, Node] = {}
+        self.keys: dict[Key, Scalar] = {}
+        for path, key, node in walk(root):
+            self.nodes[path] = node
+            if key is not None:
+                self.keys[path] = key
 
-
-def compose(data: bytes | str, file: str) -> tuple[Node, list[str]]:
-    """Return the YAML node tree of ``data`` and its lines.
-
-    Raises:
-        ConfigError: not UTF-8, not YAML, too long, too deep, aliased, or empty.
-    """
-    if len(data) > LONGEST_FILE:
-        raise ConfigError([Fault(file, 1, 1, "", f"longer than {LONGEST_FILE} bytes")])
-    try:
-        text = data.decode() if isinstance(data, bytes) else data
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1 if isinstance(data, bytes) else 1
-        raise ConfigError([Fault(file, line, 1, "", "is not UTF-8 text")]) from error
-    lines = text.splitlines()
-    try:
-        for depth, token in _depths(text):
-            if depth > DEEPEST:
-                raise ConfigError(
-                    [Fault(file, token.line + 1, token.column + 1, "", f"nested deeper than {DEEPEST} levels")]
-                )
-        root = YAML(typ="safe", pure=True).compose(text)
-    except MarkedYAMLError as error:
-        raise ConfigError([_marked(file, error, lines)]) from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            [Fault(file, 1, 1, "", f"is not YAML: {str(error).splitlines()[0] if str(error) else 'cannot be read'}")]
-        ) from error
-    if root is None:
-        raise ConfigError([Fault(file, 1, 1, "", "is empty")])
-    return root, lines
+    def of(self, path: Key) -> tuple[str, int]:
+        """Return file and line (from 1) of ``path``, or of the nearest part around it; line 0 where nothing of it is known."""
+        for length in range(len(path), 0, -1):
+            node = self.keys.get(path[:length]) or self.nodes.get(path[:length])
+            if node is not None:
+                return node.source.file, node.line + 1
+        return self.nodes[()].source.file, 0
 
 
-def _depths(text: str) -> Iterator[tuple[int, Any]]:
-    depth = 0
-    for event in YAML(typ="safe", pure=True).parse(text):
-        name = type(event).__name__
-        if name == "AliasEvent":
-            raise MarkedYAMLError(
-                problem="aliases (*name) are not allowed here: write the value out", problem_mark=event.start_mark
-            )
-        depth += name.endswith("StartEvent") - name.endswith("EndEvent")
-        yield depth, event.start_mark
+def _bounded(faults: list[Fault]) -> list[Fault]:
+    if len(faults) <= MOST_FAULTS:
+        return faults
+    left = len(faults) - MOST_FAULTS
+    return [*faults[:MOST_FAULTS], replace(faults[MOST_FAULTS], path="", message=f"and {left} faults more", hint="")]
 
 
-def _marked(file: str, error: MarkedYAMLError, lines: list[str]) -> Fault:
-    mark = error.problem_mark or error.context_mark
-    line = min(mark.line, max(0, len(lines) - 1)) if mark else 0
-    return Fault(
-        file,
-        line + 1,
-        (mark.column if mark else 0) + 1,
-        "",
-        str(error.problem or error.context or "is not YAML"),
-        lines[line] if lines else "",
-    )
-
-
-def _plain(root: Node) -> Any:
-    """Return the plain value of ``root`` by the YAML 1.2 core schema; duplicate keys were reported already."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.allow_duplicate_keys = True
-    return yaml.constructor.construct_document(root)
-
-
-def _walk(node: Node, path: Key) -> Iterator[tuple[Key, Node]]:
-    yield path, node
-    if isinstance(node, MappingNode):
-        for key, value in node.value:
-            yield from _walk(value, (*path, str(key.value)))
-    elif isinstance(node, SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _walk(item, (*path, index))
-
-
-def _walk_keys(node: Node, path: Key) -> Iterator[tuple[Key, Node]]:
-    if isinstance(node, MappingNode):
-        for key, value in node.value:
-            yield (*path, str(key.value)), key
-            yield from _walk_keys(value, (*path, str(key.value)))
-    elif isinstance(node, SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _walk_keys(item, (*path, index))
-
-
-def _duplicates(node: Node, path: Key) -> Iterator[tuple[Key, Node]]:
-    if isinstance(node, MappingNode):
+def _duplicates(node: Node, path: Key) -> Iterator[tuple[Key, Scalar]]:
+    if isinstance(node, Mapping):
         seen: set[str] = set()
-        for key, value in node.value:
-            if str(key.value) in seen:
-                yield (*path, str(key.value)), key
-            seen.add(str(key.value))
-            yield from _duplicates(value, (*path, str(key.value)))
-    elif isinstance(node, SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _duplicates(item, (*path, index))
+        for key, value in node.pairs:
+            if key.text in seen:
+                yield (*path, key.text), key
+            seen.add(key.text)
+            yield from _duplicates(value, (*path, key.text))
+    elif isinstance(node, Sequence):
+        for index, item in enumerate(node.items):
+            if not isinstance(item, Scalar):
+                yield from _duplicates(item, (*path, index))
 
 
-def _faults(
-    details: ErrorDetails,
-    model: type[BaseModel],
-    file: str,
-    lines: list[str],
-    places: Mapping[Key, Node],
-    keys: Mapping[Key, Node],
-) -> Iterator[Fault]:
+def _faults(details: ErrorDetails, model: type[BaseModel], places: Places) -> Iterator[Fault]:
     where = _known(tuple(details["loc"]), places)
+    node = places.nodes[where]
     if details["type"] == "problems":
         for problem in details["ctx"]["problems"]:
             path = _known((*where, *problem.path), places)
-            yield _fault(file, lines, places[path], path, problem.message, problem.hint)
+            yield _fault(places.nodes[path], path, problem.message, problem.hint, problem.row)
     elif details["type"] == "extra_forbidden":
         word = str(details["loc"][-1])
         siblings = _fields_at(model, where[:-1])
-        yield _fault(
-            file,
-            lines,
-            keys.get(where, places[where]),
-            where,
-            f"unknown key '{word}'",
-            nearest(word, siblings) or (f"known here: {', '.join(sorted(siblings))}" if siblings else ""),
-        )
+        known = f"known here: {', '.join(sorted(siblings))}" if siblings else ""
+        yield _fault(places.keys.get(where, node), where, f"unknown key '{word}'", nearest(word, siblings) or known)
     elif details["type"] == "missing":
-        yield _fault(file, lines, places[where], (*where, details["loc"][-1]), f"key '{details['loc'][-1]}' is missing")
+        yield _fault(node, (*where, details["loc"][-1]), f"key '{details['loc'][-1]}' is missing")
     else:
         context = details.get("ctx") or {}
         error = context.get("error")
         message = str(error) if error is not None else details["msg"][:1].lower() + details["msg"][1:]
         hint = getattr(error, "hint", "")
-        node = places[where]
-        if not hint and details["type"] in ("literal_error", "enum") and isinstance(node, ScalarNode):
-            hint = nearest(
-                node.value, str(context.get("expected", "")).replace("'", "").replace(" or ", ", ").split(", ")
-            )
-        yield _fault(file, lines, node, where, message, hint)
+        if not hint and details["type"] in ("literal_error", "enum") and isinstance(node, Scalar):
+            expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ").split(", ")
+            hint = nearest(node.text, expected)
+        yield _fault(node, where, message, hint)
 
 
-def _known(path: tuple[Any, ...], places: Mapping[Key, Node]) -> Key:
+def _known(path: tuple[Any, ...], places: Places) -> Key:
     """Return the longest leading part of ``path`` that stands in the file (pydantic adds parts for unions and keys)."""
     result: Key = ()
     for part in path:
         longer = (*result, part if isinstance(part, int) else str(part))
-        if longer in places:
+        if longer in places.nodes:
             result = longer
     return result
 
@@ -279,20 +223,14 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def _fault(file: str, lines: list[str], node: Node, path: Key, message: str, hint: str = "") -> Fault:
-    mark = node.start_mark
-    source = lines[mark.line] if mark.line < len(lines) else ""
-    width = len(str(node.value)) if isinstance(node, ScalarNode) else 1
-    return Fault(
-        file,
-        mark.line + 1,
-        mark.column + 1,
-        dotted(path),
-        message,
-        source,
-        max(1, min(width, len(source) - mark.column)),
-        hint,
-    )
+def _fault(node: Node, path: Key, message: str, hint: str = "", row: int | None = None) -> Fault:
+    line, column = node.line, node.column
+    width = len(node.text) if isinstance(node, Scalar) else 1
+    if row is not None and isinstance(node, Scalar) and node.style == "|":  # its text begins on the next line
+        line += 1 + row
+        shown = node.source.lines[line]
+        column, width = len(shown) - len(shown.lstrip()), len(shown.strip())
+    return node.source.fault(line, column, message, dotted(path), width, hint)
 
 
 def dotted(path: Key) -> str:

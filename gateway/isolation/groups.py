@@ -6,16 +6,9 @@ import ipaddress
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any
 
-from pydantic import Field, PlainSerializer, PlainValidator, TypeAdapter
-
-from appliance.runtime.config import Problem
 from gateway.isolation.question import Address
-from gateway.isolation.words import Network, name_of, network_of
-
-MOST_RANGES = 500  # networks of one group or list; interval sets of nftables get slow beyond it
-MOST_WRITTEN = 500  # entries of one list of addresses; more belong into a group
+from gateway.isolation.words import Network
 
 
 @dataclass(frozen=True)
@@ -30,13 +23,19 @@ class Group:
     def __contains__(self, address: Address) -> bool:
         packed, size = (self.hosts4, 4) if address.version == 4 else (self.hosts6, 16)
         key = address.packed
-        if _nth(packed, size, _after(packed, size, key) - 1) == key:
+        if _nth(packed, size, self.place(packed, key) - 1) == key:
             return True
         return any(address.version == n.version and address in n for n in self.ranges)
 
     def __len__(self) -> int:
         """Return how many entries it has: hosts and networks."""
         return len(self.hosts4) // 4 + len(self.hosts6) // 16 + len(self.ranges)
+
+    @staticmethod
+    def place(packed: bytes, key: bytes) -> int:
+        """Return how many of the hosts ``packed`` come before ``key``, or are it."""
+        size = len(key)
+        return bisect_right(range(len(packed) // size), key, key=lambda place: _nth(packed, size, place))
 
     def networks(self) -> Iterator[Network]:
         """Yield every entry as a network, the hosts first; for small uses."""
@@ -55,7 +54,7 @@ class Group:
             for network in ipaddress.collapse_addresses(own):  # type: ignore[type-var]
                 if _nth(packed, size, place) < network.network_address.packed:
                     break
-                place = _after(packed, size, network.broadcast_address.packed)
+                place = self.place(packed, network.broadcast_address.packed)
             if place < count:
                 return ipaddress.ip_network(_nth(packed, size, place))
         return next((r for r in self.ranges if not any(_within(r, n) for n in inside)), None)
@@ -112,45 +111,5 @@ def _nth(packed: bytes, size: int, place: int) -> bytes:
     return packed[place * size : (place + 1) * size] if place >= 0 else b""
 
 
-def _after(packed: bytes, size: int, key: bytes) -> int:
-    """Return the place behind ``key`` in the order of ``packed``."""
-    return bisect_right(range(len(packed) // size), key, key=lambda place: _nth(packed, size, place))
-
-
 def _within(one: Network, other: Network) -> bool:
     return one.version == other.version and one.subnet_of(other)  # type: ignore[arg-type]
-
-
-def _host(value: Any) -> Network | str:
-    if isinstance(value, str) and value.startswith("@"):
-        return name_of(value[1:])
-    return network_of(value)
-
-
-def _group(value: Any) -> Group:
-    if isinstance(value, str):
-        value = value.split()
-    if not isinstance(value, list):
-        raise Problem((), "must be a list of addresses, or one text with an address a line")
-    group = pack(_ENTRIES.validate_python(value))
-    if not group:
-        raise Problem((), "names no address")
-    if len(group.ranges) > MOST_RANGES:
-        raise Problem((), f"holds more than {MOST_RANGES} networks")
-    return group
-
-
-def _hosts(value: Any) -> Hosts:
-    return Hosts(_WRITTEN.validate_python(value))
-
-
-_ENTRIES: TypeAdapter[list[Network]] = TypeAdapter(list[Annotated[Network, PlainValidator(network_of)]])
-_WRITTEN: TypeAdapter[tuple[Network | str, ...]] = TypeAdapter(
-    Annotated[tuple[Annotated[Network | str, PlainValidator(_host)], ...], Field(min_length=1, max_length=MOST_WRITTEN)]
-)
-Addresses = Annotated[
-    Group,
-    PlainValidator(_group),
-    PlainSerializer(lambda group: [word_of(n) for n in group.networks()], return_type=list[str]),
-]
-HostList = Annotated[Hosts, PlainValidator(_hosts), PlainSerializer(lambda hosts: hosts.words(), return_type=list[str])]

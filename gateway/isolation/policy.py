@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,10 +14,12 @@ from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationEr
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from appliance.runtime import config
-from appliance.runtime.config import LONGEST_FILE, Section
-from appliance.runtime.errors import ConfigError, Fault
-from gateway.isolation import checks
-from gateway.isolation.groups import Addresses, Group, HostList, Hosts
+from appliance.runtime.config import Places, Section
+from appliance.runtime.errors import ConfigError
+from appliance.runtime.tree import Mapping, Node, compose
+from gateway.isolation import checks, sources
+from gateway.isolation.addresses import Addresses, HostList
+from gateway.isolation.groups import Group, Hosts
 from gateway.isolation.question import Address, Kind, Protocol, Question
 from gateway.isolation.words import (
     IPAddress,
@@ -201,17 +203,19 @@ class Policy(Section):
     never: Annotated[tuple[Never, ...], Field(max_length=256)] = ()
 
     _data: bytes = PrivateAttr(default=b"")
+    _digest: str = PrivateAttr(default="")
     _file: str = PrivateAttr(default="<text>")
-    _lines: Mapping[config.Key, int] = PrivateAttr(default_factory=dict)
+    _root: Node | None = PrivateAttr(default=None)
+    _places: Places | None = PrivateAttr(default=None)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file's bytes, in hex."""
-        return hashlib.sha256(self._data).hexdigest()
+        """SHA-256 of the whole file's bytes, in hex."""
+        return self._digest
 
     @property
     def data(self) -> bytes:
-        """The file's bytes."""
+        """The whole file's bytes: as it was read, or with all that it includes."""
         return self._data
 
     @property
@@ -221,14 +225,15 @@ class Policy(Section):
 
     def line_of(self, path: config.Key) -> int:
         """Return the line (from 1) where ``path`` stands, or the nearest part around it that does; 0 if unknown."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self._lines:
-                return self._lines[path[:length]]
-        return 0
+        return self.place_of(path)[1]
 
     def place_of(self, path: config.Key) -> tuple[str, int]:
-        """Return the file and line where ``path`` was written."""
-        return self._file, self.line_of(path)
+        """Return the file as it was written, and the line in it, where ``path`` or the nearest part around it stands."""
+        if self._root is None:
+            return self._file, 0
+        if self._places is None:
+            self._places = Places(self._root)
+        return self._places.of(path)
 
     def group(self, name: str) -> Group:
         """Return the addresses that ``@name`` stands for: a group's, or a body's own.
@@ -310,29 +315,36 @@ def _among(networks: Iterable[Network], address: Address) -> bool:
 
 
 def load(path: Path) -> Policy:
-    """Read the policy at ``path``.
+    """Read the policy at ``path``, a whole file or a source that includes others.
 
     Raises:
-        ConfigError: the file cannot be read or is no valid policy; holds all faults.
+        ConfigError: a file cannot be read or this is no valid policy; holds all faults.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(LONGEST_FILE + 1)
-    except OSError as error:
-        raise ConfigError([Fault(str(path), 1, 1, "", f"cannot be read: {error.strerror}")]) from error
-    return parse(data, str(path))
+    whole = sources.read(path)
+    return _policy(whole.root, whole.data, str(path))
 
 
 def parse(data: bytes, file: str = "<text>") -> Policy:
-    """Return the policy written as ``data``, of which ``file`` is the name to print.
+    """Return the policy written as ``data``, a whole file of which ``file`` is the name to print.
 
     Raises:
         ConfigError: it is no valid policy; holds all faults.
     """
-    policy = config.parse(data, Policy, file)
+    root = compose(data, file, sources.LONGEST_POLICY)
+    for key, _ in root.pairs if isinstance(root, Mapping) else ():
+        if key.text == "include":
+            told = "only a source includes others, and this must be a whole file"
+            mend = "'headgate policy whole' writes it"
+            raise ConfigError([key.source.fault(key.line, key.column, told, "include", len(key.text), mend)])
+    return _policy(root, data, file)
+
+
+def _policy(root: Node, data: bytes, file: str) -> Policy:
+    policy = config.validate(root, Policy)
     policy._data = data
+    policy._digest = hashlib.sha256(data).hexdigest()
     policy._file = file
-    policy._lines = config.lines_of(data, file)
+    policy._root = root
     return policy
 
 
@@ -340,6 +352,8 @@ def _again(details: Any) -> InitErrorDetails:
     """Return a validation error's details in the form that raises them once more."""
     context = details.get("ctx") or {}
     kind = details["type"]
+    if kind == "problems":
+        kind = PydanticCustomError("problems", "{count} faults", context)
     if kind == "value_error" and not isinstance(context.get("error"), Exception):
         kind = PydanticCustomError("value_error", "{text}", {"text": str(details["msg"])})
     return InitErrorDetails(type=kind, loc=details["loc"], input=details["input"], ctx=context)

@@ -66,10 +66,14 @@ def _text(value: Any, what: str) -> str:
     return value
 
 
-def _address(value: Any) -> Address:
-    text = _text(value, "must be an IP address")
+def _without_scope(text: str) -> None:
     if "%" in text:
         raise Problem((), f"'{text[:80]}' has a scope, which belongs to one machine and not to a policy")
+
+
+def _address(value: Any) -> Address:
+    text = _text(value, "must be an IP address")
+    _without_scope(text)
     try:
         return ipaddress.ip_address(text)
     except ValueError as error:
@@ -83,6 +87,7 @@ def network_of(value: Any) -> Network:
         Problem: it is none; tells the nearest right word.
     """
     text = _text(value, "must be an address or a network such as 10.20.0.0/24")
+    _without_scope(text)
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
@@ -95,6 +100,7 @@ def network_of(value: Any) -> Network:
 
 def _interface(value: Any) -> Interface:
     text = _text(value, "must be an address with its prefix such as 10.20.0.11/24")
+    _without_scope(text)
     try:
         interface = ipaddress.ip_interface(text)
     except ValueError as error:

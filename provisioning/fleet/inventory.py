@@ -101,22 +101,20 @@ def read(folder: Path) -> Fleet:
         ConfigError: the inventory or a policy is wrong; holds all faults of all files.
     """
     path = folder / FILE
-    inventory = config.load(path, Inventory)
-    text = path.read_bytes()
-    lines, source = config.lines_of(text), text.decode().splitlines()
+    root = config.compose(config.read(path), str(path))
+    inventory, places = config.validate(root, Inventory), config.Places(root)
     faults: list[Fault] = []
     sites: dict[str, Site] = {}
     for key, group, name, host in inventory.hosts():
         if name in sites or group not in (CENTRE, GATEWAYS):
             continue
         policy_file = folder / "sites" / name / "policy.yaml"
-        line = lines.get(key, 1)
         if not policy_file.exists():
             known = [entry.name for entry in (folder / "sites").glob("*") if entry.is_dir()]
+            where, told = places.keys[key], f"site '{name}' has no policy: {policy_file} is missing"
             faults.append(
-                Fault(str(path), line, 1, config.dotted(key), f"site '{name}' has no policy: {policy_file} is missing",
-                      source[line - 1], hint=nearest(name, known))
-            )  # fmt: skip
+                where.source.fault(where.line, where.column, told, config.dotted(key), len(name), nearest(name, known))
+            )
             continue
         try:
             policy = policies.load(policy_file)
@@ -127,7 +125,7 @@ def read(folder: Path) -> Fleet:
         faults += _mismatches(site)
         sites[name] = site
     if faults:
-        raise ConfigError(faults)
+        raise ConfigError(list(dict.fromkeys(faults)))  # what is wrong in a fragment is told once, not for each site
     return Fleet(folder, sites)
 
 
@@ -135,7 +133,8 @@ def _mismatches(site: Site) -> Iterator[Fault]:
     """Yield what would take the box at ``site`` from its operator, or make it somebody else."""
 
     def fault(path: Key, message: str, hint: str = "") -> Fault:
-        return Fault(str(site.policy_file), site.policy.line_of(path) or 1, 1, config.dotted(path), message, hint=hint)
+        file, line = site.policy.place_of(path)
+        return Fault(file, line or 1, 1, config.dotted(path), message, hint=hint)
 
     if site.policy.site != site.name:
         yield fault(

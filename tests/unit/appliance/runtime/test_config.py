@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, model_validator
 
-from appliance.runtime.config import LONGEST_FILE, Problem, Section, lines_of, load, nearest, parse, problems
+from appliance.runtime.config import LONGEST_FILE, Places, Problem, Section, load, nearest, parse, problems
 from appliance.runtime.errors import ConfigError
+from appliance.runtime.tree import compose
 
 
 class Zone(Section):
@@ -84,11 +85,12 @@ def test_a_missing_file_is_told():
         load(Path("/nowhere/site.yaml"), Site)
 
 
-def test_lines_of_keys_and_items():
-    """Each key path of a file has its line."""
-    lines = lines_of("a:\n  b:\n    - 1\n    - 2\n")
+def test_places_of_keys_and_items():
+    """Each key path of a file has its line; what is not there has the line of what is around it."""
+    places = Places(compose("a:\n  b:\n    - 1\n    - 2\n", "f.yaml"))
 
-    assert (lines["a",], lines["a", "b"], lines["a", "b", 1]) == (1, 2, 4)
+    assert [places.of(path)[1] for path in (("a",), ("a", "b"), ("a", "b", 1), ("a", "b", 7))] == [1, 2, 4, 2]
+    assert places.of(("x",)) == ("f.yaml", 0)
 
 
 @given(st.one_of(st.binary(max_size=300), st.text(alphabet="asitezonpr:{}[]&*!?-#'\"|> \n\t%@0", max_size=120)))
