@@ -17,6 +17,7 @@ from provisioning.lab.state import State
 
 CGROUPS = Path("/sys/fs/cgroup")
 CAPABILITIES = "CAP_NET_ADMIN,CAP_SYS_ADMIN,CAP_BPF,CAP_PERFMON"  # zones, rulesets, and proofs of their absence
+SYSTEM_CALLS = "bpf pidfd_getfd"  # to list programs and to see whose sockets are where; containers refuse them unless told
 ENVIRONMENT = (
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME=/root",
@@ -113,6 +114,7 @@ def start(state: State, box: Box) -> None:
         f"--directory={box.root}",
         f"--network-namespace-path=/run/netns/{box.namespace}",
         f"--capability={CAPABILITIES}",
+        f"--system-call-filter={SYSTEM_CALLS}",
     ]
     nspawn += ["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--boot"]
     cgroups = [str(cgroup) for cgroup in box.cgroups]
