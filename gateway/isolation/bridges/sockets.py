@@ -1,0 +1,72 @@
+"""The sockets of the calling thread's namespace as the kernel lists them (sock_diag), whether or not a process holds them."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+
+from gateway.isolation.bridges.netlink import Netlink, attributes, number
+from gateway.isolation.bridges.nouns import Connection, Open
+
+BY_FAMILY, DESTROY = 20, 21
+TCP_LISTEN, CLOSED = 10, 7
+# Those that may have a descriptor: not TIME_WAIT (6) nor NEW_SYN_RECV (12), which the kernel keeps by itself.
+TCP_STATES = 0xFFFFFFFF & ~(1 << 6 | 1 << 12)
+SHOW_NAME, SHOW_PEER = 1, 4
+UNIX_NAME, UNIX_PEER = 0, 2
+FAMILIES = (socket.AF_INET, socket.AF_INET6)
+PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
+PACKET = socket.AF_PACKET
+
+
+def opened(netlink: Netlink, space: int) -> list[Open]:
+    """Return the TCP, UDP and packet sockets of this namespace.
+
+    Raises:
+        OSError: the kernel does not list them.
+    """
+    found = []
+    for family in FAMILIES:
+        for protocol, number_ in PROTOCOLS.items():
+            body = struct.pack("=BBBxI48x", family, number_, 0, TCP_STATES)
+            found += [_inet(payload, space, protocol) for payload in netlink.dump(BY_FAMILY, body)]
+    body = struct.pack("=BBHIIII", PACKET, 0, 0, 0, 0, 0, 0)
+    for payload in netlink.dump(BY_FAMILY, body):
+        found.append(Open(space, "packet", struct.unpack_from("=I", payload, 4)[0], family=PACKET))
+    return found
+
+
+def _inet(payload: bytes, space: int, protocol: str) -> Open:
+    family, state = payload[0], payload[1]
+    port = struct.unpack_from(">H", payload, 4)[0]
+    listening = state == (TCP_LISTEN if protocol == "tcp" else CLOSED)
+    length = 4 if family == socket.AF_INET else 16
+    address = str(ipaddress.ip_address(payload[8 : 8 + length])) if listening else ""
+    inode = struct.unpack_from("=I", payload, 68)[0]
+    return Open(space, protocol, inode, listening, address, port, payload[4:52], family)
+
+
+def connections(netlink: Netlink, space: int) -> list[Connection]:
+    """Return the ends of Unix connections among the sockets that were made in this namespace.
+
+    Raises:
+        OSError: the kernel does not list them.
+    """
+    body = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, SHOW_NAME | SHOW_PEER, 0xFFFFFFFF, 0xFFFFFFFF)
+    found = []
+    for payload in netlink.dump(BY_FAMILY, body):
+        told = attributes(payload, 16)
+        if UNIX_PEER in told:
+            path = told.get(UNIX_NAME, b"").rstrip(b"\0").decode(errors="replace")
+            found.append(Connection(struct.unpack_from("=I", payload, 4)[0], number(told[UNIX_PEER]), path, space))
+    return found
+
+
+def close(netlink: Netlink, family: int, protocol: int, identity: bytes) -> None:
+    """Close a TCP or UDP socket of this namespace, whoever holds it.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    netlink.order(DESTROY, struct.pack("=BBBxI", family, protocol, 0, TCP_STATES) + identity)

@@ -1,0 +1,160 @@
+"""Every way across two zones that this kernel can do is planted for real, found with its name, and undone."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from appliance.runtime import command
+from gateway.isolation import netns
+from gateway.isolation import policy as policies
+from gateway.isolation.bridges import Bridges, Found, must_stop_lanes
+from gateway.isolation.bridges.known import NAMES
+from gateway.isolation.question import ZONES
+from tests.kernel import cheats
+
+pytestmark = pytest.mark.kernel
+
+POLICY = """\
+site: scratch
+zones:
+  management: {port: "02:68:67:28:00:0b", addresses: [10.40.0.11/24]}
+  culture:    {port: "02:68:67:0a:00:0b", addresses: [10.10.0.11/24]}
+  bigscreen:  {port: "02:68:67:14:00:0b", addresses: [10.20.0.11/24]}
+services:
+  delivery:  {zone: bigscreen,  run: delivery,  listen: tcp/80,   from: [10.20.0.0/24]}
+never:
+  - {from: bigscreen, to: management}
+"""
+_numbers = itertools.count(1)
+
+
+class Site:
+    """Zones in namespaces of their own with a port each, as the guard leaves them; nothing of the guard is needed for a scan."""
+
+    def __init__(self) -> None:
+        self.prefix = f"br{os.getpid()}-{next(_numbers)}-"
+        self.policy = policies.parse(POLICY.encode(), "scratch.yaml")
+
+    def name(self, zone: str) -> str:
+        return self.prefix + (zone or "home")
+
+    def zones(self) -> list[str]:
+        there = set(netns.names())
+        return [zone for zone in ZONES if self.prefix + zone in there]
+
+    def make(self) -> None:
+        netns.make(self.name(""))
+        for zone, section in self.policy.zones.items():
+            host = self.name(zone) + "-host"
+            netns.make(host)
+            self.make_zone(zone)
+            command.run(["ip", "-n", self.name(zone), "link", "add", "port0", "address", section.port.mac,
+                         "type", "veth", "peer", "wire", "netns", host])  # fmt: skip
+            command.run(["ip", "-n", self.name(zone), "link", "set", "port0", "up"])
+            command.run(["ip", "-n", host, "link", "set", "wire", "up"])
+
+    def make_zone(self, zone: str) -> None:
+        netns.make(self.name(zone))
+        command.run(["ip", "-n", self.name(zone), "link", "set", "lo", "up"])
+
+    def remove(self) -> None:
+        for name in netns.names():
+            if name.startswith(self.prefix):
+                netns.remove(name)
+
+
+class Planted:
+    """Cheats between two zones, planted by a program that is not ours, so that nothing of them is the guard's child."""
+
+    def __init__(self, site: Site) -> None:
+        self.a, self.b = site.name("culture"), site.name("bigscreen")
+        self.home = site.name("")
+        self.pids: list[int] = []
+
+    def __call__(self, name: str, verb: str = "plant", *words: str) -> list[int]:
+        a = self.home if name == "link-at-home" else self.a
+        argv = [sys.executable, "-I", cheats.__file__, verb, name, a, self.b, *words]
+        told = json.loads(subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True).stdout)
+        if "refused" in told:
+            pytest.fail(f"the cheat {name} could not be planted: {told['refused']}")
+        self.pids += told.get("pids", [])
+        return told.get("pids", [])
+
+    def undo(self) -> None:
+        cheats.undo(self.a, self.b, self.pids)
+        cheats.undo(self.home, self.b, [])
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    made = Site()
+    try:
+        made.make()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def plant(site: Site) -> Iterator[Planted]:
+    planted = Planted(site)
+    yield planted
+    planted.undo()
+
+
+@pytest.fixture
+def bridges(site: Site) -> Bridges:
+    return Bridges(site, virtual=True)
+
+
+def told(findings: list[Found]) -> str:
+    return "\n".join(f"{f.way} {f.name} {f.zones}: {f.what}" for f in findings)
+
+
+def test_a_box_without_cheats_has_no_finding(site: Site, bridges: Bridges):
+    """Ports, hosts behind their cables and everything else on this machine join nothing, however often one looks."""
+    for _ in range(3):
+        assert told(bridges.scan(site.policy)) == ""
+
+
+def found_with(bridges: Bridges, site: Site, plant: Planted, cheat: cheats.Cheat) -> tuple[list[Found], list[int]]:
+    pids = plant(cheat.name)
+    findings = bridges.scan(site.policy)
+    if cheat.name == "courier":
+        assert told(findings) == ""  # it is in one zone and holds nothing
+        plant(cheat.name, "go", *map(str, pids))
+        findings = bridges.scan(site.policy)
+    if cheat.name == "in-flight":  # a socket may be between two hands for a moment: only the second look tells
+        findings = bridges.scan(site.policy)
+    return findings, pids
+
+
+# Told, and left to somebody else: the reconciling of the zones, the ruleset, or an operator.
+ONLY_TOLD = {"promiscuous", "rule", "namespace-held", "io-uring", "raw", "packet", "user-namespace", "listener"}
+
+
+@pytest.mark.parametrize("cheat", cheats.CORPUS, ids=lambda cheat: cheat.name)
+def test_a_cheat_is_found_by_its_name_and_undone(site: Site, bridges: Bridges, plant: Planted, cheat: cheats.Cheat):
+    """What joins two zones is known for what it is; undone, the next look finds nothing of it."""
+    findings, pids = found_with(bridges, site, plant, cheat)
+
+    named = [f for f in findings if f.name == cheat.finds]
+    assert named, told(findings)
+    assert all(f.way in (cheat.way, NAMES[f.name].way) for f in named)
+    if pids:
+        assert {f.pid for f in named} <= {*pids, None}
+    undone = [bridges.undo(f) for f in findings]
+    assert must_stop_lanes(undone) is False, told([f for f in undone if not f.done])
+    left = bridges.scan(site.policy)
+    if cheat.name in ONLY_TOLD:
+        assert {f.name for f in left} == {f.name for f in findings}
+    else:
+        assert all(f.done for f in undone if f.name == cheat.finds)
+        assert cheat.finds not in {f.name for f in left}, told(left)
