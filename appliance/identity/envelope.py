@@ -15,9 +15,14 @@ from appliance.runtime.errors import Corrupt, Refused
 LARGEST = 64 << 20  # bytes of a whole envelope
 
 
+def pae(payload: bytes, kind: str) -> bytes:
+    """Return what is signed for ``payload`` of the media type ``kind``: DSSE's pre-authentication encoding."""
+    return bytes(Envelope(payload, kind, {}).pae())
+
+
 def seal(payload: bytes, kind: str, key: PrivateKey) -> bytes:
     """Return the envelope of ``payload`` of the media type ``kind``, signed by ``key``, as JSON."""
-    signature = key.sign(Envelope(payload, kind, {}).pae())
+    signature = key.sign(pae(payload, kind))
     return json.dumps(
         {
             "payloadType": kind,
@@ -45,7 +50,7 @@ def open_sealed(data: bytes, kind: str, keys: Iterable[PublicKey]) -> tuple[byte
         raise Corrupt("this is not a DSSE envelope") from error
     if found != kind:
         raise Corrupt(f"the envelope holds '{found[:80]}', not '{kind}'")
-    signed = Envelope(payload, kind, {}).pae()
+    signed = pae(payload, kind)
     for key in keys:
         if any(key.verify(signature, signed) for signature in signatures):
             return payload, key

@@ -10,9 +10,24 @@ from typing import Any
 
 from appliance.runtime.errors import Corrupt
 from appliance.runtime.files import sync_folder, write_atomic
+from gateway.isolation import approval
 from gateway.isolation import policy as policies
 from gateway.isolation.decisions import Pending
 from gateway.isolation.policy import Policy
+
+
+def signatures_beside(path: Path) -> Path:
+    """Return the file that holds the signatures over the policy at ``path``."""
+    return path.with_name(path.name + approval.SUFFIX)
+
+
+def signatures_of(path: Path) -> bytes | None:
+    """Return the signatures that lie beside the policy at ``path``, or None where there are none that can be read."""
+    try:
+        with signatures_beside(path).open("rb") as file:
+            return file.read(approval.LONGEST_SIGNATURES + 1)
+    except OSError:
+        return None
 
 
 class Shelf:
@@ -33,9 +48,12 @@ class Shelf:
         path = self.state / f"{name}.yaml"
         return policies.load(path) if path.exists() else None
 
-    def keep(self, name: str, policy: Policy) -> None:
-        """Keep ``policy`` as ``enforced`` or ``previous``, durably."""
-        write_atomic(self.state / f"{name}.yaml", policy.data, 0o600)
+    def keep(self, name: str, policy: Policy, signatures: bytes | None = None) -> None:
+        """Keep ``policy`` as ``enforced`` or ``previous``, durably, with who approved it where that is known."""
+        path = self.state / f"{name}.yaml"
+        if signatures is not None:  # before the policy: never one without its approval
+            write_atomic(signatures_beside(path), signatures, 0o600)
+        write_atomic(path, policy.data, 0o600)
 
     def pending(self) -> Pending | None:
         """Return what waits for confirmation.
