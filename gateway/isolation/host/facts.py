@@ -18,7 +18,7 @@ class Process:
     user: int
     namespace: str  # net:[...]; empty where it could not be seen
     capabilities: int  # effective
-    filtered: bool  # under a seccomp filter
+    filtered: bool  # under a seccomp filter that the first process is not under
     no_new_privileges: bool
     daemon: str = ""  # of ours: guard, exchange, ...
     hides: bool = False  # its /proc shows no other user's processes

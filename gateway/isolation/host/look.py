@@ -103,8 +103,10 @@ def _pass_rights() -> bool:
 
 
 def _processes(proc: Path) -> Iterator[Process]:
+    # A container's manager puts filters on all of it; what counts are those that a process has beyond the first one's.
+    first = _filters(_status(proc / "1"))
     for folder in proc.iterdir() if proc.is_dir() else ():
-        status = dict(line.split(":\t", 1) for line in _text(folder / "status").splitlines() if ":\t" in line)
+        status = _status(folder)
         if not folder.name.isdigit() or "VmSize" not in status:  # without memory: a kernel thread, or it has ended
             continue
         words = _text(folder / "cmdline").split("\0")
@@ -117,11 +119,20 @@ def _processes(proc: Path) -> Iterator[Process]:
             int(status["Uid"].split()[1]),
             _link(folder / "ns/net"),
             int(status["CapEff"], 16),
-            status.get("Seccomp", "0").strip() == "2",
+            _filters(status) > first,
             status.get("NoNewPrivs", "0").strip() == "1",
             daemon,
             bool(daemon) and bool(re.search(r" /proc .* - proc \S+ \S*hidepid=", _text(folder / "mountinfo"))),
         )
+
+
+def _status(folder: Path) -> dict[str, str]:
+    return dict(line.split(":\t", 1) for line in _text(folder / "status").splitlines() if ":\t" in line)
+
+
+def _filters(status: Mapping[str, str]) -> int:
+    """Return how many seccomp filters a process is under; a kernel before 5.9 tells only whether there are any."""
+    return int(status.get("Seccomp_filters", status.get("Seccomp", "0") == "2"))
 
 
 def _headgate(words: list[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import re
 import signal
 import socket
 import subprocess
@@ -148,3 +149,19 @@ def test_another_process_of_the_same_user_takes_no_descriptor(state: str, told: 
 def test_this_process_can_be_asked():
     """A process that did nothing is open to its user's others: what we hold against is real."""
     assert descriptors.kept() is (ctypes.CDLL(None).prctl(descriptors.GET_DUMPABLE, 0, 0, 0, 0) == 0)
+
+
+def test_every_unix_socket_of_ours_goes_through_here():
+    """No daemon makes a Unix server or client that would take descriptors: aiohttp's own, or asyncio's."""
+    own = re.compile(
+        r"\b(aiohttp\.UnixConnector\(|UnixSite\(|start_unix_server|open_unix_connection|socketserver\.Unix)"
+    )
+    root = Path(__file__).parents[4]
+    found = [
+        str(path.relative_to(root))
+        for package in ("appliance", "gateway", "provisioning", "monitoring", "firmware")
+        for path in (root / package).rglob("*.py")
+        if own.search(path.read_text())
+    ]
+
+    assert found == []

@@ -12,7 +12,15 @@ from gateway.isolation import host
 from gateway.isolation.host.facts import Facts
 from gateway.isolation.host.look import look
 
-STATUS = "Name:\tpython3\nUid:\t{user}\t{user}\t{user}\t{user}\nVmSize:\t 1 kB\nCapEff:\t{caps:016x}\nNoNewPrivs:\t1\nSeccomp:\t{seccomp}\n"
+STATUS = """\
+Name:\tpython3
+Uid:\t{user}\t{user}\t{user}\t{user}
+VmSize:\t 1 kB
+CapEff:\t{caps:016x}
+NoNewPrivs:\t1
+Seccomp:\t2
+Seccomp_filters:\t{seccomp}
+"""
 HIDDEN = "90 80 0:30 / /proc ro,nosuid - proc proc rw,hidepid=invisible,subset=pid\n"
 
 
@@ -95,7 +103,7 @@ def test_modules_are_read(machine: Machine):
 def test_processes_are_read(machine: Machine):
     """Ours are known by the program they run; kernel threads have no memory and do not count."""
     run = "/usr/bin/python3 -IS /usr/local/bin/headgate run {} --config /run/headgate/policy/policy.yaml"
-    machine.process(1, "/sbin/init", caps=1 << 21, seccomp=0)
+    machine.process(1, "/sbin/init", caps=1 << 21, seccomp=1)
     machine.process(5, run.format("fetch"), user=501, mounts=HIDDEN)
     machine.process(6, run.format("delivery") + " --zone bigscreen", user=502)
     machine.process(7, "/usr/bin/python3 other run fetch --config x", user=503)
@@ -108,6 +116,15 @@ def test_processes_are_read(machine: Machine):
     ]  # fmt: skip
     assert (found[1].capabilities, found[1].filtered, found[5].filtered) == (1 << 21, False, True)
     assert found[5].namespace == "net:[4026531840]"
+
+
+def test_a_containers_own_filter_is_none_of_a_processes(machine: Machine):
+    """Under a container's manager all have a filter: only what a process has beyond the first one counts."""
+    machine.process(1, "/sbin/init", seccomp=3)
+    machine.process(2, "/bin/sh", seccomp=3)
+    machine.process(3, "/usr/sbin/sshd", seccomp=4)
+
+    assert {p.pid: p.filtered for p in machine.look().processes} == {1: False, 2: False, 3: True}
 
 
 def test_ports_are_followed_to_their_cards(machine: Machine):
