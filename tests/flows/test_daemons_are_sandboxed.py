@@ -102,6 +102,6 @@ def test_the_host_tells_what_it_gives(stage: Stage):
     )
     told = json.loads(stage.lab.ssh("headend", ["python3", "-IS", "-c", code]))
 
-    for name in ("forwarding", "forwarding-ipv6", "one-user-a-zone", "daemons-confined", "bpf-root"):
+    for name in ("forwarding", "forwarding-ipv6", "one-user-a-zone", "daemons-confined"):
         assert told[name][0], told[name]
     assert told["own-kernel"] == [False, "container: systemd-nspawn"]

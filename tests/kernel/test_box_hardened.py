@@ -17,7 +17,14 @@ from provisioning.lab.progress import Progress
 from provisioning.lab.state import State
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(600)]  # the first run builds the factory image
-SYSTEM = Path(__file__).parents[2] / "playbooks/roles/gateway/files/system"
+ROOT = Path(__file__).parents[2]
+SYSTEM = ROOT / "playbooks/roles/gateway/files/system"
+MEASURE = """
+import json, sys
+sys.path.insert(0, "/srv")
+from gateway.isolation import host
+print(json.dumps({m.name: [m.ok, m.found] for m in host.measures()}))
+"""
 PROBE = """
 import ctypes, json, os, platform, socket
 libc = ctypes.CDLL(None, use_errno=True)
@@ -66,6 +73,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         root = made.box("alpha").root
         shutil.copytree(SYSTEM, root, dirs_exist_ok=True)
         (root / "srv/probe.py").write_text(PROBE)
+        for package in ("appliance", "gateway"):
+            shutil.copytree(ROOT / package, root / "srv" / package, ignore=shutil.ignore_patterns("__pycache__"))
         extra = root / "etc/systemd/system/headgate-guard.service.d/99-probe.conf"
         extra.write_text(AS_GUARD)
         made.power_off("alpha")
@@ -105,3 +114,13 @@ def test_settings_that_a_box_may_not_set_stop_nothing(lab: Lab):
         lab.ssh("alpha", ["/usr/lib/systemd/systemd-sysctl", "90-headgate.conf"])
     assert lab.ssh("alpha", ["systemctl", "is-active", "systemd-sysctl"]).strip() == "active"
     assert lab.ssh("alpha", ["cat", "/proc/sys/net/ipv4/ip_forward"]).strip() == "0"
+
+
+def test_the_box_tells_what_it_is(lab: Lab):
+    """After its boot no process but systemd may load BPF unfiltered; what is its machine's is told as found, and not as the box's."""
+    told = json.loads(lab.ssh("alpha", ["python3", "-c", MEASURE]))
+
+    assert told["bpf-root"] == [True, "all others are filtered"]
+    assert told["own-kernel"] == [False, "container: systemd-nspawn"]
+    assert told["io-uring"][1] == Path("/proc/sys/kernel/io_uring_disabled").read_text().strip()
+    assert told["daemons-confined"] == [False, "none of ours runs here"]
