@@ -9,10 +9,11 @@ from functools import reduce
 from typing import Any
 
 from gateway.isolation.policy import Policy
-from gateway.isolation.proof import algebra, intended, listed
+from gateway.isolation.proof import algebra, intended
 from gateway.isolation.proof import values as sets
 from gateway.isolation.proof.compare import HONEST
-from gateway.isolation.proof.prove import words_of
+from gateway.isolation.proof.dumped import Dump
+from gateway.isolation.proof.prove import read, words_of
 from gateway.isolation.proof.rules import Needs, Rules, first, within
 from gateway.isolation.proof.space import FIELDS
 from gateway.isolation.proof.symbols import PROTOCOLS, TYPES
@@ -33,7 +34,7 @@ class Answer:
     ] = ()  # what else stands in the ruleset and may do anything: then the answer is worth nothing
 
 
-def ask(policy: Policy, device: str | None, rules: Mapping[str, Ruleset], asked: Question) -> Answer:
+def ask(policy: Policy, device: str | None, rules: Mapping[str, Ruleset | Dump], asked: Question) -> Answer:
     """Return what the ``rules`` of each zone do with an opening; ``policy`` tells the box's addresses alone.
 
     Raises:
@@ -42,7 +43,7 @@ def ask(policy: Policy, device: str | None, rules: Mapping[str, Ruleset], asked:
     inward = asked.source.zone is not None
     zone = asked.source.zone or asked.target.zone or ""
     wanted = intended.of_zone(policy, zone, device)
-    live = listed.read(rules[zone], wanted.chains)
+    live = read(rules[zone], wanted)
     hooks = _way(asked, inward=inward, port="ingress" in live.hooks)
     lists = [live.hooks[hook] for hook in hooks]
     last = len(lists) - 1

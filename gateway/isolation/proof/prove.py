@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from gateway.isolation.evidence import Difference, Hook, Packet, Proof
 from gateway.isolation.policy import Policy
-from gateway.isolation.proof import algebra, intended, listed
+from gateway.isolation.proof import algebra, dumped, intended, listed
 from gateway.isolation.proof.algebra import Found
+from gateway.isolation.proof.dumped import Dump
 from gateway.isolation.proof.intended import Intended
 from gateway.isolation.proof.listed import Live
 from gateway.isolation.proof.space import FIELDS
@@ -19,19 +20,28 @@ MOST = 12  # differences told of one zone
 ORDER: tuple[Hook, ...] = ("ingress", "input", "output", "forward")
 
 
-def prove(policy: Policy, zone: str, device: str | None, rules: Rules) -> Proof:
-    """Return whether ``rules``, as listed in the namespace of ``zone`` with the port ``device``, treat every packet as ``policy`` says."""
-    return _prove(policy, zone, intended.of_zone(policy, zone, device), rules)
+def prove(policy: Policy, zone: str, device: str | None, rules: Rules | Dump) -> Proof:
+    """Return whether ``rules``, of the namespace of ``zone`` with the port ``device``, treat every packet as ``policy`` says.
+
+    A dump of the kernel's own expressions (``dump.take``) is what is in force; a listing leaves out what nft takes for granted.
+    """
+    return _prove(policy, zone, lambda: intended.of_zone(policy, zone, device), rules)
 
 
-def prove_lock(policy: Policy, rules: Rules) -> Proof:
+def prove_lock(policy: Policy, rules: Rules | Dump) -> Proof:
     """Return whether ``rules`` shut the initial namespace, in which no network is."""
-    return _prove(policy, "", intended.of_lock(), rules)
+    return _prove(policy, "", intended.of_lock, rules)
 
 
-def _prove(policy: Policy, zone: str, wanted: Intended, rules: Rules) -> Proof:
+def read(rules: Rules | Dump, wanted: Intended) -> Live:
+    """Return what a ruleset means, from whichever it was read."""
+    return dumped.read(rules, wanted.chains) if isinstance(rules, Dump) else listed.read(rules, wanted.chains)
+
+
+def _prove(policy: Policy, zone: str, want: Callable[[], Intended], rules: Rules | Dump) -> Proof:
     start = time.perf_counter()
-    live = listed.read(rules, wanted.chains)
+    wanted = want()
+    live = read(rules, wanted)
     found = tuple(differences(policy, zone, wanted, live))
     equal = not found and not live.unknown
     seconds = time.perf_counter() - start

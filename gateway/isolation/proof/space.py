@@ -55,6 +55,7 @@ ADDRESSES = ("ip saddr", "ip daddr", "ip6 saddr", "ip6 daddr", "arp saddr ip", "
 _IN_ORDER = (
     Field("protocol", "ether type", 1 << 16, TYPES["ip"], TYPES),  # what the kernel takes the packet for
     Field("ether type", "ether header", 1 << 16, TYPES["ip"], TYPES),  # what the frame says; of a tagged one, the tag
+    Field("iiftype", "iiftype", 1),  # a zone's port is Ethernet
     Field("iif", "iif", LINK_VALUES, LINKS["port0"], LINKS),
     Field("oif", "oif", LINK_VALUES, LINKS["port0"], LINKS),
     Field("ct state", "ct state", len(STATES), STATES["new"], STATES),

@@ -6,7 +6,7 @@ import ipaddress
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from gateway.isolation.words import Network
 
@@ -95,6 +95,11 @@ def _ends(network: Network) -> Range:
 
 def masked(mask: int, value: int, size: int) -> Values:
     """Return all values below ``size`` (at most 2**16) whose bits under ``mask`` are those of ``value``."""
+    return _masked(mask, value, size)
+
+
+@lru_cache(maxsize=256)
+def _masked(mask: int, value: int, size: int) -> Values:
     return Values(merged((one, one) for one in range(size) if one & mask == value))
 
 
