@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.isolation.evidence import Proof
+from gateway.isolation.bridges.known import NAMES
+from gateway.isolation.evidence import Finding, Measure, Proof
+from gateway.isolation.host.grade import ESSENTIAL, INFORMATION
 from gateway.isolation.report.model import Audit
 from gateway.isolation.report.ways import BRIDGES, MEASURES, PROBE, PROOF, WAYS, Way
 
@@ -59,11 +61,22 @@ def grade(audit: Audit) -> Grade:
 def zone_state(audit: Audit, zone: str) -> State:
     """Return how well the separation of one zone (empty: the initial namespace) is shown."""
     proofs = [proof for proof in audit.proofs if proof.zone == zone]
-    against = audit.deviations.get(zone) or any(zone in finding.zones for finding in audit.findings)
+    findings = [finding for finding in audit.findings if zone in finding.zones]
+    against = audit.deviations.get(zone) or any(joins(finding) for finding in findings)
     failed = any(probe.result != "passed" and zone in (probe.source, *probe.listened) for probe in audit.probes or ())
     if against or failed or not proofs or any(not holds(proof) for proof in proofs):
         return "not-shown"
-    return "proved" if {proof.engine for proof in proofs} >= set(ENGINES) else "reservations"
+    return "proved" if {proof.engine for proof in proofs} >= set(ENGINES) and not findings else "reservations"
+
+
+def joins(finding: Finding) -> bool:
+    """Return whether a finding is a bridge; some only tell what could become one, or what could not be seen."""
+    return finding.name not in NAMES or NAMES[finding.name].stops
+
+
+def lacks(measure: Measure) -> bool:
+    """Return whether a measure is asked of every box and missing on this one."""
+    return not measure.ok and measure.name not in INFORMATION
 
 
 def holds(proof: Proof) -> bool:
@@ -83,7 +96,8 @@ def _reasons(audit: Audit) -> Iterator[Reason]:
         if lines:
             yield Reason("deviates", True, {"zone": zone or "home", "n": str(len(lines))}, f"deviates-{zone or 'home'}")
     for number, finding in enumerate(audit.findings):
-        yield Reason("finding", True, {"name": finding.name, "way": str(finding.way)}, f"finding-{number}")
+        key = "finding" if joins(finding) else "told"
+        yield Reason(key, joins(finding), {"name": finding.name, "way": str(finding.way)}, f"finding-{number}")
     if audit.inspected is None:
         yield Reason("not-inspected", True, {}, "bridges")
     yield from _of_probes(audit)
@@ -91,10 +105,9 @@ def _reasons(audit: Audit) -> Iterator[Reason]:
         if not statement.holds:
             yield Reason("statement", True, {"said": statement.said}, f"statement-{number}")
     for number, measure in enumerate(audit.measures):
-        if not measure.ok:
-            yield Reason(
-                "measure", False, {"name": measure.name, "why": measure.why or measure.found}, f"measure-{number}"
-            )
+        if lacks(measure):
+            told = {"name": measure.name, "why": measure.why or measure.found}
+            yield Reason("measure", measure.name in ESSENTIAL, told, f"measure-{number}")
     if not audit.measures:
         yield Reason("no-measures", False, {}, "measures")
     yield from _of_journal(audit)
@@ -136,7 +149,7 @@ def ways(audit: Audit) -> tuple[Shown, ...]:
 
 
 def _shown(audit: Audit, way: Way) -> Shown:
-    findings = sum(finding.way == way.number for finding in audit.findings)
+    findings = [finding for finding in audit.findings if finding.way == way.number]
     probes = [probe for probe in audit.probes or () if probe.way == way.number]
     measures = [measure for measure in audit.measures if way.number in measure.ways]
     failed = sum(probe.result != "passed" for probe in probes)
@@ -148,14 +161,13 @@ def _shown(audit: Audit, way: Way) -> Shown:
     if probes:
         told[PROBE] = not failed
     if measures:
-        told[MEASURES] = all(measure.ok for measure in measures)
-    return Shown(way, _state(way, told), told, findings + failed)
+        told[MEASURES] = not any(lacks(measure) for measure in measures)
+    against = told.get(PROOF) is False or bool(failed) or any(joins(finding) for finding in findings)
+    return Shown(way, "open" if against else _state(way, told), told, len(findings) + failed)
 
 
 def _state(way: Way, told: Mapping[str, bool | None]) -> WayState:
-    if any(told.get(kind) is False for kind in (PROOF, PROBE, BRIDGES)):
-        return "open"
-    if told.get(MEASURES) is False:
+    if told.get(MEASURES) is False or told.get(BRIDGES) is False:
         return "reserved"
     if way.open is not None:
         return "residual"  # whatever is shown of it, a part stays that software cannot close

@@ -10,8 +10,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from gateway.isolation.evidence import Probe
+from gateway.isolation.host.grade import ESSENTIAL
 from gateway.isolation.report import nist, picture
-from gateway.isolation.report.grade import ENGINES, Grade, grade, holds, proved_zones, ways
+from gateway.isolation.report.grade import ENGINES, Grade, grade, holds, joins, lacks, proved_zones, ways
 from gateway.isolation.report.model import Audit, written
 from gateway.isolation.report.words import FINDINGS, TEXTS, Language, known, word
 
@@ -49,6 +51,16 @@ class PolicyLine:
     pointed: bool = False
 
 
+@dataclass(frozen=True)
+class ProbeRow:
+    """One kind of attack, and its probes from every zone with their places in the audit."""
+
+    way: int
+    name: str
+    control: str
+    probes: list[tuple[int, Probe]]
+
+
 def page(audit: Audit, digest: str, lang: Language) -> str:
     """Return the page of ``audit``, whose signed file has the SHA-256 ``digest``, in ``lang``."""
     reached = grade(audit)
@@ -66,6 +78,10 @@ def page(audit: Audit, digest: str, lang: Language) -> str:
         counts=counts(audit),
         controls=nist.controls(audit),
         digest=digest,
+        essential=ESSENTIAL,
+        joins=joins,
+        lacks=lacks,
+        probe_rows=probe_rows(audit),
         drawn=picture.draw(audit),
         engines=ENGINES,
         finding_names=FINDINGS,
@@ -101,6 +117,15 @@ def counts(audit: Audit) -> Counts:
         failed=results.count("failed"),
         blind=results.count("blind"),
     )
+
+
+def probe_rows(audit: Audit) -> list[ProbeRow]:
+    """Return the probes by kind of attack, those first of which one did not pass."""
+    rows: dict[tuple[int, str], ProbeRow] = {}
+    for number, probe in enumerate(audit.probes or ()):
+        row = rows.setdefault((probe.way, probe.name), ProbeRow(probe.way, probe.name, probe.control, []))
+        row.probes.append((number, probe))
+    return sorted(rows.values(), key=lambda row: (all(p.result == "passed" for _, p in row.probes), row.way))
 
 
 def policy_lines(audit: Audit, reached: Grade) -> list[PolicyLine]:

@@ -18,7 +18,7 @@ class Way:
     group: Group
     name: tuple[str, str]
     closed: tuple[str, str]
-    shown: tuple[str, ...]  # any of these shows it, and none may speak against it
+    shown: tuple[str, ...]  # the evidence that speaks of it: any of these shows it, and none may speak against it
     open: tuple[str, str] | None = None  # what software on one box cannot close of it
 
 
@@ -28,7 +28,7 @@ WAYS: tuple[Way, ...] = (
         "address",
         ("询问另一区的地址（ARP）", "ARP for the other zone's address"),
         ("每区一个网络命名空间；arp_ignore=2", "a network namespace a zone; arp_ignore=2"),
-        (PROBE, MEASURES),
+        (PROBE,),
     ),
     Way(
         2,
@@ -49,7 +49,7 @@ WAYS: tuple[Way, ...] = (
         "address",
         ("IPv6 路由通告、邻居发现、RDNSS", "IPv6 router advertisement, ND, RDNSS"),
         ("accept_ra=0；端口处按类型丢弃", "accept_ra=0; dropped by type at the port"),
-        (PROBE, PROOF, MEASURES),
+        (PROBE, PROOF),
     ),
     Way(
         5,
@@ -59,7 +59,7 @@ WAYS: tuple[Way, ...] = (
             "带 IP 选项与扩展头的包在端口丢弃；accept_source_route=0",
             "options and extension headers dropped; accept_source_route=0",
         ),
-        (PROBE, PROOF, MEASURES),
+        (PROBE, PROOF),
     ),
     Way(
         6,
@@ -83,21 +83,21 @@ WAYS: tuple[Way, ...] = (
             "Tunnels: IPIP, GRE, VXLAN, Geneve, L2TP, WireGuard, ESP",
         ),
         ("协议白名单；链路种类白名单", "allow-lists of protocols and of kinds of link"),
-        (PROBE, PROOF, BRIDGES),
+        (PROBE, PROOF, BRIDGES, MEASURES),
     ),
     Way(
         9,
         "packet",
         ("ICMP 重定向、伪造的路径 MTU", "ICMP redirect, false path MTU"),
         ("accept_redirects=0；按类型丢弃", "accept_redirects=0; dropped by type"),
-        (PROBE, PROOF, MEASURES),
+        (PROBE, PROOF),
     ),
     Way(
         10,
         "packet",
         ("广播、定向广播、组播、IGMP、mDNS、SSDP", "Broadcast, multicast, IGMP, mDNS, SSDP"),
         ("每区一个网络命名空间；没有组播路由", "a network namespace a zone; no multicast routing"),
-        (PROBE, PROOF),
+        (PROBE, PROOF, BRIDGES),
     ),
     Way(
         11,
@@ -122,7 +122,7 @@ WAYS: tuple[Way, ...] = (
         "packet",
         ("连接跟踪助手（FTP、SIP、H.323）", "Connection-tracking helpers (FTP, SIP, H.323)"),
         ("规则中没有 ct helper 对象；没有期望连接", "no ct helper object; no expectation"),
-        (PROBE, PROOF),
+        (PROBE, PROOF, BRIDGES),
     ),
     Way(
         14,
@@ -146,14 +146,14 @@ WAYS: tuple[Way, ...] = (
             "绊线：陌生链路一出现即置为关闭；每秒审计",
             "trip-wire: a foreign link is set down as it appears; audit each second",
         ),
-        (BRIDGES,),
+        (BRIDGES, MEASURES),
     ),
     Way(
         17,
         "link",
         ("网桥、绑定、team、OVS、混杂模式", "Bridge, bond, team, OVS; promiscuous ports"),
         ("链路种类白名单；没有主从关系", "allow-list of kinds of link; no master"),
-        (BRIDGES,),
+        (BRIDGES, PROBE, MEASURES),
     ),
     Way(
         18,
@@ -174,42 +174,42 @@ WAYS: tuple[Way, ...] = (
         "process",
         ("一个进程持有两区的套接字；线程身在另一区", "A process with sockets in two zones; a thread elsewhere"),
         ("每秒审计每个线程与描述符的命名空间", "each second: the namespace of every thread and descriptor"),
-        (BRIDGES,),
+        (BRIDGES, MEASURES),
     ),
     Way(
         21,
         "process",
         ("他区进程持有 tun/tap", "A tun or tap held by a process of another zone"),
         ("禁用 /dev/net/tun；审计描述符", "/dev/net/tun closed; descriptors are audited"),
-        (BRIDGES,),
+        (BRIDGES, MEASURES),
     ),
     Way(
         22,
         "process",
         ("经 /proc 或传来的描述符进入他区命名空间", "setns through /proc or a passed descriptor"),
         ("守护进程没有 CAP_SYS_ADMIN；审计 net:[…] 描述符", "no CAP_SYS_ADMIN; descriptors of namespaces are audited"),
-        (BRIDGES, PROBE),
+        (BRIDGES, MEASURES),
     ),
     Way(
         23,
         "process",
         ("经 Unix 套接字传递描述符", "Passing descriptors over Unix sockets"),
         ("SO_PASSRIGHTS=0", "SO_PASSRIGHTS=0"),
-        (MEASURES, PROBE, BRIDGES),
+        (BRIDGES, MEASURES),
     ),
     Way(
         24,
         "process",
         ("pidfd_getfd、ptrace、/proc/PID/fd", "pidfd_getfd, ptrace, /proc/PID/fd"),
         ("每区一个用户；不可转储；hidepid=2", "a user a zone; not dumpable; hidepid=2"),
-        (MEASURES, PROBE, BRIDGES),
+        (BRIDGES, MEASURES),
     ),
     Way(
         25,
         "process",
         ("抽象 Unix 套接字", "Abstract Unix sockets"),
         ("按网络命名空间分开；Landlock 范围", "apart by namespace; Landlock scope"),
-        (PROBE, MEASURES),
+        (MEASURES,),
     ),
     Way(
         26,
@@ -219,28 +219,28 @@ WAYS: tuple[Way, ...] = (
             "Path sockets, FIFOs, shared files and memory, D-Bus, vsock",
         ),
         ("独立的挂载与 IPC 命名空间；限制地址族", "mount and IPC namespaces; address families restricted"),
-        (BRIDGES, MEASURES, PROBE),
+        (BRIDGES, MEASURES),
     ),
     Way(
         27,
         "process",
         ("io_uring 绕过 seccomp", "io_uring past seccomp"),
         ("kernel.io_uring_disabled=2", "kernel.io_uring_disabled=2"),
-        (MEASURES, BRIDGES, PROBE),
+        (BRIDGES, MEASURES),
     ),
     Way(
         28,
         "process",
         ("原始套接字与数据包套接字", "Raw and packet sockets"),
         ("没有 CAP_NET_RAW；审计套接字", "no CAP_NET_RAW; sockets are audited"),
-        (BRIDGES, PROBE),
+        (BRIDGES, PROBE, MEASURES),
     ),
     Way(
         29,
         "host",
         ("非特权用户命名空间作跳板", "Unprivileged user namespaces as a launch pad"),
         ("user.max_user_namespaces=0", "user.max_user_namespaces=0"),
-        (MEASURES, PROBE),
+        (BRIDGES, MEASURES),
     ),
     Way(
         30,
@@ -250,21 +250,21 @@ WAYS: tuple[Way, ...] = (
             "初始命名空间默认丢弃、不转发、无端口；绑定挂载",
             "the initial namespace drops, forwards nothing, holds no port",
         ),
-        (BRIDGES, PROOF),
+        (BRIDGES, PROOF, MEASURES),
     ),
     Way(
         31,
         "host",
         ("清空规则集、杀死所有者、换表、抢先的链", "Ruleset flushed, owner killed, table swapped"),
         ("表有所有者并持久；世代号；重新接管", "tables owned and persistent; generation watched; taken up again"),
-        (BRIDGES, PROOF, MEASURES),
+        (PROOF, MEASURES),
     ),
     Way(
         32,
         "host",
         ("耗尽集合或 CPU", "Exhausting sets or the CPU"),
-        ("散列集合；日志限速", "hash sets; logs limited"),
-        (PROBE, PROOF),
+        ("只有散列集合；日志限速", "hash sets only; logs limited"),
+        (PROOF,),
     ),
     Way(
         33,
@@ -274,14 +274,14 @@ WAYS: tuple[Way, ...] = (
             "时间与密钥作为签名对象摆渡；区内没有此类客户端",
             "time and keys arrive as signed objects; no such client in a zone",
         ),
-        (PROBE, BRIDGES),
+        (PROBE,),
     ),
     Way(
         34,
         "residual",
         ("共享内核上的隐蔽时间与资源信道", "Covert timing and resource channels of one kernel"),
         ("一台盒子上无法关闭", "cannot be closed on one box"),
-        (),
+        (MEASURES,),
         ("CPU、缓存、内存与内核表由各区共用", "CPU, caches, memory and kernel tables serve all zones"),
     ),
     Way(
@@ -289,7 +289,7 @@ WAYS: tuple[Way, ...] = (
         "host",
         ("网卡固件：SR-IOV、NC-SI/BMC、LLDP", "NIC firmware: SR-IOV, NC-SI/BMC, LLDP"),
         ("各区用不同的物理网卡；清点 PCI 地址", "separate cards a zone; PCI addresses compared"),
-        (BRIDGES, MEASURES),
+        (BRIDGES, PROBE, MEASURES),
         ("网卡与交换机自身的固件", "the firmware of cards and switches themselves"),
     ),
     Way(
@@ -300,7 +300,7 @@ WAYS: tuple[Way, ...] = (
             "管理是独立的一区；监听套接字与策略逐一核对",
             "management is a zone; listening sockets are held against the policy",
         ),
-        (BRIDGES, PROOF),
+        (BRIDGES, PROBE, PROOF, MEASURES),
     ),
     Way(
         37,
@@ -310,7 +310,7 @@ WAYS: tuple[Way, ...] = (
             "只收签名对象，逐字节核对摘要与大小；交换进程没有网络",
             "only signed objects, every byte checked; the exchange has no network",
         ),
-        (PROBE, BRIDGES),
+        (),
         ("由获准主体签名的恶意内容；隐写", "malice that an admitted body signed; steganography"),
     ),
 )

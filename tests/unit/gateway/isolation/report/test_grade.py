@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.isolation.bridges.known import LINK_WAYS, NAMES
 from gateway.isolation.evidence import Finding, Measure, Probe, Proof
+from gateway.isolation.host import measures
+from gateway.isolation.probe.catalogue import ATTACKS
 from gateway.isolation.report.grade import Grade, grade, ways, zone_state
 from gateway.isolation.report.model import Audit
 from gateway.isolation.report.nist import controls
-from gateway.isolation.report.ways import WAYS
+from gateway.isolation.report.ways import BRIDGES, MEASURES, WAYS
+from gateway.isolation.report.ways import PROBE as PROBE_KIND
 
 PROBE = Probe(3, "icmp", "bigscreen", ("culture",), "passed", "seen")
 
@@ -39,6 +43,9 @@ def test_one_box_is_never_physically_disconnected(good: Audit, form: str):
         ({"probes": None}, "reservations", "not-probed"),
         ({"probes": ()}, "reservations", "not-probed"),
         ({"measures": (Measure("m", "1", "0", False, "the kernel lacks it"),)}, "reservations", "measure"),
+        ({"measures": (Measure("forwarding", "0", "1", False, "it routes"),)}, "not-shown", "measure"),
+        ({"findings": (Finding(22, "operator-entered", ("culture",), "root"),)}, "reservations", "told"),
+        ({"findings": (Finding(19, "never-heard-of", ("culture",), "something"),)}, "not-shown", "finding"),
         ({"measures": ()}, "reservations", "no-measures"),
         ({"journal": None}, "reservations", "no-journal"),
         ({"left_out": {"probes": 3}}, "reservations", "left-out"),
@@ -129,6 +136,23 @@ def test_without_evidence_nothing_is_shown(good: Audit):
     bare = replace(good, proofs=(), probes=None, inspected=None, measures=())
 
     assert {one.state for one in ways(bare)} == {"unshown", "residual"}
+
+
+def test_what_is_only_information_lowers_nothing(good: Audit):
+    """A box without a TPM is told so, and no less isolated."""
+    audit = replace(good, measures=(*good.measures, Measure("tpm", "a TPM", "none", False, "root can copy the key")))
+
+    assert grade(audit).state == "proved"
+
+
+def test_each_way_names_the_evidence_that_there_is():
+    """What the report waits for is what the parts tell: each probe's, finding's and measure's way, no other."""
+    found = {name.way for name in NAMES.values()} | set(LINK_WAYS.values())
+    measured = {way for measure in measures() for way in measure.ways}
+
+    assert {way.number for way in WAYS if PROBE_KIND in way.shown} == {attack.way for attack in ATTACKS}
+    assert {way.number for way in WAYS if BRIDGES in way.shown} == found
+    assert {way.number for way in WAYS if MEASURES in way.shown} == measured
 
 
 def test_every_way_can_be_shown_or_says_what_stays_open():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.isolation.bridges.known import NAMES as FOUND
 from gateway.isolation.evidence import Finding
 from gateway.isolation.report import page as pages
 from gateway.isolation.report.grade import grade
@@ -201,6 +202,11 @@ def test_templates_hold_no_text_of_their_own(path: Path):
     found = re.findall(r"[^\W\d_][\w-]+", " ".join([seen.text, *shown]))
 
     assert not [told for told in found if told not in NAMES]
+
+
+def test_every_finding_has_its_name_in_words():
+    """What the guard can find is said in both languages."""
+    assert set(TEXTS["findings"]) == set(FOUND)
 
 
 def test_every_word_is_used():
