@@ -59,6 +59,8 @@ def serve(load: Callable[[], object], work: Callable[[Answer], Answer]) -> None:
     load()  # before, since nobody may not read every folder in which Python may be
     confine(seconds, mib)
     json.dump(work(json.load(sys.stdin)), sys.stdout)
+    sys.stdout.flush()
+    os._exit(0)  # what the engine's library says when it is put away is of no use to anybody
 
 
 def confine(seconds: int, mib: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ipaddress
+import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -253,14 +254,59 @@ def _changed(match: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(right, dict) and "set" in right and "concat" not in match["left"]:
         yield "a smaller set", {**match, "right": {"set": right["set"][1:]}}
     if isinstance(right, dict) and "prefix" in right:
-        yield "half the network", {**match, "right": {"prefix": {**right["prefix"], "len": right["prefix"]["len"] + 1}}}
-        yield (
-            "twice the network",
-            {**match, "right": {"prefix": {**right["prefix"], "len": right["prefix"]["len"] - 1}}},
-        )
+        for words, longer in (("half the network", 1), ("twice the network", -1)):
+            told = f"{right['prefix']['addr']}/{right['prefix']['len'] + longer}"
+            network = ipaddress.ip_network(told, strict=False)
+            yield (
+                words,
+                {**match, "right": {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}},
+            )
 
 
 @pytest.fixture
 def mutated() -> Callable[[Rules], Iterator[tuple[str, Rules]]]:
     """Return what makes the changed rulesets."""
     return mutations
+
+
+WORDS = {
+    **NUMBERS, **FLAGS, "new": 8, "established": 2, "related": 4, "invalid": 1, "untracked": 64,
+    "ip": 8, "arp": 1544, "8021q": 129, "8021ad": 43144, "ipv4": 2, "ipv6": 10,
+}  # fmt: skip
+
+
+def numeric(rules: Rules) -> str:
+    """Return a ruleset as ``nft -n -j list ruleset`` prints it: types of packets in the machine's order, states as bits."""
+
+    def plain(value: Any, kind: str = "") -> Any:
+        if isinstance(value, dict):
+            if value.keys() & {"payload", "meta", "ct"}:
+                return value
+            kind = value.get("left", {}).get("payload", {}).get("protocol", kind)
+            return {key: plain(inner, kind) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [plain(inner, kind) for inner in value]
+        return (
+            TYPES.get(kind, WORDS).get(value, WORDS.get(value, value))
+            if isinstance(value, str) and value not in ("lo", "port0")
+            else value
+        )
+
+    parts: list[Any] = [{"metainfo": {"version": "1.0.6"}}]
+    for part in rules.objects:
+        if "set" in part:
+            found = sorted(_elements(rules, "inet", part["set"]["name"]))
+            kind = ipaddress.IPv4Address if part["set"]["type"] == "ipv4_addr" else ipaddress.IPv6Address
+            parts.append({"set": {**part["set"], "handle": 1, "elem": [str(kind(value)) for value in found]}})
+        elif "rule" in part:
+            expressions = [{"match": plain(e["match"])} if "match" in e else e for e in part["rule"]["expr"]]
+            parts.append({"rule": {**part["rule"], "expr": expressions}})
+        else:
+            parts.append(part)
+    return json.dumps({"nftables": parts})
+
+
+@pytest.fixture
+def listing() -> Callable[[Rules], str]:
+    """Return what writes a ruleset as nft's numeric listing."""
+    return numeric
