@@ -141,6 +141,13 @@ class Places:
                 return node.source.file, node.line + 1
         return self.nodes[()].source.file, 0
 
+    def fault(self, problem: Problem, below: Key = ()) -> Fault:
+        """Return ``problem``, whose path begins ``below``, at its place or that of the nearest part around it."""
+        path = _known((*below, *problem.path), self)
+        node = self.nodes[path]
+        named = node if isinstance(node, Scalar) else self.keys.get(path, node)  # a section is known by its name
+        return _fault(named, path, problem.message, problem.hint, problem.row)
+
 
 def _bounded(faults: list[Fault]) -> list[Fault]:
     if len(faults) <= MOST_FAULTS:
@@ -168,8 +175,7 @@ def _faults(details: ErrorDetails, model: type[BaseModel], places: Places) -> It
     node = places.nodes[where]
     if details["type"] == "problems":
         for problem in details["ctx"]["problems"]:
-            path = _known((*where, *problem.path), places)
-            yield _fault(places.nodes[path], path, problem.message, problem.hint, problem.row)
+            yield places.fault(problem, where)
     elif details["type"] == "extra_forbidden":
         word = str(details["loc"][-1])
         siblings = _fields_at(model, where[:-1])

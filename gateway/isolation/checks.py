@@ -23,7 +23,10 @@ Broken = frozenset[Key]
 
 def problems_of(policy: Policy, broken: Broken) -> Iterator[Problem]:
     """Yield every semantic fault of ``policy``."""
+    yield from _approval(policy)
     yield from _zones(policy, broken)
+    yield from _neighbours(policy)
+    yield from _groups(policy)
     yield from _bodies(policy)
     yield from _origins(policy, broken)
     yield from _services(policy, broken)
@@ -31,6 +34,42 @@ def problems_of(policy: Policy, broken: Broken) -> Iterator[Problem]:
     yield from _lanes(policy, broken)
     yield from _never(policy, broken)
     yield from _cases(policy, broken)
+
+
+def _approval(policy: Policy) -> Iterator[Problem]:
+    approval = policy.approval
+    if approval is None:
+        return
+    if policy.serial is None:
+        yield Problem(
+            ("approval",), "a policy that asks for signatures needs 'serial:', or an older signed one could return"
+        )
+    owners: dict[str, str] = {}
+    for name, key in approval.keys.items():
+        owner = owners.setdefault(str(key), name)
+        if owner != name:
+            yield Problem(
+                ("approval", "keys", name), f"is the key of '{owner}' already: each person has a key of their own"
+            )
+    if approval.signatures > len(owners):
+        told = f"{approval.signatures} signatures of {len(owners)} keys: nobody could change this policy any more"
+        yield Problem(("approval", "signatures"), told)
+
+
+def _neighbours(policy: Policy) -> Iterator[Problem]:
+    for name, zone in policy.zones.items():
+        for address, mac in zone.neighbours.items():
+            where: Key = ("zones", name, "neighbours", str(address))
+            if zone.owns(address):
+                yield Problem(where, f"{address} is the box itself")
+            elif mac == zone.port.mac:
+                yield Problem(where, f"{mac} is the box's own port")
+
+
+def _groups(policy: Policy) -> Iterator[Problem]:
+    for name in policy.groups:
+        if name in policy.bodies and policy.bodies[name].addresses:
+            yield Problem(("groups", name), f"body '{name}' has addresses too: what '@{name}' means is not clear")
 
 
 def _zones(policy: Policy, broken: Broken) -> Iterator[Problem]:
@@ -158,6 +197,8 @@ def _lanes(policy: Policy, broken: Broken) -> Iterator[Problem]:
         yield from _known_zone(policy, broken, (*where, "to"), lane.target)
         if lane.source == lane.target:
             yield Problem((*where, "to"), "a lane runs between two zones")
+        if lane.rate is not None and lane.rate.count == 0:
+            yield Problem((*where, "rate"), "a lane on which nothing moves: take it out")
         if lane.kind == "identifier" and policy.registry is None and not _left_out(broken, "registry"):
             yield Problem(where, "identifiers cross only if 'registry:' says who signs them")
 

@@ -11,11 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from appliance.identity.keys import PrivateKey
 from appliance.runtime.config import Problem
-from appliance.runtime.errors import ConfigError, Fault
-from gateway.isolation import changes, policy, question, verdict
+from appliance.runtime.errors import ConfigError, Fault, HeadgateError, Refused
+from appliance.runtime.files import write_atomic
+from gateway.isolation import approval, changes, policy, question, remarks, verdict
 from gateway.isolation.policy import Policy
 from gateway.isolation.question import End, Question
+from gateway.isolation.shelf import signatures_beside, signatures_of
 
 FILE = click.Path(path_type=Path)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
@@ -35,14 +38,17 @@ def commands() -> None:
 
 @commands.command()
 @click.argument("file", type=FILE)
+@click.option("--strict", is_flag=True, help="Take what is idle, shadowed or repeated for a fault.")
+@click.option("--in-force", type=FILE, help="Say also whether FILE may follow this policy: its serial, its signatures.")
 @AS_JSON
-def check(file: Path, *, as_json: bool) -> None:
-    """Find every fault in FILE, by the code that the box itself runs.
+def check(file: Path, in_force: Path | None, *, strict: bool, as_json: bool) -> None:
+    """Find every fault in FILE, by the code that the box itself runs; and what in it is idle, shadowed or repeated.
 
-    Example: headgate policy check sites/headend/policy.yaml
+    Example: headgate policy check sites/headend/policy.yaml --in-force .applied/headend.yaml
     """
     try:
-        read = policy.load(file)
+        read, warnings = _checked(file, strict=strict)
+        refused = _refusal(in_force, read, file) if in_force else None
     except ConfigError as error:
         if not as_json:
             raise
@@ -50,22 +56,85 @@ def check(file: Path, *, as_json: bool) -> None:
         click.echo(json.dumps({"ok": False, "faults": faults}, ensure_ascii=False))
         raise click.exceptions.Exit(2) from error
     told = {
-        "ok": True,
+        "ok": refused is None,
         "site": read.site,
         "digest": read.digest,
+        "serial": read.serial,
         "zones": list(read.zones),
         "services": len(read.services),
         "lanes": len(read.lanes),
         "cases": len(read.expect),
         "faults": [],
+        "warnings": [_fault(warning) for warning in warnings],
+        "refused": {"reason": refused.reason, "error": str(refused)} if refused else None,
     }
     if as_json:
         click.echo(json.dumps(told, ensure_ascii=False))
-        return
+        raise click.exceptions.Exit(1 if refused else 0)
+    for warning in warnings:
+        _console().print(f"[yellow]warning[/yellow] {escape(warning.render())}")
+    if refused is not None:
+        raise refused
     _console().print(
         f"[green]ok[/green] {escape(str(file))}: site {read.site}, zones {', '.join(read.zones)}; {len(read.services)} services, "
         f"{len(read.lanes)} lanes, {len(read.expect)} cases hold\ndigest {read.digest}"
     )
+
+
+def _checked(file: Path, *, strict: bool) -> tuple[Policy, list[Fault]]:
+    read = policy.load(file)
+    warnings = remarks.remarks(read)
+    if strict and warnings:
+        raise ConfigError(warnings)
+    return read, warnings
+
+
+def _refusal(in_force: Path, read: Policy, file: Path) -> Refused | None:
+    return approval.refusal(policy.load(in_force), read, signatures_of(file))
+
+
+@commands.command()
+@click.argument("file", type=FILE)
+@click.option("-o", "--output", type=FILE, help="Write it there instead of printing it.")
+def whole(file: Path, output: Path | None) -> None:
+    """Write the one whole policy that FILE and what it includes make: what boxes get, and what digests and signatures are over.
+
+    Example: headgate policy whole sites/headend/policy.yaml -o headend.yaml
+    """
+    read = policy.load(file)
+    if output is None:
+        click.echo(read.data, nl=False)
+        return
+    try:
+        write_atomic(output, read.data)
+    except OSError as error:
+        raise HeadgateError(f"{output} cannot be written: {error.strerror}") from error
+
+
+@commands.command()
+@click.argument("file", type=FILE)
+@click.option("--key", "key_file", type=FILE, required=True, help="Your private key, as 'headgate key new' made it.")
+@click.option("--as", "name", help="Your name, for people. Without it: the name that FILE's approval gives this key.")
+@AS_JSON
+def sign(file: Path, key_file: Path, name: str | None, *, as_json: bool) -> None:
+    """Approve FILE as it stands: put a signature over the whole policy into FILE.signatures, beside those of others.
+
+    Example: headgate policy sign sites/headend/policy.yaml --key li-wei.key
+    """
+    read = policy.load(file)
+    try:
+        key = PrivateKey.load(key_file)
+        known = {str(public): named for named, public in read.approval.keys.items()} if read.approval else {}
+        named = name or known.get(str(key.public), key.public.key_id)
+        made = approval.sign(read, named, key, signatures_of(file))
+        write_atomic(signatures_beside(file), made)
+    except OSError as error:
+        raise HeadgateError(f"{error.filename or key_file}: {error.strerror}") from error
+    names = [one["name"] for one in json.loads(made)["signatures"]]
+    if as_json:
+        click.echo(json.dumps({"digest": read.digest, "signatures": names}, ensure_ascii=False))
+    else:
+        click.echo(f"signed by {', '.join(names)}: {read.digest}")
 
 
 def _fault(fault: Fault) -> dict[str, object]:
@@ -93,18 +162,19 @@ def explain(
     for key, sentence in question.faults_of(asked):
         raise click.BadParameter(sentence, param_hint=f"--{key}")
     answer = verdict.decide(read, asked)
+    where, line = read.place_of(answer.path)
     if as_json:
         told = {
             "allowed": answer.allowed,
             "why": answer.why,
             "path": list(answer.path),
-            "file": str(file),
-            "line": answer.line,
+            "file": where,
+            "line": line,
         }
         click.echo(json.dumps(told, ensure_ascii=False))
     else:
         word = "[bold green]yes[/bold green]" if answer.allowed else "[bold red]no[/bold red]"
-        _console().print(f"{word}: {escape(str(asked))}: {escape(answer.why)}\n     {escape(str(file))}:{answer.line}")
+        _console().print(f"{word}: {escape(str(asked))}: {escape(answer.why)}\n     {escape(where)}:{line}")
     if not answer.allowed:
         raise click.exceptions.Exit(1)
 
@@ -176,6 +246,15 @@ def _tables(read: Policy) -> list[Table]:
     for name, lane in read.lanes.items():
         line = str(read.line_of(("lanes", name)))
         allowed.add_row(
-            lane.source, lane.target, f"{lane.kind}s, each up to {lane.largest} bytes", f"lane {name}", line
+            lane.source,
+            lane.target,
+            f"{lane.kind}s, each up to {lane.largest} bytes" + (f", at most {lane.rate}" if lane.rate else ""),
+            f"lane {name}",
+            line,
         )
-    return [zones, allowed]
+    groups = Table("group", "addresses", "networks", "line", title="groups", title_justify="left")
+    named = {**read.groups, **{name: body.addresses for name, body in read.bodies.items() if body.addresses}}
+    for name, group in named.items():
+        line = str(read.line_of(("groups" if name in read.groups else "bodies", name)))
+        groups.add_row(f"@{name}", str(len(group) - len(group.ranges)), str(len(group.ranges)), line)
+    return [zones, *([groups] if named else []), allowed]

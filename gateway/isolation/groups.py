@@ -45,6 +45,32 @@ class Group:
             yield ipaddress.IPv6Network(self.hosts6[start : start + 16])
         yield from self.ranges
 
+    def hosts_in(self, network: Network) -> int:
+        """Return how many single hosts are in ``network``."""
+        packed = self.hosts4 if network.version == 4 else self.hosts6
+        first, last = network.network_address.packed, network.broadcast_address.packed
+        before = self.place(packed, first)
+        return self.place(packed, last) - before + (_nth(packed, len(first), before - 1) == first)
+
+    def holds(self, network: Network) -> bool:
+        """Return whether every address of ``network`` is in one entry."""
+        if network.prefixlen == network.max_prefixlen:
+            return network.network_address in self
+        return any(_within(network, own) for own in self.ranges)
+
+    def holds_all(self, other: Group) -> bool:
+        """Return whether every entry of ``other`` is in one entry."""
+        if not all(self.holds(network) for network in other.ranges):
+            return False
+        for packed, size in ((other.hosts4, 4), (other.hosts6, 16)):
+            own = self.hosts4 if size == 4 else self.hosts6
+            if packed != own and not _keys(packed, size) <= _keys(own, size):
+                rest = b"".join(sorted(_keys(packed, size) - _keys(own, size)))
+                left = Group(hosts4=rest) if size == 4 else Group(hosts6=rest)
+                if left.outside(self.ranges) is not None:
+                    return False
+        return True
+
     def outside(self, networks: Iterable[Network]) -> Network | None:
         """Return the first entry that is in none of ``networks``, or None."""
         inside = list(networks)
@@ -105,6 +131,10 @@ def pack(networks: Iterable[Network], repeated: tuple[int, ...] = ()) -> Group:
 def ordered(networks: Iterable[Network]) -> tuple[Network, ...]:
     """Return networks of both versions in order."""
     return tuple(sorted(networks, key=lambda n: (n.version, n.network_address.packed, n.prefixlen)))
+
+
+def _keys(packed: bytes, size: int) -> set[bytes]:
+    return {packed[start : start + size] for start in range(0, len(packed), size)}
 
 
 def _nth(packed: bytes, size: int, place: int) -> bytes:

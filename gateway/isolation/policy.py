@@ -15,7 +15,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from appliance.runtime import config
 from appliance.runtime.config import Places, Section
-from appliance.runtime.errors import ConfigError
+from appliance.runtime.errors import ConfigError, Fault
 from appliance.runtime.tree import Mapping, Node, compose
 from gateway.isolation import checks, sources
 from gateway.isolation.addresses import Addresses, HostList
@@ -231,9 +231,15 @@ class Policy(Section):
         """Return the file as it was written, and the line in it, where ``path`` or the nearest part around it stands."""
         if self._root is None:
             return self._file, 0
-        if self._places is None:
-            self._places = Places(self._root)
+        self._places = self._places or Places(self._root)
         return self._places.of(path)
+
+    def fault_of(self, problem: config.Problem) -> Fault:
+        """Return ``problem`` with the place where it was written."""
+        if self._root is None:
+            return Fault(self._file, 1, 1, config.dotted(problem.path), problem.message, hint=problem.hint)
+        self._places = self._places or Places(self._root)
+        return self._places.fault(problem)
 
     def group(self, name: str) -> Group:
         """Return the addresses that ``@name`` stands for: a group's, or a body's own.

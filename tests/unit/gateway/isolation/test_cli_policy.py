@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from appliance.runtime.errors import ConfigError
+from appliance.identity.keys import PrivateKey
+from appliance.runtime.errors import ConfigError, HeadgateError, Refused
 from gateway.isolation.cli_policy import commands
 
 
@@ -86,3 +87,69 @@ def test_show_prints_tables_and_values(file: Path) -> None:
     seen = json.loads(CliRunner().invoke(commands, ["show", str(file), "--json"]).output)
     assert seen["services"]["delivery"]["listen"] == "tcp/80"
     assert seen["lanes"]["films"]["from"] == "culture"
+
+
+def test_check_warns_of_what_is_idle_and_refuses_it_where_asked(file: Path, text: str) -> None:
+    """A warning leaves the policy good; with --strict it is a fault."""
+    file.write_text(text + "groups: {idle: [10.20.0.77]}\n")
+    told = CliRunner().invoke(commands, ["check", str(file)])
+    assert told.exit_code == 0
+    assert f"warning {file}:31:10: groups.idle: group 'idle' is used nowhere" in told.output
+    (warning,) = json.loads(CliRunner().invoke(commands, ["check", str(file), "--json"]).output)["warnings"]
+    assert (warning["path"], warning["line"]) == ("groups.idle", 31)
+    assert isinstance(CliRunner().invoke(commands, ["check", str(file), "--strict"]).exception, ConfigError)
+
+
+def test_whole_is_what_boxes_get(file: Path, text: str, tmp_path: Path) -> None:
+    """A file that includes nothing comes out as it is; a source as one file with the digest that check tells."""
+    assert CliRunner().invoke(commands, ["whole", str(file)]).output == text
+    at = text.index("services:")
+    (tmp_path / "rest.yaml").write_text(text[at:])
+    file.write_text("include: [rest.yaml]\n" + text[:at])
+    out = tmp_path / "whole.yaml"
+    assert CliRunner().invoke(commands, ["whole", str(file), "-o", str(out)]).exit_code == 0
+    digests = [
+        json.loads(CliRunner().invoke(commands, ["check", str(f), "--json"]).output)["digest"] for f in (file, out)
+    ]
+    assert digests[0] == digests[1]
+    assert "include" not in out.read_text()
+
+
+def test_a_signed_successor_passes_and_an_unsigned_one_does_not(file: Path, text: str, tmp_path: Path) -> None:
+    """Sign, then check against the policy in force; what is missing is told."""
+    keys = {name: PrivateKey.generate() for name in ("li", "wang")}
+    for name, key in keys.items():
+        key.save(tmp_path / f"{name}.key")
+    named = ", ".join(f'{name}: "{key.public}"' for name, key in keys.items())
+    old = tmp_path / "old.yaml"
+    old.write_text(f"serial: 1\napproval: {{signatures: 2, keys: {{{named}}}}}\n{text}")
+    file.write_text(old.read_text().replace("serial: 1", "serial: 2"))
+    call = ["check", str(file), "--in-force", str(old)]
+
+    unsigned = CliRunner().invoke(commands, call).exception
+    assert isinstance(unsigned, Refused)
+    assert unsigned.reason == "not-signed"
+    assert (
+        CliRunner()
+        .invoke(commands, ["sign", str(file), "--key", str(tmp_path / "li.key")])
+        .output.startswith("signed by li:")
+    )
+    once = CliRunner().invoke(commands, [*call, "--json"])
+    assert once.exit_code == 1
+    assert json.loads(once.output)["refused"]["reason"] == "too-few-signatures"
+    signed = CliRunner().invoke(
+        commands, ["sign", str(file), "--key", str(tmp_path / "wang.key"), "--as", "王芳", "--json"]
+    )
+    assert json.loads(signed.output)["signatures"] == ["li", "王芳"]
+    assert CliRunner().invoke(commands, call).exit_code == 0
+    old.write_text(old.read_text().replace("serial: 1", "serial: 3"))
+    older = CliRunner().invoke(commands, call).exception
+    assert isinstance(older, Refused)
+    assert older.reason == "older-policy"
+
+
+def test_a_key_that_cannot_be_read_is_told(file: Path, tmp_path: Path) -> None:
+    """A sentence with the file's name."""
+    told = CliRunner().invoke(commands, ["sign", str(file), "--key", str(tmp_path / "gone.key")]).exception
+    assert isinstance(told, HeadgateError)
+    assert "gone.key" in str(told)
