@@ -2,72 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from appliance.runtime import command
-from gateway.isolation import netns
-from gateway.isolation import policy as policies
-from gateway.isolation.bridges import Bridges, Found, must_stop_lanes
 from gateway.isolation.bridges.known import NAMES
-from gateway.isolation.question import ZONES
+from gateway.isolation.bridges.nouns import Found
+from gateway.isolation.bridges.watch import Bridges, must_stop_lanes
 from tests.kernel import cheats
+from tests.kernel.zones import Site
 
 pytestmark = pytest.mark.kernel
 
-POLICY = """\
-site: scratch
-zones:
-  management: {port: "02:68:67:28:00:0b", addresses: [10.40.0.11/24]}
-  culture:    {port: "02:68:67:0a:00:0b", addresses: [10.10.0.11/24]}
-  bigscreen:  {port: "02:68:67:14:00:0b", addresses: [10.20.0.11/24]}
-services:
-  delivery:  {zone: bigscreen,  run: delivery,  listen: tcp/80,   from: [10.20.0.0/24]}
-never:
-  - {from: bigscreen, to: management}
-"""
-_numbers = itertools.count(1)
 
-
-class Site:
-    """Zones in namespaces of their own with a port each, as the guard leaves them; nothing of the guard is needed for a scan."""
-
-    def __init__(self) -> None:
-        self.prefix = f"br{os.getpid()}-{next(_numbers)}-"
-        self.policy = policies.parse(POLICY.encode(), "scratch.yaml")
-
-    def name(self, zone: str) -> str:
-        return self.prefix + (zone or "home")
-
-    def zones(self) -> list[str]:
-        there = set(netns.names())
-        return [zone for zone in ZONES if self.prefix + zone in there]
-
-    def make(self) -> None:
-        netns.make(self.name(""))
-        for zone, section in self.policy.zones.items():
-            host = self.name(zone) + "-host"
-            netns.make(host)
-            self.make_zone(zone)
-            command.run(["ip", "-n", self.name(zone), "link", "add", "port0", "address", section.port.mac,
-                         "type", "veth", "peer", "wire", "netns", host])  # fmt: skip
-            command.run(["ip", "-n", self.name(zone), "link", "set", "port0", "up"])
-            command.run(["ip", "-n", host, "link", "set", "wire", "up"])
-
-    def make_zone(self, zone: str) -> None:
-        netns.make(self.name(zone))
-        command.run(["ip", "-n", self.name(zone), "link", "set", "lo", "up"])
-
-    def remove(self) -> None:
-        for name in netns.names():
-            if name.startswith(self.prefix):
-                netns.remove(name)
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    made = Site()
+    try:
+        made.make()
+        yield made
+    finally:
+        made.remove()
 
 
 class Planted:
@@ -90,16 +48,6 @@ class Planted:
     def undo(self) -> None:
         cheats.undo(self.a, self.b, self.pids)
         cheats.undo(self.home, self.b, [])
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    made = Site()
-    try:
-        made.make()
-        yield made
-    finally:
-        made.remove()
 
 
 @pytest.fixture

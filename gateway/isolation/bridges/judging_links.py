@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from gateway.isolation.bridges.known import LINK_WAYS, NAMES, ORDINARY_QUEUES
 from gateway.isolation.bridges.nouns import (
@@ -21,6 +20,7 @@ from gateway.isolation.bridges.nouns import (
     Sight,
     Wired,
 )
+from gateway.isolation.bridges.ports import Expected, is_port
 from gateway.isolation.policy import Policy
 from gateway.isolation.reconcile import FALLBACK
 from gateway.isolation.topology import PORT
@@ -29,19 +29,11 @@ FIRST_EPHEMERAL = 32768  # what asks over UDP is bound from here on; net.ipv4.ip
 NUMBERS = {"tcp": 6, "udp": 17}
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What a zone may hold: its port, and what listens in it."""
-
-    mac: str
-    pci: str
-    listens: frozenset[tuple[str, int]]  # protocol, port
-
-
 def expected_of(policy: Policy) -> dict[str, Expected]:
     """Return what each zone of a policy may hold."""
     return {
         name: Expected(
+            PORT,
             zone.port.mac,
             zone.port.pci,
             frozenset((s.listen.protocol, s.listen.port) for s in policy.services.values() if s.zone == name),
@@ -71,15 +63,6 @@ def links(sight: Sight, expected: Mapping[str, Expected]) -> Iterator[Found]:
         elif link.kind not in FALLBACK or link.up:
             yield _foreign(sight, link)
     yield from _cards(sight, expected)
-
-
-def is_port(link: LinkSeen, expected: Expected | None, *, virtual: bool) -> bool:
-    """Return whether a link is the port that the policy gives its zone, under its name or the one it has on the way."""
-    if expected is None or (link.kind and not (virtual and link.kind == "veth")):
-        return False
-    passing = ("hg" + link.mac.replace(":", ""))[:15]
-    named = link.name in (PORT, passing) or bool(expected.pci)  # nothing can forge the place of a card
-    return named and expected.mac in ("", link.mac) and expected.pci in ("", link.pci)
 
 
 def _zone(sight: Sight, space: int | None) -> str | None:

@@ -14,7 +14,7 @@ from gateway.isolation.bridges import programs
 from gateway.isolation.bridges.netlink import Netlink, attribute, attributes, number, text
 from gateway.isolation.bridges.nouns import Filter, LinkSeen, Wired
 
-GETLINK, GETRULE, GETQDISC, GETTFILTER, GETNSID = 18, 34, 38, 46, 90
+NEWLINK, GETLINK, GETRULE, GETQDISC, GETTFILTER, GETNSID = 16, 18, 34, 38, 46, 90
 IFNAME, ADDRESS, LOWER, MASTER, LINKINFO, EXT_MASK, PROMISCUITY = 3, 1, 5, 10, 18, 29, 30
 NETNSID, XDP, PARENT_NAME, PARENT_BUS = 37, 43, 56, 57
 SKIP_STATS = 8
@@ -71,6 +71,15 @@ def parse_link(payload: bytes, told: Mapping[int, bytes], space: int, far: Mappi
         pci,
         _physical(pci),
     )
+
+
+def set_down(netlink: Netlink, index: int) -> None:
+    """Set a link down.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    netlink.order(NEWLINK, struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, UP))
 
 
 def _xdp(data: bytes) -> tuple[tuple[int, int], ...]:

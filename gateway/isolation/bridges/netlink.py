@@ -23,6 +23,7 @@ class Netlink:
 
     def __init__(self, family: int = ROUTE) -> None:
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, family)
+        self.socket.bind((0, 0))  # without a number of its own it would not hear what the kernel tells everybody
         self.socket.settimeout(PATIENCE)
         self._count = 0
 

@@ -1,226 +1,128 @@
-"""Hears of every change of links, addresses, routes, rules, neighbours, traffic control and rulesets as it happens.
-
-A link that has no business there is set down at once, in the thread that hears of it; everything else wakes the guard to look now.
-Lost messages count as a change that nobody knows.
-"""
+"""Wakes the guard when anything changes in home or in a zone, after a link that has no business there was set down (``ears.py``)."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
+import json
 import logging
 import os
-import select
-import socket
-import struct
+import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 from gateway.isolation.bridges import spaces
-from gateway.isolation.bridges.judging_links import Expected, expected_of, is_port
-from gateway.isolation.bridges.links import parse_link
-from gateway.isolation.bridges.netlink import LARGEST, NETFILTER, ROUTE, Netlink, attributes, messages
-from gateway.isolation.bridges.nouns import HOME, Space
+from gateway.isolation.bridges.judging_links import expected_of
 from gateway.isolation.bridges.spaces import Zones
-from gateway.isolation.bridges.undoing import set_down
 from gateway.isolation.policy import Policy
 
 log = logging.getLogger("headgate.guard")
-SOL_NETLINK, ADD_MEMBERSHIP, DROP_MEMBERSHIP = 270, 1, 2
-RCVBUFFORCE = 33
-BUFFER = 4 << 20  # bytes that the kernel keeps for us
-GAP = 0.02  # seconds between two calls of the guard
-SWITCH = 0.0005  # seconds after which another thread of the guard lets this one run
-LINK, NEIGHBOUR, NEWLINK, NEWNEIGH, DELNEIGH = 1, 3, 16, 28, 29
-# Groups of <linux/rtnetlink.h> and what a message of them is about.
-GROUPS = {LINK: "link", NEIGHBOUR: "neighbour", 4: "traffic control", 5: "address", 7: "route", 8: "rule", 9: "address",
-          11: "route", 19: "rule", 28: "network namespace"}  # fmt: skip
-ABOUT = {16: "link", 17: "link", 20: "address", 21: "address", 24: "route", 25: "route", 28: "neighbour", 29: "neighbour",
-         32: "rule", 33: "rule", 36: "traffic control", 37: "traffic control", 40: "traffic control", 41: "traffic control",
-         44: "traffic control", 45: "traffic control", 88: "network namespace", 89: "network namespace"}  # fmt: skip
-RULESETS = 7  # NFNLGRP_NFTABLES
-NEWGEN = 10 << 8 | 15
-GEN_PID = 2
-PERMANENT = 0x80  # NUD_PERMANENT: somebody's decision; all others come and go with traffic
-UNKNOWN = "unknown change"
-
-
-@dataclass
-class _Wire:
-    """The ears in one namespace."""
-
-    space: Space
-    heard: Netlink
-    rulesets: Netlink
-    orders: Netlink
-    expected: Expected | None = None
-    pinned: frozenset[bytes] = field(default_factory=frozenset)
-
-    def close(self) -> None:
-        for netlink in (self.heard, self.rulesets, self.orders):
-            netlink.socket.close()
+PATIENCE = 5.0  # seconds for the ears to answer
+ROOT = Path(__file__).parents[3]  # where the package is, for a process that begins elsewhere
 
 
 class Tripwire:
-    """Listens in home and in every zone, in a thread of its own."""
+    """The guard's side of the ears: starts them, says where to listen, starts them again if they end."""
 
     def __init__(self, kernel: Zones, *, virtual: bool) -> None:
         self._kernel, self._virtual = kernel, virtual
-        self._wires: dict[int, _Wire] = {}
-        self._lock = threading.Lock()  # of the wires and the poll
-        self._poll = select.epoll()
-        self._stopping = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._poll.register(self._stopping, select.EPOLLIN)
-        self._sockets: dict[int, tuple[_Wire, Netlink]] = {}
-        self._thread: threading.Thread | None = None
-        self._reasons: dict[str, None] = {}
-        self._quiet = 0
-        self._told = 0.0
-        self.set_down = 0  # how many links it set down
+        self._ears: subprocess.Popen[bytes] | None = None
+        self._on_change: Callable[[str], None] = lambda _: None
+        self._armed = b""
+        self._turn = threading.Lock()  # one order at a time
+        self._done = threading.Semaphore(0)
+        self._stopping = False
+
+    @property
+    def process(self) -> int | None:
+        """The process that listens, or None where none does."""
+        return self._ears.pid if self._ears is not None and self._ears.poll() is None else None
 
     def start(self, policy: Policy, on_change: Callable[[str], None]) -> None:
-        """Listen; ``on_change(what)`` is called from the thread, at most each 20 ms, and must return at once.
+        """Listen; ``on_change(what)`` is called from a thread, at most each 20 ms.
 
         Raises:
-            OSError: a namespace may not be listened in.
+            OSError: the ears do not start, or do not answer.
         """
-        sys.setswitchinterval(SWITCH)
+        self._on_change = on_change
         self.arm(policy)
-        self._thread = threading.Thread(target=self._listen, args=(on_change,), name="tripwire", daemon=True)
-        self._thread.start()
 
     def arm(self, policy: Policy) -> None:
-        """Listen in the namespaces that the zones have now, and let go of others, which the sockets would keep alive.
+        """Listen in the namespaces that the zones have now, and let go of others; cheap where nothing changed, so call it each second.
 
         Raises:
-            OSError: a namespace may not be listened in.
+            OSError: the ears do not start, or do not answer.
         """
-        wanted = spaces.named(self._kernel)
-        expected = expected_of(policy)
-        with self._lock:
-            for inode in self._wires.keys() - wanted.keys():
-                self._close(self._wires.pop(inode))
-            with spaces.opened(s for inode, s in wanted.items() if inode not in self._wires) as descriptors:
-                for inode, wire in spaces.walk(descriptors, lambda inode: self._open(wanted[inode])).items():
-                    self._wires[inode] = wire
-                    for netlink in (wire.heard, wire.rulesets):
-                        self._sockets[netlink.socket.fileno()] = (wire, netlink)
-                        self._poll.register(netlink.socket, select.EPOLLIN)
-            for inode, wire in self._wires.items():
-                zone = wanted[inode].zone
-                wire.expected = expected.get(zone or "")
-                section = policy.zones.get(zone) if zone else None
-                wire.pinned = frozenset(a.packed for a in section.neighbours) if section else frozenset()
+        wanted = self._wanted(policy)
+        if wanted != self._armed or self.process is None:
+            self._order(wanted)
+            self._armed = wanted
 
     def stop(self) -> None:
         """Stop listening."""
-        os.eventfd_write(self._stopping, 1)
-        if self._thread is not None:
-            self._thread.join()
-        with self._lock:
-            for wire in self._wires.values():
-                self._close(wire)
-            self._wires.clear()
-        self._poll.close()
-        os.close(self._stopping)
+        self._stopping = True
+        if self._ears is not None and self._ears.stdin is not None:
+            self._ears.stdin.close()
+            self._ears.wait(PATIENCE)
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
-        """Do not listen for rulesets while the guard itself loads a large one, which listeners slow down fivefold."""
-        self._listen_for_rulesets(begin=False)
+        """Do not listen for rulesets while the guard itself loads a large one, which listeners slow down fivefold.
+
+        Raises:
+            OSError: the ears do not answer.
+        """
+        self._order(b'{"quiet": true}')
         try:
             yield
         finally:
-            self._listen_for_rulesets(begin=True)
+            self._order(b'{"quiet": false}')
 
-    def _listen_for_rulesets(self, *, begin: bool) -> None:
-        with self._lock:
-            self._quiet += -1 if begin else 1
-            if self._quiet == (0 if begin else 1):
-                option = ADD_MEMBERSHIP if begin else DROP_MEMBERSHIP
-                for wire in self._wires.values():
-                    wire.rulesets.socket.setsockopt(SOL_NETLINK, option, RULESETS)
+    def _wanted(self, policy: Policy) -> bytes:
+        expected = expected_of(policy)
+        told: list[dict[str, Any]] = []
+        for inode, space in sorted(spaces.named(self._kernel).items()):
+            zone = space.zone or ""
+            port = expected.get(zone)
+            pinned = sorted(a.packed.hex() for a in policy.zones[zone].neighbours) if zone in policy.zones else []
+            path = f"/proc/{os.getpid()}/ns/net" if space.path.startswith("/proc/self/") else space.path
+            there = {"inode": inode, "zone": zone, "path": path, "pinned": pinned}
+            told.append(there | {"port": [port.name, port.mac, port.pci] if port else None})
+        return json.dumps({"arm": told, "virtual": self._virtual}).encode()
 
-    def _open(self, space: Space) -> _Wire:
-        wire = _Wire(space, Netlink(ROUTE), Netlink(NETFILTER), Netlink(ROUTE))
-        for netlink, groups in ((wire.heard, list(GROUPS)), (wire.rulesets, [] if self._quiet else [RULESETS])):
-            netlink.socket.setsockopt(socket.SOL_SOCKET, RCVBUFFORCE, BUFFER)
-            netlink.socket.setblocking(False)
-            for group in groups:
-                netlink.socket.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, group)
-        return wire
+    def _order(self, line: bytes) -> None:
+        with self._turn:
+            ears = self._ears if self._ears is not None and self._ears.poll() is None else self._launch()
+            if ears.stdin is not None:
+                ears.stdin.write(line + b"\n")
+                ears.stdin.flush()
+            if not self._done.acquire(timeout=PATIENCE):
+                raise OSError(0, "the trip-wire does not answer")
 
-    def _close(self, wire: _Wire) -> None:
-        for netlink in (wire.heard, wire.rulesets):
-            self._poll.unregister(netlink.socket)
-            del self._sockets[netlink.socket.fileno()]
-        wire.close()
+    def _launch(self) -> subprocess.Popen[bytes]:
+        if self._ears is not None:
+            log.error("the trip-wire ended with status %s and is started again", self._ears.returncode)
+            if self._ears.stdin is not None:
+                self._ears.stdin.close()
+        argv = [sys.executable, "-ESs", "-m", "gateway.isolation.bridges.ears", str(os.getpid())]
+        self._ears = ears = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+        self._armed = b""
+        self._done = threading.Semaphore(0)
+        reader = threading.Thread(target=self._read, args=(ears, self._done), name="tripwire", daemon=True)
+        reader.start()
+        return ears
 
-    def _listen(self, on_change: Callable[[str], None]) -> None:
-        while True:
-            wait = max(0.0, self._told + GAP - time.monotonic()) if self._reasons else -1
-            for descriptor, _ in self._poll.poll(wait):
-                if descriptor == self._stopping:
-                    return
-                with self._lock:
-                    if descriptor in self._sockets:
-                        self._hear(*self._sockets[descriptor])
-            if self._reasons and time.monotonic() >= self._told + GAP:
-                told, self._reasons = "; ".join(self._reasons), {}
-                self._told = time.monotonic()
-                on_change(told)
-
-    def _hear(self, wire: _Wire, netlink: Netlink) -> None:
-        where = str(wire.space)
-        try:
-            data = netlink.socket.recv(LARGEST)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:
-                log.error("the trip-wire in %s fails: %s", where, error)
-            self._reasons[f"{where}: {UNKNOWN}"] = None
-            return
-        for kind, _, payload in messages(data):
-            if netlink is wire.rulesets:
-                told = _ruleset(kind, payload)
-            elif kind in (NEWNEIGH, DELNEIGH):
-                told = _neighbour(payload, wire.pinned)
+    def _read(self, ears: subprocess.Popen[bytes], done: threading.Semaphore) -> None:
+        for line in ears.stdout or ():
+            told = json.loads(line)
+            if "heard" in told:
+                self._on_change(told["heard"])
             else:
-                told = ABOUT.get(kind, UNKNOWN)
-                if kind == NEWLINK:
-                    told = self._link(wire, payload) or told
-            if told:
-                self._reasons[f"{where}: {told}"] = None
-
-    def _link(self, wire: _Wire, payload: bytes) -> str:
-        """Set a link down that has no business in this namespace, and say so."""
-        link = parse_link(payload, attributes(payload, 16), wire.space.inode, {})
-        if not link.up or link.loopback:
-            return ""
-        if wire.space.zone != HOME and is_port(link, wire.expected, virtual=self._virtual):
-            return ""
-        try:
-            set_down(wire.orders, link.index)
-        except OSError as error:
-            return f"link {link.name} is up and stays so: {error.strerror}"
-        self.set_down += 1
-        return f"link {link.name} was up and was set down"
-
-
-def _neighbour(payload: bytes, pinned: frozenset[bytes]) -> str:
-    state = struct.unpack_from("=H", payload, 8)[0]
-    address = attributes(payload, 12).get(1, b"")
-    return "neighbour" if state & PERMANENT or address in pinned else ""
-
-
-def _ruleset(kind: int, payload: bytes) -> str:
-    """Return what a message of a ruleset's change tells: its last one names the process, which may be the guard itself."""
-    if kind != NEWGEN:
-        return ""
-    told: Mapping[int, bytes] = attributes(payload, 4)
-    pid = struct.unpack(">I", told[GEN_PID])[0] if GEN_PID in told else 0
-    return "" if pid == os.getpid() else f"ruleset, by process {pid}"
+                done.release()
+        if ears.stdout is not None:
+            ears.stdout.close()
+        ears.wait()
+        if not self._stopping:
+            self._on_change("the trip-wire ended: unknown change")

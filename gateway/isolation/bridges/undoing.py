@@ -13,7 +13,7 @@ from typing import assert_never
 
 from appliance.runtime import command
 from gateway.isolation.bridges import programs, sockets, spaces
-from gateway.isolation.bridges.links import UP
+from gateway.isolation.bridges.links import NEWLINK, set_down
 from gateway.isolation.bridges.netlink import SOCK_DIAG, Netlink, attribute
 from gateway.isolation.bridges.nouns import (
     CloseSocket,
@@ -27,7 +27,7 @@ from gateway.isolation.bridges.nouns import (
     Space,
 )
 
-NEWLINK, DELLINK, DELQDISC = 16, 17, 37
+DELLINK, DELQDISC = 17, 37
 MASTER, XDP, XDP_FD, XDP_FLAGS = 10, 43, 1, 3
 NESTED = 0x8000
 GONE = (FileNotFoundError, ProcessLookupError)  # ENODEV is not among Python's own, see below
@@ -77,15 +77,6 @@ def _inside(seen: Mapping[int, Space], space: int, work: Callable[[], str]) -> s
             if isinstance(error, GONE) or error.errno == NO_DEVICE:
                 return "it is gone by itself"
             raise
-
-
-def set_down(netlink: Netlink, index: int) -> None:
-    """Set a link down.
-
-    Raises:
-        OSError: the kernel refused.
-    """
-    netlink.order(NEWLINK, struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, 0, UP))
 
 
 def delete_link(index: int, *, delete: bool) -> str:
