@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -14,10 +14,10 @@ from gateway.isolation.proof import values as sets
 from gateway.isolation.proof.compare import HONEST
 from gateway.isolation.proof.dumped import Dump
 from gateway.isolation.proof.prove import read, words_of
-from gateway.isolation.proof.rules import Needs, Rules, first, within
-from gateway.isolation.proof.space import FIELDS
+from gateway.isolation.proof.rules import NOTHING, Needs, Rule
 from gateway.isolation.proof.symbols import PROTOCOLS, TYPES
-from gateway.isolation.question import Question
+from gateway.isolation.proof.values import Values
+from gateway.isolation.question import End, Question
 from gateway.isolation.ruleset import Rules as Ruleset
 
 
@@ -29,9 +29,7 @@ class Answer:
     hook: str  # where it is decided
     rule: str  # the comment of the rule that decides
     packet: Mapping[str, str]
-    unknown: tuple[
-        str, ...
-    ] = ()  # what else stands in the ruleset and may do anything: then the answer is worth nothing
+    unknown: tuple[str, ...] = ()  # what else stands there and may do anything: then the answer is worth nothing
 
 
 def ask(policy: Policy, device: str | None, rules: Mapping[str, Ruleset | Dump], asked: Question) -> Answer:
@@ -46,14 +44,14 @@ def ask(policy: Policy, device: str | None, rules: Mapping[str, Ruleset | Dump],
     live = read(rules[zone], wanted)
     hooks = _way(asked, inward=inward, port="ingress" in live.hooks)
     lists = [live.hooks[hook] for hook in hooks]
-    last = len(lists) - 1
-    stopped: list[Answer] = []
-    for box in _boxes(policy, zone, asked, inward=inward):
-        narrowed = [within(one, box) if place == last else one for place, one in enumerate(lists)]
-        for found in algebra.search(narrowed, (_all_accept,)):
-            return Answer(True, hooks[-1], found.deciders[-1].name, words_of(found.values), tuple(live.unknown))
-        stopped.append(_stopped(hooks, lists, box, live.unknown))
-    return stopped[0] if stopped else Answer(False, hooks[0], "", {}, tuple(live.unknown))
+    boxes = [(Rule(True, box), *NOTHING) for box in _boxes(policy, zone, asked, inward=inward)]
+    # Let through by all hooks; else stopped as late as any of these packets is.
+    for count, question in ((len(lists), _all_accept), *((count, _last_drops) for count in range(len(lists), 0, -1))):
+        for box in boxes:
+            for found in algebra.search((box, *lists[:count]), (question,)):
+                rule = found.deciders[-1]
+                return Answer(rule.accept, hooks[count - 1], rule.name, words_of(found.values), tuple(live.unknown))
+    return Answer(False, hooks[0], "", {}, tuple(live.unknown))
 
 
 def _way(asked: Question, *, inward: bool, port: bool) -> list[str]:
@@ -69,15 +67,11 @@ def _boxes(policy: Policy, zone: str, asked: Question, *, inward: bool) -> Itera
     mine, other = (asked.target, asked.source) if inward else (asked.source, asked.target)
     transports = (asked.protocol,) if asked.protocol else ("tcp", "udp", "icmp")
     for version, kind in ((4, "ip"), (6, "ip6")):
-        own = [address.ip for address in policy.zones[zone].addresses if address.version == version]
-        if mine.address is not None:
-            own = [mine.address] if mine.address.version == version else []
-        if not own or (other.address is not None and other.address.version != version):
+        here, there = _addresses(policy, zone, mine, version), _addresses(policy, zone, other, version)
+        if not here.ranges or not there.ranges:
             continue
         far, near = ("saddr", "daddr") if inward else ("daddr", "saddr")
-        ends: Needs = ((f"{kind} {near}", sets.of(*map(int, own))),)
-        if other.address is not None:
-            ends += ((f"{kind} {far}", sets.of(int(other.address))),)
+        ends: Needs = ((f"{kind} {near}", here), (f"{kind} {far}", there))
         if asked.port is not None:
             ends += (("dport", sets.of(asked.port)),)
         for transport in transports:
@@ -90,17 +84,19 @@ def _boxes(policy: Policy, zone: str, asked: Question, *, inward: bool) -> Itera
             yield (*HONEST, ("protocol", sets.of(TYPES[kind])), ("l4proto", sets.of(PROTOCOLS[name])), *echo, *ends)
 
 
+def _addresses(policy: Policy, zone: str, end: End, version: int) -> Values:
+    """Return the addresses of an end: the box's own in ``zone``, or, of a zone, those of its networks that are not the box's."""
+    if end.address is not None:
+        return sets.of(int(end.address)) if end.address.version == version else Values()
+    own = sets.of(*(int(a.ip) for a in policy.zones[zone].addresses if a.version == version))
+    if end.zone is None or end.zone not in policy.zones:
+        return own
+    return intended.less(sets.of_networks(policy.zones[end.zone].networks, version), own)
+
+
 def _all_accept(*verdicts: Any) -> Any:
     return reduce(operator.and_, verdicts)
 
 
-def _stopped(hooks: Sequence[str], lists: Sequence[Rules], box: Needs, unknown: Sequence[str]) -> Answer:
-    """Return where the smallest packet of ``box`` is dropped."""
-    values = {name: field.natural for name, field in FIELDS.items()}
-    told = {name: next((lowest for lowest, _ in needed.ranges), 0) for name, needed in box}
-    values |= {name: values[name] if values[name] in dict(box)[name] else lowest for name, lowest in told.items()}
-    deciders = [first(rules, values) for rules in lists]
-    place = next((place for place, rule in enumerate(deciders) if not rule.accept), len(deciders) - 1)
-    return Answer(
-        False, hooks[place], deciders[place].name, words_of({name: values[name] for name in told}), tuple(unknown)
-    )
+def _last_drops(*verdicts: Any) -> Any:
+    return reduce(operator.and_, verdicts[:-1]) & (verdicts[-1] ^ True)
