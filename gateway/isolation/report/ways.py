@@ -180,7 +180,10 @@ WAYS: tuple[Way, ...] = (
         21,
         "process",
         ("他区进程持有 tun/tap", "A tun or tap held by a process of another zone"),
-        ("禁用 /dev/net/tun；审计描述符", "/dev/net/tun closed; descriptors are audited"),
+        (
+            "守护进程没有设备文件与权能；审计描述符",
+            "daemons have no device files, no capabilities; descriptors are audited",
+        ),
         (BRIDGES, MEASURES),
     ),
     Way(
@@ -201,14 +204,17 @@ WAYS: tuple[Way, ...] = (
         24,
         "process",
         ("pidfd_getfd、ptrace、/proc/PID/fd", "pidfd_getfd, ptrace, /proc/PID/fd"),
-        ("每区一个用户；不可转储；hidepid=2", "a user a zone; not dumpable; hidepid=2"),
+        (
+            "每区一个用户；守护进程不可转储，看不见他人的进程",
+            "a user a zone; daemons are not dumpable and see no other's processes",
+        ),
         (BRIDGES, MEASURES),
     ),
     Way(
         25,
         "process",
         ("抽象 Unix 套接字", "Abstract Unix sockets"),
-        ("按网络命名空间分开；Landlock 范围", "apart by namespace; Landlock scope"),
+        ("内核按网络命名空间分开", "the kernel keeps them apart by network namespace"),
         (MEASURES,),
     ),
     Way(
@@ -271,8 +277,8 @@ WAYS: tuple[Way, ...] = (
         "host",
         ("时钟、域名、证书更新作侧信道", "Clock, names, certificate renewal as side channels"),
         (
-            "时间与密钥作为签名对象摆渡；区内没有此类客户端",
-            "time and keys arrive as signed objects; no such client in a zone",
+            "盒子在区内只打开 reach 所列的连接；策略不列时钟与域名，就没有",
+            "the box opens nothing in a zone but what reach names: no clock, no names unless listed",
         ),
         (PROBE,),
     ),
