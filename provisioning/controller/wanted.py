@@ -10,10 +10,10 @@ from pathlib import Path
 
 from appliance.runtime.errors import ConfigError
 from gateway.isolation import policy as policies
+from gateway.isolation.sources import LONGEST_POLICY
 
 log = logging.getLogger("headgate.controller")
 
-LARGEST = 1 << 20  # bytes of a policy
 MOST = 10_000
 _NAME = re.compile(r"([a-z][a-z0-9-]{0,62})\.yaml")
 
@@ -66,4 +66,4 @@ class Wanted:
         if known is not None and known[0] == mark:
             return known
         with path.open("rb") as file:
-            return mark, hashlib.sha256(file.read(LARGEST)).hexdigest()
+            return mark, hashlib.sha256(file.read(LONGEST_POLICY + 1)).hexdigest()

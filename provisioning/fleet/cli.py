@@ -124,6 +124,8 @@ def plan(folder: Path, url: str | None, *, as_json: bool) -> None:
             console.print(f"  {change.site:<20} [{COLOURS[change.kind]}]{change.kind}[/]  -> {change.wanted[:12]}")
             for line in change.lines:
                 console.print(f"      {line}", markup=False)
+            if change.refused:
+                console.print(f"      the box will refuse it: {change.refused}", style="red", markup=False)
     console.print(
         f"{len(made.open)} of {len(made.changes)} boxes differ" if made.open else "every box enforces what is asked"
     )

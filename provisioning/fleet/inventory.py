@@ -15,6 +15,7 @@ from appliance.runtime.config import Key, Problem, Section, nearest, problems
 from appliance.runtime.errors import ConfigError, Fault
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
+from gateway.isolation.shelf import signatures_of
 
 FILE = "inventory.yaml"
 CENTRE, GATEWAYS = "centre", "gateways"
@@ -68,7 +69,8 @@ class Site:
     centre: bool
     python: str
     policy: Policy
-    policy_file: Path
+    policy_file: Path  # as it is written; boxes get the whole policy
+    signatures: bytes | None = None  # of those who approved it
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,16 @@ def read(folder: Path) -> Fleet:
         except ConfigError as error:
             faults += error.faults
             continue
-        site = Site(name, host.ansible_host, host.ring, group == CENTRE, host.gateway_python, policy, policy_file)
+        site = Site(
+            name,
+            host.ansible_host,
+            host.ring,
+            group == CENTRE,
+            host.gateway_python,
+            policy,
+            policy_file,
+            signatures_of(policy_file),
+        )
         faults += _mismatches(site)
         sites[name] = site
     if faults:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.isolation import approval
 from gateway.isolation.changes import changes
 from gateway.isolation.policy import Policy
 from provisioning.fleet.inventory import Site
@@ -31,6 +32,7 @@ class Change:
     wanted: str  # digest
     enforced: str | None  # digest, None where nothing was reported
     lines: tuple[str, ...]
+    refused: str = ""  # why the box would not take it: signatures that are missing, a serial that is too low
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,11 @@ def make(sites: Mapping[str, Site], applied: Mapping[str, Policy], enforced: Map
 
 def _change(site: Site, before: Policy | None, enforced: str | None) -> Change:
     wanted = site.policy.digest
+    refused = approval.refusal(before, site.policy, site.signatures)
 
     def change(kind: Kind, *lines: str) -> Change:
-        return Change(site.name, site.ring, kind, wanted, enforced, lines)
+        told = f"{refused.reason}: {refused}" if refused is not None and kind is not Kind.SAME else ""
+        return Change(site.name, site.ring, kind, wanted, enforced, lines, told)
 
     if enforced == wanted:
         return change(Kind.SAME)

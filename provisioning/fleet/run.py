@@ -93,6 +93,7 @@ def start(
 
     Raises:
         ConfigError: the inventory or a policy is wrong, or a policy breaks its own cases: no box has heard of it.
+        Refused: a policy lacks signatures or is older than what was rolled out last (reason ``not-approved``): no box has heard of it.
         Halted: a box failed or did not report; later rings keep what they have.
     """
     fleet = inventory.read(folder)
@@ -101,14 +102,22 @@ def start(
         raise Refused("no-such-ring", f"there is no ring {ring}; rings here: {', '.join(map(str, fleet.rings))}")
     work = Work(folder)
     with work.alone():
+        wanted = plan.make(fleet.sites, work.applied(), {})
+        _approved(wanted, ring)
         Authority.at(folder / "pki", dt.datetime.now(dt.UTC))
         software = bundles(fleet, lambda words: listener(Event("step", words)))
         inventories = [fleet.inventory, work.note_variables(fleet, software)]
-        wanted = plan.make(fleet.sites, work.applied(), {})
         playbook = bundle.source().playbooks / ("policy.yml" if only_policy else "site.yml")
         return _Driver(fleet, work, inventories, where, playbook, listener).drive(
             rollout.start(wanted, ring=ring, limit=limit)
         )
+
+
+def _approved(wanted: Plan, ring: int | None) -> None:
+    refused = [c for c in wanted.changes if c.refused and ring in (None, c.ring)]
+    if refused:
+        told = "\n".join(f"{change.site}: {change.refused}" for change in refused)
+        raise Refused("not-approved", f"boxes would refuse what is asked of them, so none is touched\n{told}")
 
 
 class _Driver:

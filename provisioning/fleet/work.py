@@ -15,6 +15,7 @@ from appliance.runtime.errors import ConfigError, Refused
 from appliance.runtime.files import write_atomic
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
+from gateway.isolation.shelf import signatures_beside
 from provisioning.fleet.bundle import Bundle
 from provisioning.fleet.inventory import Fleet, Site
 from provisioning.fleet.rollout import Rollout
@@ -72,23 +73,38 @@ class Work:
             return None
         return told if isinstance(told, dict) else None
 
+    def note_policy(self, site: Site) -> tuple[Path, Path | None]:
+        """Write what the box at ``site`` gets: its whole policy and, where there are any, the signatures over it; return the files."""
+        folder = self.cache / "policies"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{site.name}.yaml"
+        write_atomic(path, site.policy.data)
+        if site.signatures is None:
+            return path, None
+        write_atomic(signatures_beside(path), site.signatures)
+        return path, signatures_beside(path)
+
     def note_variables(self, fleet: Fleet, bundles: Mapping[str, Bundle]) -> Path:
         """Write what Ansible is told of each box beside the operator's inventory, and return the file."""
         self.cache.mkdir(exist_ok=True)
         path = self.cache / "variables.json"
-        hosts = {site.name: variables(fleet, site, bundles[site.name]) for site in fleet.sites.values()}
+        hosts = {
+            site.name: variables(fleet, site, bundles[site.name], *self.note_policy(site))
+            for site in fleet.sites.values()
+        }
         write_atomic(path, json.dumps({"all": {"hosts": hosts}}, ensure_ascii=False, indent=1).encode())
         return path
 
 
-def variables(fleet: Fleet, site: Site, bundle: Bundle) -> dict[str, Any]:
-    """Return the variables of the roles ``gateway`` and ``centre`` for ``site``."""
+def variables(fleet: Fleet, site: Site, bundle: Bundle, policy: Path, signatures: Path | None) -> dict[str, Any]:
+    """Return the variables of the roles ``gateway`` and ``centre`` for ``site``, whose whole policy lies at ``policy``."""
     centre = fleet.centre
     authority = fleet.folder / "pki" / "ca.crt"
     told: dict[str, Any] = {
         "gateway_site": site.name,
         "gateway_address": site.address,
-        "gateway_policy_file": str(site.policy_file),
+        "gateway_policy_file": str(policy),
+        "gateway_policy_signatures": str(signatures or ""),
         "gateway_policy_digest": site.policy.digest,
         "gateway_software": str(bundle.software.path),
         "gateway_version": bundle.software.digest,
