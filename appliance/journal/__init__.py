@@ -1,6 +1,6 @@
-"""Signed, tamper-evident log of decisions.
+"""Signed, tamper-evident log of decisions, in the files of c2sp.org/tlog-tiles.
 
-``tree`` (RFC 6962 Merkle tree) + ``note`` (C2SP signed note, checkpoint) -> ``log`` (append-only files, durable when ``append``
-returns) -> ``verify`` (offline, on a copy). ``headgate journal`` is ``cli``. A journal is a folder: ``entries.jsonl`` (one JSON object
-a line), ``leaves`` (the entries' hashes, 32 bytes each), ``checkpoint`` (how many, and their root, signed), ``key.pub``.
+``proofs`` (RFC 6962 Merkle tree) + ``note`` (signed notes, checkpoints, cosignatures) -> ``log`` (the writer: durable when ``append``
+returns; on ``disk`` and ``tiles``) -> ``verify`` (offline, on a copy, one file without the rest). ``group`` is a journal for a daemon's tasks,
+``opening`` how a daemon begins one, ``conversion`` takes over the first layout; ``headgate journal`` is ``cli``.
 """

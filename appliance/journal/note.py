@@ -1,92 +1,160 @@
-"""Checkpoints as signed notes (c2sp.org/tlog-checkpoint, c2sp.org/signed-note): any tool of that family can check them."""
+"""Checkpoints made and countersigned (c2sp.org/tlog-checkpoint, signed-note, tlog-cosignature), and the request to a witness.
+
+Reading and checking them is ``verify.py``'s; here its failures become ``Corrupt``.
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from appliance.identity.keys import PrivateKey, PublicKey
+from appliance.journal import verify
+from appliance.journal.verify import DASH, LOG, WITNESS, Checkpoint, Damaged, Key
 from appliance.runtime.errors import Corrupt
 
-ED25519 = b"\x01"  # the signature type of a signed note
-LONGEST = 16 << 10  # bytes of a checkpoint file
+MOST_PROOF = 63  # hashes of a proof (c2sp.org/tlog-witness)
+MOST_LINES = 16  # signatures of witnesses that are kept
+LONGEST = 8 << 10  # bytes of a request to a witness
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """The head of a log: whose it is, how many entries, and their root."""
-
-    origin: str
-    size: int
-    root: bytes
-
-    @property
-    def body(self) -> str:
-        """The text that is signed."""
-        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+def log_key(name: str, key: PublicKey) -> Key:
+    """Return the key of a journal."""
+    return Key(name, key.raw, LOG)
 
 
-def key_hash(name: str, key: PublicKey) -> bytes:
-    """Return the four bytes by which a note names a key."""
-    return hashlib.sha256(name.encode() + b"\n" + ED25519 + key.raw).digest()[:4]
+def witness_key(name: str, key: PublicKey) -> Key:
+    """Return the key of a witness."""
+    return Key(name, key.raw, WITNESS)
 
 
-def verifier(name: str, key: PublicKey) -> str:
+def verifier(key: Key) -> str:
     """Return a key as a verifier line: ``name+hash+base64``."""
-    return f"{name}+{key_hash(name, key).hex()}+{base64.b64encode(ED25519 + key.raw).decode()}"
+    return f"{key.name}+{key.id.hex()}+{base64.b64encode(key.kind + key.raw).decode()}"
 
 
-def parse_verifier(text: str) -> tuple[str, PublicKey]:
-    """Return name and key of a verifier line.
+def parse_verifier(text: str, kind: bytes = LOG) -> Key:
+    """Return the key of a verifier line.
 
     Raises:
-        Corrupt: it is none, or not of an Ed25519 key.
+        Corrupt: it is none, or a key for another use.
     """
     try:
-        name, hashed, encoded = text.strip().split("+", 2)
-        data = base64.b64decode(encoded, validate=True)
-    except (ValueError, binascii.Error) as error:
-        raise Corrupt("this is no verifier line 'name+hash+key'") from error
-    if len(data) != 33 or data[:1] != ED25519 or key_hash(name, PublicKey(data[1:])).hex() != hashed:
-        raise Corrupt("the verifier line is damaged or of another kind of key than Ed25519")
-    return name, PublicKey(data[1:])
+        return verify.parse_key(text, kind=kind)
+    except Damaged as error:
+        raise Corrupt(str(error)) from error
+
+
+def signature(checkpoint: Checkpoint, key: PrivateKey) -> str:
+    """Return the journal's signature line."""
+    told = log_key(checkpoint.origin, key.public).id + key.sign(checkpoint.body.encode())
+    return _line(checkpoint.origin, told)
+
+
+def cosignature(checkpoint: Checkpoint, name: str, key: PrivateKey, time: int) -> str:
+    """Return the line by which the witness ``name`` says that it saw this checkpoint at ``time`` (seconds since 1970)."""
+    signed = key.sign(f"cosignature/v1\ntime {time}\n{checkpoint.body}".encode())
+    return _line(name, witness_key(name, key.public).id + time.to_bytes(8, "big") + signed)
+
+
+def written(checkpoint: Checkpoint, lines: Iterable[str]) -> bytes:
+    """Return the note of a checkpoint with its signature lines."""
+    return f"{checkpoint.body}\n{''.join(line + chr(10) for line in lines)}".encode()
+
+
+def lines_of(checkpoint: Checkpoint) -> list[str]:
+    """Return the signature lines of a checkpoint that was read."""
+    return [_line(name, data) for name, data in checkpoint.signatures]
+
+
+def witnesses_of(checkpoint: Checkpoint) -> tuple[tuple[str, int, int], ...]:
+    """Return name, size and time (seconds since 1970) of each cosignature, as it says; it is still to be checked."""
+    return tuple(
+        (name, checkpoint.size, int.from_bytes(data[4:12], "big"))
+        for name, data in checkpoint.signatures
+        if len(data) == 76
+    )
+
+
+def checked_lines(lines: Iterable[str]) -> list[str]:
+    """Return signature lines as they are, once they have that form.
+
+    Raises:
+        Corrupt: they have not.
+    """
+    found = list(lines)
+    try:
+        parsed = [verify.parse_signature(line) for line in found]
+    except ValueError as error:
+        raise Corrupt("this is no signature line") from error
+    if not 0 < len(found) <= MOST_LINES or any(len(data) != 76 for _, data in parsed):
+        raise Corrupt(f"a witness sends 1 to {MOST_LINES} cosignatures")
+    return found
 
 
 def sign(checkpoint: Checkpoint, key: PrivateKey) -> bytes:
     """Return the checkpoint as a note, signed under its origin as the name."""
-    signature = key_hash(checkpoint.origin, key.public) + key.sign(checkpoint.body.encode())
-    return f"{checkpoint.body}\n\N{EM DASH} {checkpoint.origin} {base64.b64encode(signature).decode()}\n".encode()
+    return written(checkpoint, [signature(checkpoint, key)])
 
 
-def open_note(data: bytes, name: str, key: PublicKey) -> Checkpoint:
-    """Return the checkpoint of a note that ``key`` signed under ``name``.
+def parse_note(data: bytes) -> Checkpoint:
+    """Return the checkpoint of a note, whose signatures are still to be checked.
+
+    Raises:
+        Corrupt: this is none.
+    """
+    try:
+        return verify.parse_note(data)
+    except Damaged as error:
+        raise Corrupt(str(error)) from error
+
+
+def open_note(data: bytes, key: Key) -> Checkpoint:
+    """Return the checkpoint of a note that the journal's ``key`` signed.
 
     Raises:
         Corrupt: this is no checkpoint, or ``key`` did not sign it.
     """
-    if len(data) > LONGEST:
-        raise Corrupt(f"the checkpoint is longer than {LONGEST} bytes")
     try:
-        text, _, signatures = data.decode().partition("\n\n")
-        origin, size, root, *_ = text.split("\n")
-        checkpoint = Checkpoint(origin, int(size), base64.b64decode(root, validate=True))
+        return verify.open_note(data, key)
+    except Damaged as error:
+        raise Corrupt(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a journal asks a witness to countersign, with the proof that it goes on from ``old`` records."""
+
+    old: int
+    proof: tuple[bytes, ...]
+    note: bytes
+
+
+def request(old: int, proof: Sequence[bytes], note: bytes) -> bytes:
+    """Return the request as the body of ``add-checkpoint`` (c2sp.org/tlog-witness)."""
+    lines = "".join(base64.b64encode(one).decode() + "\n" for one in proof)
+    return f"old {old}\n{lines}\n".encode() + note
+
+
+def parse_request(data: bytes) -> Request:
+    """Return the request that an ``add-checkpoint`` body holds.
+
+    Raises:
+        Corrupt: it is none.
+    """
+    head, _, note = data[: LONGEST + 1].partition(b"\n\n")
+    try:
+        old, *lines = head.decode().split("\n")
+        proof = tuple(base64.b64decode(line, validate=True) for line in lines)
+        size = int(old.removeprefix("old "))
     except ValueError as error:
-        raise Corrupt("this is no checkpoint") from error
-    if checkpoint.body != text + "\n" or len(checkpoint.root) != 32 or checkpoint.size < 0:
-        raise Corrupt("this is no checkpoint")
-    if not signatures.endswith("\n"):
-        raise Corrupt("this is no checkpoint")
-    for line in signatures[:-1].split("\n"):
-        words = line.split(" ")
-        if len(words) != 3 or words[0] != "\N{EM DASH}" or words[1] != name:
-            continue
-        try:
-            signature = base64.b64decode(words[2], validate=True)
-        except binascii.Error:
-            continue
-        canonical = base64.b64encode(signature).decode() == words[2]
-        if canonical and signature[:4] == key_hash(name, key) and key.verify(signature[4:], (text + "\n").encode()):
-            return checkpoint
-    raise Corrupt(f"the checkpoint is not signed by the key of '{name}'")
+        raise Corrupt("this is no request to a witness") from error
+    good = old == f"old {size}" and size >= 0 and len(proof) <= MOST_PROOF and all(len(one) == 32 for one in proof)
+    if len(data) > LONGEST or not good:
+        raise Corrupt("this is no request to a witness")
+    return Request(size, proof, note)
+
+
+def _line(name: str, data: bytes) -> str:
+    return f"{DASH}{name} {base64.b64encode(data).decode()}"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from appliance.identity.keys import PrivateKey
-from appliance.journal.log import Journal
-from appliance.runtime.errors import Corrupt, HeadgateError
+from appliance.journal.log import Standing
+from appliance.journal.opening import open_or_begin
+from appliance.runtime.errors import HeadgateError
 from appliance.telemetry.records import Record
 from appliance.telemetry.spool import Spool
+from appliance.telemetry.witnessing import Outlet
 
 log = logging.getLogger("headgate.guard")
 LONGEST_WORD = 2000  # characters of one value; a record holds 16 KiB
@@ -25,37 +27,47 @@ class Chronicle(Protocol):
 
 
 class BoxChronicle:
-    """Journal below ``state/journal/guard`` and spool below ``state/spool``."""
+    """Journal below ``state/journal/guard`` and spool below ``state/spool``; checkpoints leave by ``run/journal/guard``.
 
-    def __init__(self, state: Path, site: str) -> None:
+    The zones must stand also while the disk is full: what could not be written is said in ``failing`` until something can be again.
+    """
+
+    def __init__(self, state: Path, site: str, run: Path | None = None) -> None:
         self._spool_path = state / "spool" / "spool.db"
         self._spool: Spool | None = None
-        key_path = state / "guard" / "journal.key"
-        if not key_path.exists():
-            PrivateKey.generate().save(key_path)
-        key, folder = PrivateKey.load(key_path), state / "journal" / "guard"
-        try:
-            self._journal = Journal(folder, key, f"{site}/guard")
-        except Corrupt as error:
-            # The zones must stand all the same. What is left is evidence: it is put aside, and the new journal begins by saying so.
-            aside = folder.with_name(f"{folder.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-            folder.rename(aside)
-            self._journal = Journal(folder, key, f"{site}/guard")
-            self.tell("journal-damaged", "journal-altered", detail=str(error), kept=aside.name)
+        self._journal = open_or_begin(state / "journal" / "guard", state / "guard" / "journal.key", f"{site}/guard")
+        self._outlet = Outlet(self._journal, "guard", run) if run is not None else None
+        self.failing = ""  # why decisions are not in the journal
 
     def close(self) -> None:
-        """Close the spool."""
+        """Let journal and spool go."""
+        self._journal.close()
         if self._spool is not None:
             self._spool.close()
 
     def tell(self, decision: str, reason: str, **more: Any) -> None:
         """Write a decision into the journal, then as an audit record into the spool; both are durable on return."""
-        body = {"decision": decision, "reason": reason, **{key: _short(value) for key, value in more.items()}}
-        log.info(
-            "%s (%s) %s", decision, reason, " ".join(f"{key}={value}" for key, value in body.items() if key in more)
-        )
-        record = Record.new("audit", "guard", body)
-        self._journal.append({"time": record.time.isoformat(), "id": record.id, **body})
+        self.tell_many([{"decision": decision, "reason": reason, **more}])
+
+    def tell_many(self, told: Iterable[Mapping[str, Any]]) -> None:
+        """Write decisions (each with ``decision`` and ``reason``) down together, as ``tell`` does one."""
+        records = []
+        for one in told:
+            body = {key: _short(value) for key, value in one.items()}
+            more = " ".join(f"{key}={value}" for key, value in body.items() if key not in ("decision", "reason"))
+            log.info("%s (%s) %s", body["decision"], body["reason"], more)
+            records.append(Record.new("audit", "guard", body))
+        try:
+            self._journal.append_many([{"time": one.time.isoformat(), "id": one.id, **one.body} for one in records])
+            self.failing = ""
+        except HeadgateError as error:
+            self.failing = str(error)
+            log.error("%d decisions are not in the journal: %s", len(records), error)
+        for record in records:
+            self._keep(record)
+        self.look(hurry=True)
+
+    def _keep(self, record: Record) -> None:
         try:
             if self._spool is None:
                 self._spool_path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +75,17 @@ class BoxChronicle:
             self._spool.append(record)
         except HeadgateError as error:
             log.error("the record of this is in the journal only: %s", error)
+
+    def look(self, *, hurry: bool = False) -> None:
+        """Let checkpoints out and the witnesses' word in; to be called each second."""
+        if self._outlet is not None:
+            self._outlet.look(hurry=hurry)
+
+    def checkpoint(self) -> Standing:
+        """Return how the journal stands: origin, size, root, key, the signed checkpoint, and what witnesses countersigned."""
+        with contextlib.suppress(HeadgateError):  # then the last one published
+            self._journal.publish()
+        return self._journal.standing()
 
 
 def _short(value: Any) -> Any:

@@ -127,7 +127,7 @@ def test_apply_confirm_and_go_back_over_a_killed_guard(box: Box) -> None:
     assert end(guard, signal.SIGTERM) == 0
     journal = box.folder / "state" / "journal" / "guard"
     assert box.run(*HEADGATE, "journal", "verify", str(journal)).returncode == 0
-    lines = (journal / "entries.jsonl").read_text().splitlines()
+    lines = box.run(*HEADGATE, "journal", "show", str(journal), "--last", "1000", "--json").stdout.splitlines()
     decisions = [(entry["decision"], entry["reason"]) for entry in map(json.loads, lines)]
     assert ("revert", "not-confirmed") in decisions
     assert decisions[-3:] == [("apply", "asked"), ("confirm", "asked"), ("put-back", "drift")]
