@@ -86,8 +86,11 @@ def answer(request: aside.Answer) -> aside.Answer:
     )
     hooks: dict[str, dict[str, int] | None] = {}
     there = wanted.there()
+    ip = headers.equals("protocol", 0x0800) | headers.equals("protocol", 0x86DD)
     for hook, rules in request["hooks"].items():
         apart = headers.bdd.apply("xor", live[hook], wanted.accepts(rules)) & there
+        if hook != "ingress":  # behind the port there are IPv4 and IPv6 packets alone
+            apart &= ip
         hooks[hook] = None if apart == headers.false else headers.packet(apart)
     return {"hooks": hooks, "unknown": witness.unknown, "rules": witness.count, "elements": witness.elements}
 

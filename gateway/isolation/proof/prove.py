@@ -13,6 +13,7 @@ from gateway.isolation.proof.algebra import Found
 from gateway.isolation.proof.dumped import Dump
 from gateway.isolation.proof.intended import Intended
 from gateway.isolation.proof.listed import Live
+from gateway.isolation.proof.rules import at
 from gateway.isolation.proof.space import FIELDS
 from gateway.isolation.ruleset import Rules
 
@@ -55,7 +56,8 @@ def differences(policy: Policy, zone: str, wanted: Intended, live: Live) -> Iter
         if hook not in wanted.hooks:
             continue
         seen = set()
-        for found in algebra.search((live.hooks[hook], wanted.hooks[hook]), (operator.gt, operator.lt)):
+        lists = (at(hook, live.hooks[hook]), at(hook, wanted.hooks[hook]))
+        for found in algebra.search(lists, (operator.gt, operator.lt)):
             kind = (found.question, found.deciders)
             if kind in seen:
                 continue

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.runtime.config import Key
-from gateway.isolation.proof.values import Values
+from gateway.isolation.proof.symbols import TYPES
+from gateway.isolation.proof.values import Values, of
 
 Needs = tuple[tuple[str, Values], ...]
 
@@ -28,7 +29,13 @@ class Rule:
 
 Rules = tuple[Rule, ...]
 NOTHING: Rules = (Rule(False, name="default"),)
+_NOT_IP = Rule(False, (("protocol", of(TYPES["ip"], TYPES["ip6"]).but()),), "not IP")
 EVERYTHING: Rules = (Rule(True, name="no chain"),)
+
+
+def at(hook: str, rules: Sequence[Rule]) -> Rules:
+    """Return ``rules`` as they are at a hook: behind the port there are IPv4 and IPv6 packets alone."""
+    return tuple(rules) if hook == "ingress" else (_NOT_IP, *rules)
 
 
 def within(rules: Sequence[Rule], needs: Needs) -> Rules:

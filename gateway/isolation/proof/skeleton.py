@@ -28,6 +28,7 @@ def prove(policy: Policy, zone: str, device: str | None, rules: Rules | Dump, *,
     from gateway.isolation.evidence import Proof
     from gateway.isolation.proof import claims, intended
     from gateway.isolation.proof.prove import differences, read
+    from gateway.isolation.proof.rules import at
     from gateway.isolation.proof.written import rules_as_json, values_as_json
 
     start = time.perf_counter()
@@ -40,7 +41,10 @@ def prove(policy: Policy, zone: str, device: str | None, rules: Rules | Dump, *,
         return [[name, values_as_json(values)] for name, values in one]
 
     request = {
-        "hooks": {hook: [rules_as_json(live.hooks[hook]), rules_as_json(wanted.hooks[hook])] for hook in wanted.hooks},
+        "hooks": {
+            hook: [rules_as_json(at(hook, rules)) for rules in (live.hooks[hook], wanted.hooks[hook])]
+            for hook in wanted.hooks
+        },
         "claims": [[c.hook, c.says, needs(c.about), [needs(one) for one in c.only]] for c in stated],
     }
     found: tuple[Any, ...] = ()
