@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.isolation.bridges.known import NAMES
-from gateway.isolation.evidence import Finding, Measure, Proof
+from gateway.isolation.evidence import Finding, Measure, Probe, Proof
 from gateway.isolation.host.grade import ESSENTIAL, INFORMATION
 from gateway.isolation.report.model import Audit
 from gateway.isolation.report.ways import BRIDGES, MEASURES, PROBE, PROOF, WAYS, Way
@@ -63,10 +64,15 @@ def zone_state(audit: Audit, zone: str) -> State:
     proofs = [proof for proof in audit.proofs if proof.zone == zone]
     findings = [finding for finding in audit.findings if zone in finding.zones]
     against = audit.deviations.get(zone) or any(joins(finding) for finding in findings)
-    failed = any(probe.result != "passed" and zone in (probe.source, *probe.listened) for probe in audit.probes or ())
+    failed = any(probe.result != "passed" and zone in _concerned(probe) for probe in audit.probes or ())
     if against or failed or not proofs or any(not holds(proof) for proof in proofs):
         return "not-shown"
     return "proved" if {proof.engine for proof in proofs} >= set(ENGINES) and not findings else "reservations"
+
+
+def _concerned(probe: Probe) -> set[str]:
+    """Return the zone a probe came from, and those in which what came through was seen."""
+    return {probe.source, *(zone for zone in probe.listened if re.search(rf"\b{re.escape(zone)}\b", probe.seen))}
 
 
 def joins(finding: Finding) -> bool:

@@ -13,11 +13,11 @@ from markupsafe import Markup
 from gateway.isolation.evidence import Probe
 from gateway.isolation.host.grade import ESSENTIAL
 from gateway.isolation.report import nist, picture
-from gateway.isolation.report.grade import ENGINES, Grade, grade, holds, joins, lacks, proved_zones, ways
+from gateway.isolation.report.grade import ENGINES, Grade, Reason, grade, holds, joins, lacks, proved_zones, ways
 from gateway.isolation.report.model import Audit, written
 from gateway.isolation.report.words import FINDINGS, TEXTS, Language, known, word
 
-MOST_LINES = 1500  # of the policy's text on the page; beyond, only those that something points to
+MOST_LINES = 600  # of the policy's text on the page; beyond, only those that something points to
 AROUND = 3  # lines shown around one that something points to
 
 _templates = Environment(
@@ -94,6 +94,7 @@ def page(audit: Audit, digest: str, lang: Language) -> str:
         texts=TEXTS,
         t=lambda pair: pair[0 if lang == "zh" else 1],
         ways=ways(audit),
+        kinds=kinds_of(reached),
         known=lambda prefix, key: known(prefix, key, lang),
         proof_of=lambda zone, engine: next((p for p in audit.proofs if (p.zone, p.engine) == (zone, engine)), None),
         reason=lambda one: word(f"reason_{one.key}", lang, **_worded(one.told, lang)),
@@ -117,6 +118,14 @@ def counts(audit: Audit) -> Counts:
         failed=results.count("failed"),
         blind=results.count("blind"),
     )
+
+
+def kinds_of(reached: Grade) -> list[tuple[Reason, int]]:
+    """Return the first reason of each kind, with how many there are of it; those that fail come first."""
+    kinds: dict[tuple[bool, str], list[Reason]] = {}
+    for reason in reached.reasons:
+        kinds.setdefault((not reason.fails, reason.key), []).append(reason)
+    return [(found[0], len(found)) for _, found in sorted(kinds.items(), key=lambda item: item[0][0])]
 
 
 def probe_rows(audit: Audit) -> list[ProbeRow]:

@@ -106,6 +106,14 @@ def test_zones_are_judged_one_by_one(bad: Audit):
     }
 
 
+def test_a_probe_fails_the_zones_that_it_went_through(good: Audit):
+    """Where it came from and where it was seen, not wherever somebody listened."""
+    probe = Probe(3, "icmp", "bigscreen", ("culture", "institution"), "failed", "seen", "live: culture: echo reply")
+    audit = replace(good, probes=(probe,))
+
+    assert [zone.name for zone in audit.zones if zone_state(audit, zone.name) != "proved"] == ["culture", "bigscreen"]
+
+
 def test_every_way_has_its_evidence(good: Audit):
     """37 ways in order; each is shown, or said to be a residual risk."""
     shown = {one.way.number: one.state for one in ways(good)}

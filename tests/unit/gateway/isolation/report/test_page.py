@@ -135,6 +135,15 @@ def test_numbers_are_those_of_the_audit(bad: Audit):
     assert (told.proved, told.zones, told.passed, told.failed, told.blind) == (2, 5, 1, 1, 1)
 
 
+def test_the_first_screen_tells_each_kind_of_reason_once(bad: Audit):
+    """Two hundred missing measures are one line; what fails stands first."""
+    kinds = pages.kinds_of(grade(bad))
+
+    assert len({(one.key, one.fails) for one, _ in kinds}) == len(kinds)
+    assert sum(number for _, number in kinds) == len(grade(bad).reasons)
+    assert [one.fails for one, _ in kinds] == sorted((one.fails for one, _ in kinds), reverse=True)
+
+
 def test_the_policy_stands_there_with_its_lines(good: Audit):
     """References lead to the very line."""
     shown = policy_lines(good, grade(good))
