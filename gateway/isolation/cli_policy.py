@@ -191,22 +191,33 @@ def _end(text: str, option: str) -> End:
 @click.argument("new", type=FILE)
 @AS_JSON
 def diff(old: Path, new: Path, *, as_json: bool) -> None:
-    """Say in words who gains and who loses what when OLD becomes NEW.
+    """Say in words who gains and who loses what when OLD becomes NEW, held against a proof over all packets.
 
     Example: headgate policy diff enforced.yaml wanted.yaml
     """
+    from gateway.isolation.agreement import proven  # numpy with it, which no other command here needs
+
     before, after = policy.load(old), policy.load(new)
     found = changes.changes(before, after)
+    agreed, kinds = proven(before, after)
     if as_json:
-        told = {"old": before.digest, "new": after.digest, "changes": [asdict(change) for change in found]}
+        listed = [asdict(change) for change in found]
+        told = {"old": before.digest, "new": after.digest, "changes": listed, "proven": agreed}
         click.echo(json.dumps(told, ensure_ascii=False))
-        return
+        raise click.exceptions.Exit(0 if agreed else 1)
     for change in found:
         sign, style = ("+", "green") if change.verb == "gains" else ("-", "red")
         _console().print(f"{sign} {change}", style=style, markup=False)
     if not found:
         same = before.digest == after.digest
         click.echo("the same file" if same else "no difference in what is allowed (the files differ)")
+    if not agreed:
+        raise HeadgateError(
+            "the proof over all packets finds other differences than these: do not apply, and tell the makers"
+        )
+    click.echo(
+        f"proven over all packets: {kinds or 'no'} {'kind' if kinds == 1 else 'kinds'} of opening differ, each told above"
+    )
 
 
 @commands.command()
