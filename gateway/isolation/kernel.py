@@ -1,4 +1,4 @@
-"""The kernel's side of isolation: what the zones' namespaces hold, and the actions on them (netlink, /proc/sys, ``nft``)."""
+"""The kernel's side of isolation: what the zones' namespaces hold, and the actions on them (netlink, /proc/sys, libnftables)."""
 
 from __future__ import annotations
 
@@ -14,40 +14,50 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from appliance.runtime import command
-from gateway.isolation import listing, netns, rawlink, ruleset, topology
+from gateway.isolation import netns, rawlink
+from gateway.isolation.holder import Holder, Known
 from gateway.isolation.netns import KernelFailed
 from gateway.isolation.question import ZONES
+from gateway.isolation.rawlink import Rtnetlink
 from gateway.isolation.reconcile import (
     HOME,
     Action,
     AddAddress,
+    AddLookup,
     AddRoute,
+    ChangeElements,
     DropAddress,
+    DropLookup,
     DropRoute,
     LoadRules,
     MakeZone,
     MovePort,
     NamePort,
+    OwnTables,
+    Pin,
     RemoveZone,
     Set,
     SetDown,
     SetUp,
+    Unpin,
 )
-from gateway.isolation.topology import PORT, Link, Place, Seen
+from gateway.isolation.topology import PORT, Lookup, Neighbour, Place, Seen
+from gateway.isolation.topology import Path as Route
 
 SYSCTL = Path("/proc/sys")
-LOCAL_TABLE = 255
-PROTO_KERNEL = 2
-UNICAST = 1
 
 
 class Kernel:
-    """Namespaces named ``prefix + zone`` and the home namespace in which ports begin (empty: the one we are in)."""
+    """Namespaces named ``prefix + zone`` and the home namespace in which ports begin (empty: the one we are in).
 
-    def __init__(self, prefix: str = "", home: str = "") -> None:
+    With ``own`` (and a kernel since 6.9) the tables that it loads are its own: no other process may change or flush them while it lives.
+    """
+
+    def __init__(self, prefix: str = "", home: str = "", *, own: bool = True) -> None:
         self.prefix = prefix
         self.home = home
-        self._rules: dict[str, tuple[tuple[int, int], ruleset.Ruleset]] = {}
+        self.own = own
+        self._holders: dict[str, Holder] = {}
 
     def name(self, zone: str) -> str:
         """Return the namespace of a zone, or of ``HOME``."""
@@ -62,31 +72,97 @@ class Kernel:
         """Return ``work()`` run in the namespace of a zone."""
         return netns.inside(self.name(zone), work)
 
+    def close(self) -> None:
+        """Let go of all namespaces; what is owned there stays and may be taken over by the next guard."""
+        self._keep(())
+
     def observe(self, wanted: Mapping[str, Place], *, fresh: bool = True) -> dict[str, Seen]:
         """Return what the home and each zone's namespace hold now, with the settings that ``wanted`` names.
 
-        Unless ``fresh``, a ruleset whose generation has not moved since it was listed last is not listed again.
+        Unless ``fresh``, a ruleset whose generation has not moved since it was listed last, but by us, is not listed again.
 
         Raises:
             KernelFailed: the kernel does not show it.
         """
         seen = {}
-        for zone in [HOME, *self.zones()]:
+        zones = [HOME, *self.zones()]
+        self._keep(zones)
+        for zone in zones:
             place = wanted.get(zone)
             keys = [*place.settings, *place.port_settings] if place else []
-            try:
-                seen[zone] = self.inside(zone, functools.partial(self._look, zone, keys, fresh=fresh))
-            except (NetlinkError, OSError, command.CommandFailed) as error:
-                raise KernelFailed(f"{zone or 'home'} cannot be read: {error}") from error
+            seen[zone] = self._within(zone, functools.partial(self._look, zone, keys, fresh=fresh), "cannot be read")
         return seen
 
+    def rules(self, zone: str, *, fresh: bool = False) -> Known:
+        """Return the ruleset of a zone with its tables and generation; unless ``fresh``, as it is known if it has not changed.
+
+        Raises:
+            KernelFailed: the kernel does not show it.
+        """
+        return self._within(zone, lambda: self._holder(zone).read(fresh=fresh), "cannot be read")
+
+    def owning(self, zone: str) -> bool:
+        """Return whether nobody but us may change our tables in a zone.
+
+        Raises:
+            KernelFailed: the kernel does not say.
+        """
+        return self._within(zone, lambda: self._holder(zone).owning, "cannot be read")
+
+    def denied(self, zone: str) -> dict[str, int]:
+        """Return reason -> packets dropped for it since the ruleset was loaded; the reasons are those of the samples' prefixes.
+
+        Raises:
+            KernelFailed: the kernel does not say.
+        """
+        found: dict[str, int] = {}
+        for counter in self._within(zone, lambda: self._holder(zone).counters(), "cannot be read"):
+            if counter.drops:
+                reason = f"{counter.chain} {counter.comment}"
+                found[reason] = found.get(reason, 0) + counter.packets
+        return found
+
     def _look(self, zone: str, keys: Iterable[str], *, fresh: bool) -> Seen:
-        # The number comes before the listing: a change between them moves it once more, and the next look lists again.
-        mark = (Path("/proc/thread-self/ns/net").stat().st_ino, rawlink.generation())
-        known = self._rules.get(zone)
-        rules = known[1] if known and known[0] == mark and not fresh else _list_rules()
-        self._rules[zone] = (mark, rules)
-        return _links_and_routes(keys, rules)
+        holder = self._holder(zone)
+        known = holder.read(fresh=fresh)
+        with Rtnetlink() as rtnetlink:
+            links = rtnetlink.links()
+            routes = [path for path, _ in rtnetlink.routes(tuple(rawlink.each_own(links)))]
+            neighbours = [entry for entry, _ in rtnetlink.neighbours(links)]
+            lookups = [lookup for lookup, _ in rtnetlink.lookups()]
+        return Seen(
+            tuple(links.values()),
+            tuple(sorted(routes)),
+            {key: value for key in keys if (value := _read(key)) is not None},
+            known.rules,
+            tuple(sorted(neighbours)),
+            tuple(sorted(lookups)),
+            known.tables,
+            known.generation,
+            holder.can_own,
+        )
+
+    def _holder(self, zone: str) -> Holder:
+        """Return what holds the ruleset of the namespace in which this is called; another one of that name is let go."""
+        inode = Path("/proc/thread-self/ns/net").stat().st_ino
+        holder = self._holders.get(zone)
+        if holder is not None and holder.inode == inode:
+            return holder
+        if holder is not None:
+            holder.close()
+        self._holders[zone] = Holder(own=self.own)
+        return self._holders[zone]
+
+    def _keep(self, zones: Iterable[str]) -> None:
+        """Let go of all other namespaces: a socket there would keep one alive whose name is gone, and its port with it."""
+        for zone in set(self._holders) - set(zones):
+            self._holders.pop(zone).close()
+
+    def _within(self, zone: str, work: Callable[[], netns.Result], what: str) -> netns.Result:
+        try:
+            return self.inside(zone, work)
+        except (NetlinkError, OSError, command.CommandFailed) as error:
+            raise KernelFailed(f"{zone or 'home'} {what}: {error}") from error
 
     def pairs(self) -> list[tuple[str, str, str]]:
         """Return (zone, link, other zone) for each link whose other end is in another zone or at home."""
@@ -115,6 +191,7 @@ class Kernel:
             case MakeZone(zone):
                 netns.make(self.name(zone))
             case RemoveZone(zone):
+                self._keep(other for other in self._holders if other != zone)
                 netns.remove(self.name(zone))
             case MovePort(link, mac, source, target):
                 self._move(link, mac, source, target)
@@ -127,20 +204,29 @@ class Kernel:
             case Set(zone, key, value):
                 self.inside(zone, lambda: _write(key, value))
             case LoadRules(zone, rules, foreign):
-                self.load(zone, ruleset.transaction(rules, foreign))
-            case AddAddress(zone, address) | DropAddress(zone, address):
-                verb = "add" if isinstance(action, AddAddress) else "del"
-                self.inside(zone, lambda: _address(verb, address))
-            case AddRoute(zone, route) | DropRoute(zone, route):
-                verb = "add" if isinstance(action, AddRoute) else "del"
-                self.inside(zone, lambda: _route(verb, route))
+                self.inside(zone, lambda: self._holder(zone).load(rules, foreign))
+            case ChangeElements(zone, changes):
+                self.inside(zone, lambda: self._holder(zone).change(changes))
+            case OwnTables(zone):
+                self.inside(zone, lambda: self._holder(zone).adopt())
+            case AddAddress(zone, address):
+                self.inside(zone, lambda: _add_address(address))
+            case DropAddress(zone, address, link):
+                self.inside(zone, lambda: _drop_address(address, link))
+            case AddRoute(zone, route):
+                self.inside(zone, lambda: _add_route(route))
+            case DropRoute(zone, route):
+                self.inside(zone, lambda: _drop_route(route))
+            case Pin(zone, neighbour):
+                self.inside(zone, lambda: _pin(neighbour))
+            case Unpin(zone, neighbour):
+                self.inside(zone, lambda: _unpin(neighbour))
+            case AddLookup(zone, lookup):
+                self.inside(zone, lambda: _add_lookup(lookup))
+            case DropLookup(zone, lookup):
+                self.inside(zone, lambda: _drop_lookup(lookup))
             case unknown:
                 assert_never(unknown)
-
-    def load(self, zone: str, transaction: str) -> None:
-        """Give ``nft`` a transaction in a zone: first dry, then for real; nothing changes where it fails."""
-        for argv in (["nft", "-c", "-j", "-f", "-"], ["nft", "-j", "-f", "-"]):
-            self.inside(zone, functools.partial(command.run, argv, stdin=transaction))
 
     def _move(self, link: str, mac: str, source: str, target: str) -> None:
         # The name on the way is the MAC's, so that two ports that change places never meet under one name.
@@ -172,60 +258,14 @@ class _target:  # noqa: N801 (a context manager used like a function)
         os.close(self.descriptor)
 
 
-def _links_and_routes(keys: Iterable[str], rules: ruleset.Ruleset) -> Seen:
-    with IPRoute() as netlink:
-        links = [_link(message) for message in netlink.get_links()]
-        owned: dict[int, list[str]] = {}
-        for message in netlink.get_addr():
-            if message["scope"] == 253 and message["family"] == socket.AF_INET6:
-                continue  # link-local: made by the kernel for each port
-            address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            owned.setdefault(message["index"], []).append(f"{address}/{message['prefixlen']}")
-        routes = [path for message in netlink.get_routes() if (path := _path(message))]
-    return Seen(
-        tuple(Link(**told, addresses=tuple(sorted(owned.get(index, ())))) for index, told in links),
-        tuple(sorted(routes)),
-        {key: value for key in keys if (value := _read(key)) is not None},
-        rules,
-    )
-
-
-def _list_rules() -> ruleset.Ruleset:
-    listed = listing.parse(command.run(["nft", "-j", "list", "ruleset"]))
-    if any(part.get("chain", {}).get("family") == "netdev" for part in listed):
-        listed = listing.with_devices(listed, command.run(["nft", "list", "chains", "netdev"]))
-    return listed
-
-
 def _paired(others: Mapping[str, int]) -> list[tuple[str, str]]:
     """Return (link, other zone) by the numbers that this namespace has for ``others`` (RTM_GETNSID)."""
-    with IPRoute() as netlink:
-        numbers = {rawlink.number_of(descriptor): other for other, descriptor in others.items()}
-        ends = [(m.get_attr("IFLA_IFNAME"), m.get_attr("IFLA_LINK_NETNSID")) for m in netlink.get_links()]
+    with Rtnetlink() as rtnetlink:
+        numbers = {rtnetlink.number_of(descriptor): other for other, descriptor in others.items()}
+        links = rtnetlink.links().values()
     return [
-        (name, numbers[number]) for name, number in ends if number is not None and number >= 0 and number in numbers
+        (link.name, numbers[link.netnsid]) for link in links if link.netnsid is not None and link.netnsid in numbers
     ]
-
-
-def _link(message: Any) -> tuple[int, dict[str, Any]]:
-    info = message.get_attr("IFLA_LINKINFO")
-    return message["index"], {
-        "name": message.get_attr("IFLA_IFNAME"),
-        "mac": message.get_attr("IFLA_ADDRESS") or "",
-        "kind": (info.get_attr("IFLA_INFO_KIND") or "") if info else "",
-        "up": bool(message["flags"] & 1),
-        "master": message.get_attr("IFLA_MASTER") is not None,
-    }
-
-
-def _path(message: Any) -> topology.Path | None:
-    """Return a route that somebody set; the kernel's own, which follow from the addresses, are left out."""
-    table = message.get_attr("RTA_TABLE") or message["table"]
-    if table == LOCAL_TABLE or message["proto"] == PROTO_KERNEL or message["type"] != UNICAST:
-        return None
-    anywhere = "0.0.0.0" if message["family"] == socket.AF_INET else "::"
-    to = f"{message.get_attr('RTA_DST') or anywhere}/{message['dst_len']}"
-    return topology.Path(to, message.get_attr("RTA_GATEWAY") or "")
 
 
 def _index(netlink: Any, name: str) -> int:
@@ -236,13 +276,15 @@ def _index(netlink: Any, name: str) -> int:
 
 
 def _rename(mac: str) -> None:
+    with Rtnetlink() as rtnetlink:
+        index = next(
+            (index for index, link in rtnetlink.links().items() if link.mac == mac and link.name != "lo"), None
+        )
+    if index is None:
+        raise KernelFailed(f"no link has the MAC {mac}")
     with IPRoute() as netlink:
-        for index, told in map(_link, netlink.get_links()):
-            if told["mac"] == mac:
-                netlink.link("set", index=index, state="down")
-                netlink.link("set", index=index, ifname=PORT)
-                return
-    raise KernelFailed(f"no link has the MAC {mac}")
+        netlink.link("set", index=index, state="down")
+        netlink.link("set", index=index, ifname=PORT)
 
 
 def _set_state(link: str, state: str) -> None:
@@ -250,16 +292,67 @@ def _set_state(link: str, state: str) -> None:
         netlink.link("set", index=_index(netlink, link), state=state)
 
 
-def _address(verb: str, address: str) -> None:
+def _add_address(address: str) -> None:
     host, _, length = address.partition("/")
     with IPRoute() as netlink:
-        netlink.addr(verb, index=_index(netlink, PORT), address=host, prefixlen=int(length))
+        netlink.addr("add", index=_index(netlink, PORT), address=host, prefixlen=int(length))
 
 
-def _route(verb: str, route: topology.Path) -> None:
+def _add_route(route: Route) -> None:
     with IPRoute() as netlink:
-        gateway = {"gateway": route.via} if route.via else {}
-        netlink.route(verb, dst=route.to, **gateway)
+        netlink.route("add", dst=route.to, gateway=route.via)
+
+
+def _add_lookup(lookup: Lookup) -> None:
+    with IPRoute() as netlink:
+        family = socket.AF_INET if lookup.version == 4 else socket.AF_INET6
+        netlink.rule("add", family=family, priority=lookup.priority, table=lookup.table)
+
+
+# What is removed is named to the kernel in the very words in which it told of it, so that nothing else is met.
+
+
+def _drop_address(address: str, link: str) -> None:
+    with Rtnetlink() as rtnetlink:
+        indices = {index for index, found in rtnetlink.links().items() if found.name == link}
+        _drop(
+            rtnetlink,
+            rawlink.DELADDR,
+            [b for (i, a), b in rtnetlink.addresses() if i in indices and a == address],
+            address,
+        )
+
+
+def _drop_route(route: Route) -> None:
+    with Rtnetlink() as rtnetlink:
+        own = tuple(rawlink.each_own(rtnetlink.links()))
+        _drop(rtnetlink, rawlink.DELROUTE, [body for path, body in rtnetlink.routes(own) if path == route], str(route))
+
+
+def _drop_lookup(lookup: Lookup) -> None:
+    with Rtnetlink() as rtnetlink:
+        _drop(rtnetlink, rawlink.DELRULE, [body for found, body in rtnetlink.lookups() if found == lookup], str(lookup))
+
+
+def _pin(neighbour: Neighbour) -> None:
+    with Rtnetlink() as rtnetlink:
+        index = next((index for index, link in rtnetlink.links().items() if link.name == neighbour.link), None)
+        if index is None:
+            raise KernelFailed(f"there is no link '{neighbour.link}'")
+        rtnetlink.pin(index, neighbour)
+
+
+def _unpin(neighbour: Neighbour) -> None:
+    with Rtnetlink() as rtnetlink:
+        entries = rtnetlink.neighbours(rtnetlink.links())
+        _drop(rtnetlink, rawlink.DELNEIGH, [body for found, body in entries if found == neighbour], str(neighbour))
+
+
+def _drop(rtnetlink: Rtnetlink, kind: int, bodies: list[bytes], what: str) -> None:
+    if not bodies:
+        raise KernelFailed(f"{what} is not there any more")
+    for body in bodies:
+        rtnetlink.one(kind, body)
 
 
 def _read(key: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What the kernel lists (``nft -j list ruleset``) against what was compiled: the same meaning, and nothing besides."""
+"""What the kernel lists against what was compiled: the same meaning, and nothing besides. Pure."""
 
 from __future__ import annotations
 
@@ -6,51 +6,147 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
 
-from gateway.isolation.ruleset import TABLE, Object, Ruleset
+from gateway.isolation.nfnl import elements
+from gateway.isolation.nfnl.requests import KEY_TYPES, OWNER, PERSIST, Named, Table
+from gateway.isolation.ruleset import TABLE, Object, Rules
 
-# nft lists a protocol by its number on a box that has no /etc/protocols.
-PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58}
-PASSING = ("handle", "packets", "bytes", "metainfo", "index")  # what changes by itself and means nothing
+PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+# What follows an IPv6 header, which we write as numbers and nft lists by names, those of /etc/protocols where there is one.
+EXTENSIONS = {"ip": 0, "hopopt": 0, "ipv6-route": 43, "ipv6-frag": 44, "ah": 51, "ipv6-opts": 60}
+SHOWN = 3  # elements named in words
 
 
-def foreign_tables(listed: Ruleset) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class Change:
+    """Elements that a set is to have more and less, packed and in order."""
+
+    family: str
+    name: str
+    add: bytes
+    drop: bytes
+    size: int  # bytes of one
+
+    def __str__(self) -> str:
+        told = [
+            f"{verb} {words(packed, self.size)}"
+            for verb, packed in (("add", self.add), ("remove", self.drop))
+            if packed
+        ]
+        return f"set {self.name}: {', '.join(told)}"
+
+
+def words(packed: bytes, size: int) -> str:
+    """Return the first of packed addresses in words, and how many more there are."""
+    shown = [str(ipaddress.ip_address(packed[n : n + size])) for n in range(0, min(len(packed), SHOWN * size), size)]
+    more = len(packed) // size - len(shown)
+    return " ".join(shown) + (f" and {more} more" if more else "")
+
+
+def foreign_tables(listed: Rules) -> list[tuple[str, str]]:
     """Return (family, name) of each table that is not ours."""
-    return [
-        (t["family"], t["name"]) for t in (part["table"] for part in listed if "table" in part) if t["name"] != TABLE
-    ]
+    tables = (part["table"] for part in listed.objects if "table" in part)
+    return [(t["family"], t["name"]) for t in tables if t["name"] != TABLE]
 
 
-def parse(text: str) -> Ruleset:
-    """Return the objects of a JSON listing."""
-    return tuple(part for part in json.loads(text)["nftables"] if "metainfo" not in part)
+def questions(tables: Iterable[Table], named: Iterable[Named]) -> list[str]:
+    """Return what ``nft -j`` is asked, once each, for the chains of our tables.
+
+    Where somebody has put something there, each chain is asked for alone: nft 1.0 lists no table with a single flag whole (it uses
+    freed memory, and what it prints is cut off), and of several chains in one question it tells only one.
+    """
+    ours = [one for one in named if one.table == TABLE and one.kind == "chain"]
+    if not ours:
+        return []
+    if all(t.name == TABLE and t.flags in (0, OWNER | PERSIST) for t in tables) and all(map(_is_plain_name, ours)):
+        return ["list ruleset"]
+    return [f"list chain {one.family} {one.table} {one.name}" for one in ours if _is_plain_name(one)]
 
 
-def with_devices(listed: Ruleset, text: str) -> Ruleset:
-    """Return ``listed`` with the devices of its netdev chains, which nft 1.0 tells in its ``text`` listing only."""
-    devices: dict[tuple[str, str], str] = {}
-    table = chain = ""
-    for line in text.splitlines():
-        words = line.split()
-        if words[:2] == ["table", "netdev"]:
-            table = words[2]
-        elif words[:1] == ["chain"]:
-            chain = words[1]
-        elif found := re.search(r"hook \w+ devices? (?:= )?(.+?) priority", line):
-            devices[table, chain] = found.group(1).strip('"')
-    parts = []
-    for part in listed:
-        body = part.get("chain", {})
-        device = devices.get((body.get("table", ""), body.get("name", "")))
-        known = body.get("family") != "netdev" or "dev" in body or device is None
-        parts.append(part if known else {"chain": {**body, "dev": device}})
-    return tuple(parts)
+def _is_plain_name(one: Named) -> bool:
+    """Return whether a name is none that would be a command to nft; the kernel takes any."""
+    return PLAIN_NAME.fullmatch(one.name) is not None
 
 
-def differences(wanted: Ruleset, listed: Ruleset) -> list[str]:
+def assemble(tables: Iterable[Table], named: Iterable[Named], answers: Iterable[str]) -> tuple[Object, ...]:
+    """Return the objects of a ruleset: all tables, and what is in ours, its chains and rules as ``nft`` tells them.
+
+    What a foreign table holds is not told: that it is there is a difference. nft leaves out the devices of chains; ``named`` has them.
+    """
+    objects: list[Object] = [{"table": {"family": table.family, "name": table.name}} for table in tables]
+    devices = {(one.family, one.name): one.devices for one in named if one.kind == "chain" and one.table == TABLE}
+    for one in named:
+        if one.table == TABLE and not (one.kind == "chain" and _is_plain_name(one)):
+            described: Object = {"family": one.family, "table": one.table, "name": one.name}
+            if one.kind == "set" and one.type:
+                described |= {"type": one.type} | ({"size": one.room} if one.room else {})
+            objects.append({one.kind: described})
+    parts = [part for answer in answers for part in json.loads(answer)["nftables"]]
+    for part in parts:
+        if "chain" in part:
+            at = devices.get((part["chain"]["family"], part["chain"]["name"]), ())
+            objects.append({"chain": part["chain"] | ({"dev": at[0] if len(at) == 1 else list(at)} if at else {})})
+        elif "rule" in part:
+            objects.append({"rule": {**part["rule"], "expr": [_numbered(one) for one in part["rule"]["expr"]]}})
+    return tuple(objects)
+
+
+def _numbered(expression: Object) -> Object:
+    """Return an expression with IPv6 extension headers as numbers."""
+    match = expression.get("match", {})
+    if match.get("left") != {"payload": {"protocol": "ip6", "field": "nexthdr"}} or not isinstance(
+        match["right"], dict
+    ):
+        return expression
+    elements = [EXTENSIONS.get(e, e) if isinstance(e, str) else e for e in match["right"].get("set", ())]
+    return {"match": {**match, "right": {"set": elements}}}
+
+
+def plain_sets(objects: Iterable[Object]) -> list[tuple[str, str, int]]:
+    """Return (family, name, bytes of a key) of each of our sets whose elements are listed apart."""
+    sets = (part["set"] for part in objects if "set" in part)
+    return [(s["family"], s["name"], KEY_TYPES[s["type"]][1]) for s in sets if is_plain(s)]
+
+
+def is_plain(described: Object) -> bool:
+    """Return whether a set of a listing is a plain hash set of addresses in a table of ours."""
+    known = (
+        described.get("table") == TABLE and isinstance(described.get("type"), str) and described["type"] in KEY_TYPES
+    )
+    return known and set(described) <= {"family", "name", "table", "type", "handle", "size", "count"}
+
+
+def odd_families(listed: Rules) -> frozenset[str]:
+    """Return the families whose table of ours holds what we never make, so that it must be made again."""
+    ours = [(kind, body) for part in listed.objects for kind, body in part.items() if body.get("table") == TABLE]
+    return frozenset(
+        body["family"]
+        for kind, body in ours
+        if kind not in ("chain", "set", "rule")
+        or (kind == "set" and "type" not in body)
+        or (kind == "chain" and not PLAIN_NAME.fullmatch(body["name"]))
+    )
+
+
+def with_odd(objects: tuple[Object, ...], odd: dict[tuple[str, str], list[str]]) -> tuple[Object, ...]:
+    """Return ``objects`` with the elements that are more than a key in their sets, which makes those differ from any wanted one."""
+    return tuple(
+        {"set": {**part["set"], "elem": odd[part["set"]["family"], part["set"]["name"]]}}
+        if "set" in part and odd.get((part["set"]["family"], part["set"]["name"]))
+        else part
+        for part in objects
+    )
+
+
+def differences(wanted: Rules, listed: Rules) -> list[str]:
     """Return in words what ``listed`` has too much, lacks, or has in another order; nothing if both mean the same."""
-    want, seen = _canonical(wanted), _canonical(listed)
+    return structure(wanted, listed) + [f"{change.family} {change}" for change in changes(wanted, listed)]
+
+
+def structure(wanted: Rules, listed: Rules) -> list[str]:
+    """Return the differences of everything but sets' elements, in words."""
+    want, seen = wanted.lines, listed.lines
     found = []
     for name in sorted(set(want) | set(seen)):
         if name not in want:
@@ -59,7 +155,29 @@ def differences(wanted: Ruleset, listed: Ruleset) -> list[str]:
             found.append(f"{name} is missing")
         elif want[name] != seen[name]:
             found += _lines(name, want[name], seen[name])
-    return found
+    return found + [f"set {family} {name} has too little room" for family, name in too_small(wanted, listed)]
+
+
+def too_small(wanted: Rules, listed: Rules) -> list[tuple[str, str]]:
+    """Return (family, name) of the sets that are there and cannot take what is wanted in them."""
+    rooms = {(s["family"], s["name"]): s.get("size") for s in (p["set"] for p in listed.objects if "set" in p)}
+    sizes = {(family, name): size for family, name, size in plain_sets(wanted.objects)}
+    return [
+        key
+        for key, packed in wanted.elements.items()
+        if key in sizes and rooms.get(key) is not None and len(packed) // sizes[key] > rooms[key]
+    ]
+
+
+def changes(wanted: Rules, listed: Rules) -> tuple[Change, ...]:
+    """Return what the sets that are in both lack and have too much."""
+    sizes = {(family, name): size for family, name, size in plain_sets(wanted.objects)}
+    found = []
+    for key in sorted(set(wanted.elements) & set(listed.elements)):
+        add, drop = elements.difference(wanted.elements[key], listed.elements[key], sizes[key])
+        if add or drop:
+            found.append(Change(*key, add, drop, sizes[key]))
+    return tuple(found)
 
 
 def _lines(name: str, want: list[str], seen: list[str]) -> list[str]:
@@ -67,66 +185,3 @@ def _lines(name: str, want: list[str], seen: list[str]) -> list[str]:
     surplus = [line for line in seen if line not in want]
     found = [f"{name} lacks {line}" for line in lacking] + [f"{name} has besides {line}" for line in surplus]
     return found or [f"{name} has its rules in another order or number"]
-
-
-def _canonical(ruleset: Iterable[Object]) -> dict[str, list[str]]:
-    """Return object name -> lines; a chain's lines are its definition and its rules in order."""
-    result: dict[str, list[str]] = {}
-    for part in ruleset:
-        ((kind, body),) = part.items()
-        if kind == "rule":
-            name = f"chain {body['family']} {body['table']} {body['chain']}"
-            told = {key: body[key] for key in ("comment", "expr") if key in body}
-        else:
-            name = f"{kind} {body['family']} {body.get('table', '')} {body.get('name', '')}".replace("  ", " ")
-            told = body
-        result.setdefault(name, []).append(json.dumps(_plain(told), sort_keys=True, ensure_ascii=False))
-    return result
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {"set"} and isinstance(value["set"], list):
-            return {"set": _elements(value["set"])}
-        if set(value) == {"|"}:
-            return _flags(value)
-        return {key: _plain(inner) for key, inner in value.items() if key not in PASSING}
-    if isinstance(value, list):
-        if value and all(isinstance(inner, str) for inner in value):
-            return sorted(value)  # flags: nft 1.0 lists them so, later ones as {"|": [...]}
-        return [_plain(inner) for inner in value]
-    return value
-
-
-def _flags(value: Any) -> list[Any]:
-    """Return the operands of nested ors, sorted."""
-    if isinstance(value, dict) and set(value) == {"|"}:
-        return sorted(flag for inner in value["|"] for flag in _flags(inner))
-    return [value]
-
-
-def _elements(elements: list[Any]) -> list[Any]:
-    """Return a set's elements in one form: addresses as merged ranges, everything else sorted."""
-    try:
-        ranges = sorted(_range(element) for element in elements)
-    except (ValueError, KeyError, TypeError):
-        plain = (_plain(PROTOCOLS.get(e, e) if isinstance(e, str) else e) for e in elements)
-        return sorted(plain, key=lambda e: json.dumps(e, sort_keys=True))
-    merged: list[list[int]] = []
-    for version, first, last in ranges:
-        if merged and merged[-1][0] == version and first <= merged[-1][2] + 1:
-            merged[-1][2] = max(merged[-1][2], last)
-        else:
-            merged.append([version, first, last])
-    return merged
-
-
-def _range(element: Any) -> tuple[int, int, int]:
-    if isinstance(element, str):
-        address = ipaddress.ip_address(element)
-        return address.version, int(address), int(address)
-    if "prefix" in element:
-        network = ipaddress.ip_network(f"{element['prefix']['addr']}/{element['prefix']['len']}")
-        return network.version, int(network.network_address), int(network.broadcast_address)
-    first, last = (ipaddress.ip_address(end) for end in element["range"])
-    return first.version, int(first), int(last)

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.isolation import listing, ruleset
-from gateway.isolation.ruleset import Ruleset
-from gateway.isolation.topology import PORT, Link, Path, Place, Seen
+from gateway.isolation import settings as kernel_settings
+from gateway.isolation.listing import Change
+from gateway.isolation.ruleset import TABLE, Rules
+from gateway.isolation.topology import LOOKUPS, PORT, Link, Lookup, Neighbour, Path, Place, Seen
 
 HOME = ""  # the name of the namespace in which ports begin
 # Devices that the kernel puts into each namespace by itself; they are harmless while down.
@@ -100,14 +102,35 @@ class LoadRules:
     """Put a ruleset in place of what is there, in one transaction."""
 
     zone: str
-    rules: Ruleset
+    rules: Rules
     foreign: tuple[tuple[str, str], ...] = ()
     why: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        rules = sum("rule" in part for part in self.rules)
+        rules = sum("rule" in part for part in self.rules.objects)
         besides = f", remove {', '.join(' '.join(t) for t in self.foreign)}" if self.foreign else ""
         return f"{self.zone or 'home'}: load ruleset ({rules} rules){besides}"
+
+
+@dataclass(frozen=True)
+class ChangeElements:
+    """Add and remove single elements of sets, and touch nothing else of the ruleset."""
+
+    zone: str
+    changes: tuple[Change, ...]
+
+    def __str__(self) -> str:
+        return f"{self.zone}: {'; '.join(map(str, self.changes))}"
+
+
+@dataclass(frozen=True)
+class OwnTables:
+    """Take over our tables, which nobody owns since the guard before us ended: until then others may change them."""
+
+    zone: str
+
+    def __str__(self) -> str:
+        return f"{self.zone or 'home'}: own our tables"
 
 
 @dataclass(frozen=True)
@@ -123,13 +146,14 @@ class AddAddress:
 
 @dataclass(frozen=True)
 class DropAddress:
-    """Take an address from the port."""
+    """Take an address from the port, or from another link that stays in the zone."""
 
     zone: str
     address: str
+    link: str = PORT
 
     def __str__(self) -> str:
-        return f"{self.zone}: remove address {self.address}"
+        return f"{self.zone}: remove address {self.address}{f' of {self.link}' if self.link != PORT else ''}"
 
 
 @dataclass(frozen=True)
@@ -140,7 +164,7 @@ class AddRoute:
     route: Path
 
     def __str__(self) -> str:
-        return f"{self.zone}: add route {self.route.to} via {self.route.via}"
+        return f"{self.zone}: add route {self.route}"
 
 
 @dataclass(frozen=True)
@@ -151,7 +175,51 @@ class DropRoute:
     route: Path
 
     def __str__(self) -> str:
-        return f"{self.zone}: remove route {self.route.to} via {self.route.via or 'the link'}"
+        return f"{self.zone}: remove route {self.route}"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Tell the kernel a neighbour's MAC for good, so that nothing it hears changes it."""
+
+    zone: str
+    neighbour: Neighbour
+
+    def __str__(self) -> str:
+        return f"{self.zone}: pin neighbour {self.neighbour}"
+
+
+@dataclass(frozen=True)
+class Unpin:
+    """Remove an entry of a neighbour that somebody set."""
+
+    zone: str
+    neighbour: Neighbour
+
+    def __str__(self) -> str:
+        return f"{self.zone}: remove neighbour {self.neighbour}"
+
+
+@dataclass(frozen=True)
+class AddLookup:
+    """Add a rule of routing."""
+
+    zone: str
+    lookup: Lookup
+
+    def __str__(self) -> str:
+        return f"{self.zone}: add {self.lookup}"
+
+
+@dataclass(frozen=True)
+class DropLookup:
+    """Remove a rule of routing."""
+
+    zone: str
+    lookup: Lookup
+
+    def __str__(self) -> str:
+        return f"{self.zone}: remove {self.lookup}"
 
 
 Action = (
@@ -163,54 +231,84 @@ Action = (
     | SetUp
     | Set
     | LoadRules
+    | ChangeElements
+    | OwnTables
     | AddAddress
     | DropAddress
     | AddRoute
     | DropRoute
+    | Pin
+    | Unpin
+    | AddLookup
+    | DropLookup
 )
 
 
 def missing_ports(wanted: Mapping[str, Place], seen: Mapping[str, Seen]) -> dict[str, str]:
-    """Return zone -> sentence for each zone whose port is nowhere, or whose MAC more than one link carries."""
+    """Return zone -> sentence for each zone whose port is nowhere, in doubt, or another card than the policy says."""
+    links = [link for space in seen.values() for link in space.links]
     told = {}
     for zone, place in wanted.items():
-        found = [
-            name for space in seen.values() for name in (link.name for link in space.links if link.mac == place.mac)
-        ]
-        if len(found) != 1:
-            count = "no link" if not found else f"more than one link ({', '.join(found)})"
-            told[zone] = f"{count} has the MAC {place.mac}"
+        port = place.port
+        found = [link.name for link in links if link.is_port(port)]
+        if len(found) == 1:
+            continue
+        known_by = " and ".join(
+            [*([f"the MAC {port.mac}"] if port.mac else []), *([f"the PCI address {port.pci}"] if port.pci else [])]
+        )
+        if found:
+            told[zone] = f"more than one link ({', '.join(found)}) has {known_by}"
+        else:
+            told[zone] = _swapped(place, links) or f"no link has {known_by}"
     return told
+
+
+def _swapped(place: Place, links: list[Link]) -> str:
+    """Return in words which cards have what the policy says of one, where it says two things; empty where none has either."""
+    port = place.port
+    if not (port.mac and port.pci):
+        return ""
+    by_mac = next((link for link in links if link.mac == port.mac), None)
+    by_pci = next((link for link in links if link.pci == port.pci), None)
+    told = []
+    if by_mac is not None:
+        told.append(f"the MAC {port.mac} is on {by_mac.name} at {by_mac.pci or 'no PCI address'}")
+    if by_pci is not None:
+        told.append(f"at {port.pci} is {by_pci.name} with the MAC {by_pci.mac}")
+    return f"{', and '.join(told)}: were cards swapped?" if told else ""
 
 
 def reconcile(wanted: Mapping[str, Place], seen: Mapping[str, Seen]) -> list[Action]:
     """Return the actions that bring the namespaces ``seen`` (the home under ``HOME``) to ``wanted``."""
     absent = missing_ports(wanted, seen)
-    homes = {place.mac: zone for zone, place in wanted.items() if zone not in absent}
     actions: list[Action] = [*_rules(HOME, ruleset.compile_lock(), seen.get(HOME, Seen()))]
     for zone, place in wanted.items():
         space = seen.get(zone, Seen())
         if zone not in seen:
             actions += [MakeZone(zone), SetUp(zone, "lo")]
         actions += _settings(zone, place.settings, space)
-        if space.link(place.mac) is None:  # the door is shut before a port comes in
+        actions += _lookups(zone, space)
+        if zone in absent or space.link(place.port) is None:  # the door is shut before a port comes in
             actions += _rules(zone, place.rules_without_port, space)
+    homes = {zone: place for zone, place in wanted.items() if zone not in absent}
     for zone, space in seen.items():
         for link in space.links:
             actions += _link(zone, link, homes, wanted)
     actions += [RemoveZone(zone) for zone in seen if zone != HOME and zone not in wanted]
-    for zone, place in wanted.items():
-        if zone not in absent:
-            actions += _port(place, seen.get(zone, Seen()))
+    for zone, place in homes.items():
+        link = next(link for space in seen.values() for link in space.links if link.is_port(place.port))
+        actions += _port(place, seen.get(zone, Seen()), link)
     return actions
 
 
-def _link(zone: str, link: Link, homes: Mapping[str, str], wanted: Mapping[str, Place]) -> Iterator[Action]:
+def _link(zone: str, link: Link, homes: Mapping[str, Place], wanted: Mapping[str, Place]) -> Iterator[Action]:
     """Yield what to do with a link because of where it is."""
-    target = homes.get(link.mac, HOME)
+    target = next((name for name, place in homes.items() if link.is_port(place.port)), HOME)
     if link.name == "lo":
         if not link.up and (zone == HOME or zone in wanted):
             yield SetUp(zone, "lo")
+        if zone in wanted:
+            yield from (DropAddress(zone, address, "lo") for address in link.addresses)
     elif link.kind in FALLBACK:
         if link.up:
             yield SetDown(zone, link.name)
@@ -220,28 +318,51 @@ def _link(zone: str, link: Link, homes: Mapping[str, str], wanted: Mapping[str, 
         yield SetDown(zone, link.name)
 
 
-def _port(place: Place, space: Seen) -> Iterator[Action]:
+def _port(place: Place, space: Seen, anywhere: Link) -> Iterator[Action]:
     """Yield what brings a zone's port, which is in the zone by now, to what is wanted."""
-    link = space.link(place.mac) or Link("", place.mac)
+    link = space.link(place.port) or Link("", anywhere.mac)
     if link.name != PORT:
-        yield NamePort(place.zone, place.mac)
+        yield NamePort(place.zone, anywhere.mac)
     yield from _settings(place.zone, place.port_settings, space)
     # Rules come back without those at the port where the port is not in yet.
-    yield from _rules(place.zone, place.rules, space if link.name == PORT else Seen(rules=space.rules))
+    known = space if link.name == PORT else Seen(rules=space.rules, tables=space.tables, can_own=space.can_own)
+    yield from _rules(place.zone, place.rules, known)
     yield from (DropAddress(place.zone, a) for a in link.addresses if a not in place.addresses)
     yield from (AddAddress(place.zone, a) for a in place.addresses if a not in link.addresses)
     if not link.up:
         yield SetUp(place.zone, PORT)
+    # A link that was down has neither.
     routes = space.routes if link.up else ()
     yield from (DropRoute(place.zone, route) for route in routes if route not in place.routes)
     yield from (AddRoute(place.zone, route) for route in place.routes if route not in routes)
+    neighbours = space.neighbours if link.up else ()
+    pinned = {(entry.address, entry.link, entry.proxy) for entry in place.neighbours}
+    yield from (Unpin(place.zone, n) for n in neighbours if (n.address, n.link, n.proxy) not in pinned)
+    yield from (Pin(place.zone, n) for n in place.neighbours if n not in neighbours)
 
 
 def _settings(zone: str, settings: Mapping[str, str], space: Seen) -> Iterator[Action]:
-    yield from (Set(zone, key, value) for key, value in settings.items() if space.settings.get(key) != value)
+    for key, value in settings.items():
+        found = space.settings.get(key)
+        # Of those that not every kernel has, one that was read differs; of the others, one that is not there too.
+        if found != value and not (found is None and kernel_settings.may_lack(key)):
+            yield Set(zone, key, value)
 
 
-def _rules(zone: str, rules: Ruleset, space: Seen) -> Iterator[Action]:
-    why = listing.differences(rules, space.rules)
+def _lookups(zone: str, space: Seen) -> Iterator[Action]:
+    yield from (AddLookup(zone, one) for one in LOOKUPS if one not in space.lookups)
+    yield from (DropLookup(zone, one) for one in space.lookups if one not in LOOKUPS)
+
+
+def _rules(zone: str, rules: Rules, space: Seen) -> Iterator[Action]:
+    why = listing.structure(rules, space.rules)
+    orphans = [t for t in space.tables if t.name == TABLE and t.owner == 0] if space.can_own else []
+    if not why and any(not table.persists for table in orphans):
+        why = ["our tables were made without an owner"]
     if why:
         yield LoadRules(zone, rules, tuple(listing.foreign_tables(space.rules)), tuple(why))
+        return
+    if orphans:
+        yield OwnTables(zone)
+    if changes := listing.changes(rules, space.rules):
+        yield ChangeElements(zone, changes)

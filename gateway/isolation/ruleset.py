@@ -1,28 +1,52 @@
-"""Policy -> the nftables ruleset of each zone, as libnftables JSON (libnftables-json(5)); everything that nothing allows is dropped.
+"""Policy -> the nftables ruleset of each zone, as libnftables JSON and packed set elements; everything that nothing allows is dropped.
 
 Two tables a zone. ``netdev``, at the port before anything looks at a frame: only ARP for the box's own addresses and whole IP packets
 from hosts of the zone to the box get in. ``inet``: only replies, the zone's services and what the box may reach. Rules are
 written in the form in which the kernel lists them again, so that ``differences`` can compare (``listing.py``).
+
+The hosts of a group that a zone uses are in one plain hash set a version, ``NAME4`` and ``NAME6``, however many services use it;
+its networks are written into the rules. Before each rule that drops stands one that matches the same and samples (``limit``,
+``log``), both with the reason as comment; a rule without a verdict decides nothing. A zone's pinned neighbours are anonymous sets
+``address . MAC``.
 """
 
 from __future__ import annotations
 
+import functools
 import ipaddress
-import json
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from dataclasses import field as value
 from typing import Any
 
-from gateway.isolation.policy import Policy
-from gateway.isolation.words import Network
+from gateway.isolation.canonical import canonical
+from gateway.isolation.groups import Hosts
+from gateway.isolation.nftjson import (
+    ACCEPT,
+    COUNT,
+    DROP,
+    TABLE,
+    Object,
+    address_set,
+    among,
+    chain,
+    field,
+    meta,
+    one_or_set,
+    pair,
+    rule,
+    sample,
+    some,
+    state,
+    table,
+)
+from gateway.isolation.policy import Policy, Zone
+from gateway.isolation.words import Network, Rate
 
-TABLE = "headgate"
-Object = dict[str, Any]
-Ruleset = tuple[Object, ...]
+__all__ = ["ACCEPT", "COUNT", "DROP", "TABLE", "Object", "Rules", "compile_lock", "compile_zone"]
 
-ACCEPT: Object = {"accept": None}
-COUNT: Object = {"counter": {"packets": 0, "bytes": 0}}
-DROP: Object = {"drop": None}
 EARLY = -500  # before conntrack's defragmentation and all else
+FILTER = {"type": "filter", "prio": 0, "policy": "drop"}
 # Only the packet that opens a connection, or scans with other flags would make "new" connections (split handshakes, ACK and FIN scans).
 OPENING: Object = {
     "match": {
@@ -32,184 +56,201 @@ OPENING: Object = {
     }
 }
 NEIGHBOURS = ["nd-neighbor-solicit", "nd-neighbor-advert"]
-MOST_HOPS: Object = {"match": {"op": "==", "left": {"payload": {"protocol": "ip6", "field": "hoplimit"}}, "right": 255}}
+MOST_HOPS = field("ip6", "hoplimit", 255)
+NOT_FIRST: Object = {"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, 0x3FFF]}
+# Hop by hop, routing (source routes, SRv6), fragment, authentication, destination options: no service needs them.
+EXTENSIONS = [0, 43, 44, 51, 60]
+UNSAMPLED = Rate(0)
 
 
-def compile_zone(policy: Policy, zone: str, device: str | None) -> Ruleset:
+@dataclass(frozen=True)
+class Rules:
+    """A ruleset: objects without the elements of named sets, and (family, set) -> its elements, packed and in order."""
+
+    objects: tuple[Object, ...] = ()
+    elements: Mapping[tuple[str, str], bytes] = value(default_factory=dict)
+
+    @functools.cached_property
+    def lines(self) -> dict[str, list[str]]:
+        """The objects in one form, by name (``canonical.py``)."""
+        return canonical(self.objects)
+
+    def with_elements(self, packed: Mapping[tuple[str, str], bytes]) -> Rules:
+        """Return this ruleset with other elements in some sets; its objects, which stay, are not brought into one form again."""
+        changed = Rules(self.objects, {**self.elements, **packed})
+        if "lines" in self.__dict__:
+            changed.__dict__["lines"] = self.lines
+        return changed
+
+
+def compile_zone(policy: Policy, zone: str, device: str | None) -> Rules:
     """Return the ruleset of ``zone`` whose port is ``device``; without a port there is nothing to guard at it."""
-    return (*(_port(policy, zone, device) if device else ()), *_inet(policy, zone))
+    objects, elements = _inet(policy, zone)
+    return Rules((*(_port(policy, zone, device) if device else ()), *objects), elements)
 
 
-def compile_lock() -> Ruleset:
+def compile_lock() -> Rules:
     """Return the ruleset of a namespace that has no business with any network: loopback and nothing else."""
-    return (
-        _table("inet"),
-        _chain("inet", "input", type="filter", hook="input", prio=0, policy="drop"),
-        _chain("inet", "output", type="filter", hook="output", prio=0, policy="drop"),
-        _chain("inet", "forward", type="filter", hook="forward", prio=0, policy="drop"),
-        _rule("inet", "input", "loopback", _meta("iifname", "lo"), ACCEPT),
-        _rule("inet", "input", "default", COUNT, DROP),
-        _rule("inet", "output", "loopback", _meta("oifname", "lo"), ACCEPT),
-        _rule("inet", "output", "default", COUNT, DROP),
-        _rule("inet", "forward", "default", COUNT, DROP),
-    )
+    incoming = _Chain("inet", "input", UNSAMPLED)
+    incoming.add("loopback", meta("iifname", "lo"), ACCEPT)
+    incoming.drop("default")
+    outgoing = _Chain("inet", "output", UNSAMPLED)
+    outgoing.add("loopback", meta("oifname", "lo"), ACCEPT)
+    outgoing.drop("default")
+    forward = _Chain("inet", "forward", UNSAMPLED)
+    forward.drop("default")
+    return Rules((table("inet"), *_hooks(), *incoming.rules, *outgoing.rules, *forward.rules))
 
 
-def transaction(ruleset: Ruleset, foreign: Iterable[tuple[str, str]] = ()) -> str:
-    """Return what ``nft -j -f -`` is given to put ``ruleset`` in place of what is there, and ``foreign`` tables out, in one step."""
-    commands: list[Object] = []
-    for part in ruleset:
-        if "table" in part:
-            # Adding first makes the deletion good whether or not the table is there.
-            commands += [{"add": part}, {"delete": part}]
-    commands += [{"delete": {"table": {"family": family, "name": name}}} for family, name in foreign]
-    commands += [{"add": part} for part in ruleset]
-    return json.dumps({"nftables": commands})
+class _Chain:
+    """Rules of one chain, in order."""
+
+    def __init__(self, family: str, name: str, rate: Rate) -> None:
+        self.family, self.name, self.rate = family, name, rate
+        self.rules: list[Object] = []
+
+    def add(self, comment: str, *expressions: Object) -> None:
+        """Append a rule."""
+        self.rules.append(rule(self.family, self.name, comment, *expressions))
+
+    def drop(self, reason: str, *matches: Object) -> None:
+        """Append what samples, counts and drops."""
+        sampling = sample(f"{self.name} {reason}", self.rate)
+        if sampling:
+            self.add(reason, *matches, *sampling)
+        self.add(reason, *matches, COUNT, DROP)
 
 
-def _port(policy: Policy, zone: str, device: str) -> Ruleset:
+def _hooks() -> list[Object]:
+    return [chain("inet", hook, hook=hook, **FILTER) for hook in ("input", "output", "forward")]
+
+
+def _port(policy: Policy, zone: str, device: str) -> tuple[Object, ...]:
     inside, outside = policy.senders_of(zone)
-    own = [ipaddress.ip_network(a.ip) for a in policy.zones[zone].addresses]
-    parts: list[Object] = [
-        _table("netdev"),
-        _chain("netdev", "ingress", type="filter", hook="ingress", dev=device, prio=EARLY, policy="drop"),
-    ]
-
-    def add(comment: str, *expressions: Object) -> None:
-        parts.append(_rule("netdev", "ingress", comment, *expressions))
-
+    section = policy.zones[zone]
+    own: list[Network] = [ipaddress.ip_network(a.ip) for a in section.addresses]
+    ingress = _Chain("netdev", "ingress", policy.log.denied)
+    # Also a tag of priority alone (VLAN 0), which the kernel would take off and forget.
+    ingress.drop("tagged", field("ether", "type", {"set": ["8021q", "8021ad"]}))
     if any(n.version == 4 for n in own):
-        add(
+        if wrong := _false_neighbour(section, 4, "arp", "saddr ip", ("arp", "saddr ether")):
+            ingress.drop("false neighbour", *wrong)
+        ingress.add(
             "arp for the box",
-            _field("arp", "htype", 1),
-            _field("arp", "ptype", "ip"),
-            *_among("arp", "saddr ip", inside, 4),
-            *_among("arp", "saddr ip", outside, 4, op="!="),
-            *_among("arp", "daddr ip", own, 4),
+            field("arp", "htype", 1),
+            field("arp", "ptype", "ip"),
+            *among("arp", "saddr ip", inside, 4),
+            *among("arp", "saddr ip", outside, 4, op="!="),
+            *among("arp", "daddr ip", own, 4),
             ACCEPT,
         )
-        add("options", _field("ip", "hdrlength", 5, "!="), COUNT, DROP)
-        fragment = {"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, 0x3FFF]}
-        add("fragments", {"match": {"op": "!=", "left": fragment, "right": 0}}, COUNT, DROP)
-        add("false sender", *_among("ip", "saddr", outside, 4), COUNT, DROP)
-        if _some(inside, 4):
-            add("false sender", *_among("ip", "saddr", inside, 4, op="!="), COUNT, DROP)
-        add("not for the box", *_among("ip", "daddr", own, 4, op="!="), COUNT, DROP)
-        add("whole packets", _field("ip", "protocol", {"set": ["icmp", "tcp", "udp"]}), ACCEPT)
+        ingress.drop("options", field("ip", "hdrlength", 5, "!="))
+        ingress.drop("fragments", {"match": {"op": "!=", "left": NOT_FIRST, "right": 0}})
+        if wrong := _false_neighbour(section, 4, "ip", "saddr", ("ether", "saddr")):
+            ingress.drop("false neighbour", *wrong)
+        _senders(ingress, "ip", 4, inside, outside)
+        ingress.drop("not for the box", *among("ip", "daddr", own, 4, op="!="))
+        ingress.add("whole packets", field("ip", "protocol", {"set": ["icmp", "tcp", "udp"]}), ACCEPT)
     if any(n.version == 6 for n in own):
-        link = [*inside, ipaddress.ip_network("fe80::/10")] if _some(inside, 6) else []
-        add(
-            "neighbours",
-            _field("icmpv6", "type", {"set": NEIGHBOURS}),
-            MOST_HOPS,
-            *_among("ip6", "saddr", link, 6),
-            ACCEPT,
-        )
-        add("false sender", *_among("ip6", "saddr", outside, 6), COUNT, DROP)
-        if _some(inside, 6):
-            add("false sender", *_among("ip6", "saddr", inside, 6, op="!="), COUNT, DROP)
-        add("not for the box", *_among("ip6", "daddr", own, 6, op="!="), COUNT, DROP)
-        add("whole packets", _field("ip6", "nexthdr", {"set": ["ipv6-icmp", "tcp", "udp"]}), ACCEPT)
-    add("default", COUNT, DROP)
-    return tuple(parts)
+        link: list[Network] = [*inside, ipaddress.ip_network("fe80::/10")] if some(inside, 6) else []
+        if wrong := _false_neighbour(section, 6, "ip6", "saddr", ("ether", "saddr")):
+            ingress.drop("false neighbour", *wrong)
+        solicits = field("icmpv6", "type", {"set": NEIGHBOURS})
+        ingress.add("neighbours", solicits, MOST_HOPS, *among("ip6", "saddr", link, 6), ACCEPT)
+        _senders(ingress, "ip6", 6, inside, outside)
+        ingress.drop("not for the box", *among("ip6", "daddr", own, 6, op="!="))
+        ingress.add("whole packets", field("ip6", "nexthdr", {"set": ["ipv6-icmp", "tcp", "udp"]}), ACCEPT)
+        ingress.drop("extension headers", field("ip6", "nexthdr", {"set": EXTENSIONS}))
+    ingress.drop("default")
+    hook = chain("netdev", "ingress", type="filter", hook="ingress", dev=device, prio=EARLY, policy="drop")
+    return (table("netdev"), hook, *ingress.rules)
 
 
-def _inet(policy: Policy, zone: str) -> Ruleset:
+def _senders(
+    ingress: _Chain, header: str, version: int, inside: tuple[Network, ...], outside: tuple[Network, ...]
+) -> None:
+    """Append what drops packets from whom they cannot come."""
+    if taken := among(header, "saddr", outside, version):
+        ingress.drop("false sender", *taken)
+    if some(inside, version):
+        ingress.drop("false sender", *among(header, "saddr", inside, version, op="!="))
+
+
+def _false_neighbour(section: Zone, version: int, protocol: str, address: str, other: tuple[str, str]) -> list[Object]:
+    """Return the match of a pinned neighbour's address with another MAC than its own; none where none is pinned."""
+    pinned = {str(a): mac for a, mac in section.neighbours.items() if a.version == version}
+    if not pinned:
+        return []
+    pairs = {"set": [{"concat": [a, mac]} for a, mac in pinned.items()]}
+    return [field(protocol, address, one_or_set(list(pinned))), pair(protocol, address, other, pairs, "!=")]
+
+
+def _inet(policy: Policy, zone: str) -> tuple[tuple[Object, ...], dict[tuple[str, str], bytes]]:
     six = any(a.version == 6 for a in policy.zones[zone].addresses)
-    incoming = [_rule("inet", "input", "loopback", _meta("iifname", "lo"), ACCEPT)]
-    outgoing = [_rule("inet", "output", "loopback", _meta("oifname", "lo"), ACCEPT)]
-    incoming += [
-        _rule("inet", "input", "invalid", _state("invalid"), COUNT, DROP),
-        _rule("inet", "input", "replies", _state("established"), ACCEPT),
-        _rule("inet", "input", "errors", _state("related"), _field("icmp", "type", "destination-unreachable"), ACCEPT),
-    ]
-    outgoing.append(_rule("inet", "output", "replies", _state("established"), ACCEPT))
+    rate = policy.log.denied
+    incoming, outgoing, forward = (_Chain("inet", hook, rate) for hook in ("input", "output", "forward"))
+    groups = _Groups(policy)
+    incoming.add("loopback", meta("iifname", "lo"), ACCEPT)
+    outgoing.add("loopback", meta("oifname", "lo"), ACCEPT)
+    incoming.drop("invalid", state("invalid"))
+    incoming.add("replies", state("established"), ACCEPT)
+    incoming.add("errors", state("related"), field("icmp", "type", "destination-unreachable"), ACCEPT)
+    outgoing.add("replies", state("established"), ACCEPT)
     if six:
         errors = {"set": ["destination-unreachable", "packet-too-big"]}
-        neighbours = _field("icmpv6", "type", {"set": NEIGHBOURS})
-        incoming.append(_rule("inet", "input", "errors", _state("related"), _field("icmpv6", "type", errors), ACCEPT))
-        incoming.append(_rule("inet", "input", "neighbours", neighbours, MOST_HOPS, ACCEPT))
-        outgoing.append(_rule("inet", "output", "neighbours", neighbours, MOST_HOPS, ACCEPT))
+        neighbours = field("icmpv6", "type", {"set": NEIGHBOURS})
+        incoming.add("errors", state("related"), field("icmpv6", "type", errors), ACCEPT)
+        incoming.add("neighbours", neighbours, MOST_HOPS, ACCEPT)
+        outgoing.add("neighbours", neighbours, MOST_HOPS, ACCEPT)
     for name, service in policy.services.items():
         if service.zone == zone:
             opening = _opening(service.listen.protocol, service.listen.port)
-            incoming += _rules("input", f"services.{name}", "saddr", policy.networks_of(service.sources), opening)
+            path = f"services.{name}"
+            for matches in groups.matches("saddr", service.sources):
+                if service.log and rate.count:
+                    incoming.add(path, *matches, *opening, *sample(path, rate))
+                incoming.add(path, *matches, *opening, ACCEPT)
     for name, reach in policy.reach.items():
         if reach.zone == zone:
-            outgoing += _rules(
-                "output",
-                f"reach.{name}",
-                "daddr",
-                policy.networks_of(reach.to),
-                _opening(reach.port.protocol, reach.port.port),
-            )
-    return (
-        _table("inet"),
-        _chain("inet", "input", type="filter", hook="input", prio=0, policy="drop"),
-        _chain("inet", "output", type="filter", hook="output", prio=0, policy="drop"),
-        _chain("inet", "forward", type="filter", hook="forward", prio=0, policy="drop"),
-        *incoming,
-        _rule("inet", "input", "default", COUNT, DROP),
-        *outgoing,
-        _rule("inet", "output", "default", COUNT, DROP),
-        _rule("inet", "forward", "default", COUNT, DROP),
-    )
+            opening = _opening(reach.port.protocol, reach.port.port)
+            for matches in groups.matches("daddr", reach.to):
+                outgoing.add(f"reach.{name}", *matches, *opening, ACCEPT)
+    for hook in (incoming, outgoing, forward):
+        hook.drop("default")
+    objects = (table("inet"), *_hooks(), *groups.sets, *incoming.rules, *outgoing.rules, *forward.rules)
+    return objects, groups.elements
 
 
-def _rules(chain: str, comment: str, field: str, networks: Iterable[Network], opening: list[Object]) -> list[Object]:
-    networks = tuple(networks)
-    return [
-        _rule("inet", chain, comment, *_among(header, field, networks, version), *opening, ACCEPT)
-        for header, version in (("ip", 4), ("ip6", 6))
-        if any(n.version == version for n in networks)
-    ]
+class _Groups:
+    """The sets of the groups that a zone uses."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.sets: list[Object] = []
+        self.elements: dict[tuple[str, str], bytes] = {}
+
+    def matches(self, name: str, hosts: Hosts) -> Iterator[list[Object]]:
+        """Yield the matches of an address field with ``hosts``, of which one is enough."""
+        groups = {group: self.policy.group(group) for group in hosts.groups}
+        networks = [*hosts.networks, *(n for group in groups.values() for n in group.ranges)]
+        for header, version in (("ip", 4), ("ip6", 6)):
+            chosen = [n for n in networks if n.version == version]
+            everything = any(not n.prefixlen for n in chosen)
+            if chosen:
+                # The IP version must be told where the networks are everything.
+                yield among(header, name, chosen, version) or [meta("nfproto", f"ipv{version}")]
+            for group, members in groups.items():
+                packed = members.hosts4 if version == 4 else members.hosts6
+                if packed and not everything:
+                    yield [field(header, name, f"@{self._set(f'{group}{version}', version, packed)}")]
+
+    def _set(self, name: str, version: int, packed: bytes) -> str:
+        if ("inet", name) not in self.elements:
+            self.sets.append(address_set("inet", name, version))
+            self.elements["inet", name] = packed
+        return name
 
 
-def _opening(protocol: str, port: int) -> list[Object]:
+def _opening(protocol: str, port: int) -> list[Any]:
     flags = [OPENING] if protocol == "tcp" else []
-    return [_field(protocol, "dport", port), *flags, _state("new")]
-
-
-def _some(networks: Iterable[Network], version: int) -> bool:
-    """Return whether ``networks`` of an IP version leave anything out."""
-    chosen = [n for n in networks if n.version == version]
-    return bool(chosen) and all(n.prefixlen for n in chosen)
-
-
-def _among(protocol: str, field: str, networks: Iterable[Network], version: int, op: str = "==") -> list[Object]:
-    """Return the match of an address field with the ``networks`` of one IP version; none where they are everything."""
-    chosen = list(ipaddress.collapse_addresses(n for n in networks if n.version == version))  # type: ignore[type-var]
-    if not chosen or not all(n.prefixlen for n in chosen):
-        return []
-    words = [_word(n) for n in sorted(chosen)]
-    return [_field(protocol, field, words[0] if len(words) == 1 else {"set": words}, op)]
-
-
-def _word(network: Network) -> Any:
-    if network.num_addresses == 1:
-        return str(network.network_address)
-    return {"prefix": {"addr": str(network.network_address), "len": network.prefixlen}}
-
-
-def _table(family: str) -> Object:
-    return {"table": {"family": family, "name": TABLE}}
-
-
-def _chain(family: str, name: str, **hook: Any) -> Object:
-    return {"chain": {"family": family, "table": TABLE, "name": name, **hook}}
-
-
-def _rule(family: str, chain: str, comment: str, *expressions: Object) -> Object:
-    return {"rule": {"family": family, "table": TABLE, "chain": chain, "comment": comment, "expr": list(expressions)}}
-
-
-def _field(protocol: str, field: str, right: Any, op: str = "==") -> Object:
-    return {"match": {"op": op, "left": {"payload": {"protocol": protocol, "field": field}}, "right": right}}
-
-
-def _meta(key: str, right: str) -> Object:
-    return {"match": {"op": "==", "left": {"meta": {"key": key}}, "right": right}}
-
-
-def _state(state: str) -> Object:
-    return {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": state}}
+    return [field(protocol, "dport", port), *flags, state("new")]

@@ -57,7 +57,20 @@ class ScratchSite:
             netns.make(host)
             ip = ["ip", "-n", self.kernel.home]
             command.run(
-                [*ip, "link", "add", f"{zone}0", "address", section.port, "type", "veth", "peer", "wire", "netns", host]
+                [
+                    *ip,
+                    "link",
+                    "add",
+                    f"{zone}0",
+                    "address",
+                    section.port.mac,
+                    "type",
+                    "veth",
+                    "peer",
+                    "wire",
+                    "netns",
+                    host,
+                ]
             )
             command.run(["ip", "netns", "exec", host, "sysctl", "-qw", "net.ipv6.conf.wire.accept_dad=0"])
             command.run(["ip", "-n", host, "link", "set", "wire", "up"])
@@ -70,6 +83,7 @@ class ScratchSite:
 
     def remove(self) -> None:
         """Remove every namespace of this site."""
+        self.kernel.close()
         for name in netns.names():
             if name.startswith(self.prefix):
                 netns.remove(name)
