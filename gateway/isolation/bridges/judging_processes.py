@@ -86,7 +86,9 @@ def _holds(process: Process, zones: Zones, sight: Sight) -> Iterator[Found]:
                 "io-uring", here, f"{process} uses io_uring, which passes system call filters", *mend, pid=process.pid
             )
         if process.user_space:
-            yield found("user-namespace", here, f"{process} is in a user namespace of its own", *mend, pid=process.pid)
+            yield found(
+                "user-namespace", here, f"{process} is in a user namespace that a user made", *mend, pid=process.pid
+            )
 
 
 def _traced(process: Process, zones: Zones, by_pid: Mapping[int, Process]) -> Iterator[Found]:
@@ -154,7 +156,10 @@ def _shared(kind: str, held: list[tuple[Process, Shared]], zones: Zones) -> Iter
         return
     if not names or path.startswith(SYSTEM_PIPES):
         return
-    others = [process for process, _ in held if zones.get(process.main) != MANAGEMENT]
+    # Whoever is outside of all zones may be an operator at the console: what is in a zone is ended.
+    others = [process for process, _ in inside if zones[process.main] != MANAGEMENT] or [
+        process for process, _ in inside
+    ]
     told = " and ".join(_few(p for p, _ in held))
     what = f"{told} of different network namespaces hold one {kind} ({path})"
     if MANAGEMENT in names and all(process.uids == {0} and not ours(process) for process, _ in held):
@@ -174,7 +179,7 @@ def connections(sight: Sight) -> Iterator[Found]:
     told: set[frozenset[int]] = set()
     for seen in sight.connections:
         pair = frozenset((seen.inode, seen.peer))
-        if pair in told:
+        if pair in told or not seen.peer:
             continue
         told.add(pair)
         path = seen.path or paths.get(seen.peer, "")
@@ -192,8 +197,8 @@ def connections(sight: Sight) -> Iterator[Found]:
 def _connected(pair: tuple[Process, Process], path: str, zones: Zones) -> Found:
     names = tuple(sorted({zones[process.main] for process in pair if process.main in zones}))
     at = f" at {path}" if path else ""
-    inside = [process for process in pair if process.main in zones and zones[process.main] != MANAGEMENT]
-    mends = [end(process) for process in inside or pair]
+    inside = [process for process in pair if process.main in zones]
+    mends = [end(process) for process in [p for p in inside if zones[p.main] != MANAGEMENT] or inside]
     return found("unix-socket", names, f"{pair[0]} and {pair[1]} are connected{at}", *mends, pid=mends[0].pid)
 
 
