@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -19,6 +20,9 @@ from gateway.isolation import approval, changes, policy, question, remarks, verd
 from gateway.isolation.policy import Policy
 from gateway.isolation.question import End, Question
 from gateway.isolation.shelf import signatures_beside, signatures_of
+
+if TYPE_CHECKING:
+    from gateway.isolation.proof.live import Told
 
 FILE = click.Path(path_type=Path)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
@@ -149,11 +153,22 @@ def _fault(fault: Fault) -> dict[str, object]:
 @click.option("--proto", type=click.Choice(question.PROTOCOLS), help="Without it: anything at all.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The port that is asked for.")
 @click.option("--lane", type=click.Choice(question.KINDS), help="Ask for objects of this kind instead of packets.")
+@click.option("--live", is_flag=True, help="Ask the running kernel the same (as root, on the box).")
 @AS_JSON
 def explain(
-    file: Path, source: str, target: str, proto: str | None, port: int | None, lane: str | None, *, as_json: bool
+    file: Path,
+    source: str,
+    target: str,
+    proto: str | None,
+    port: int | None,
+    lane: str | None,
+    *,
+    live: bool,
+    as_json: bool,
 ) -> None:
     """Say whether A reaches B, why, and which line of FILE decides; exit 1 if it does not.
+
+    With --live also say what the running kernel does with it, and which of its rules decides; exit 1 if that is not what FILE says.
 
     Example: headgate policy explain site.yaml --from bigscreen/10.20.0.50 --to box --proto tcp --port 80
     """
@@ -161,7 +176,10 @@ def explain(
     asked = Question(_end(source, "--from"), _end(target, "--to"), proto, port, lane)  # type: ignore[arg-type]
     for key, sentence in question.faults_of(asked):
         raise click.BadParameter(sentence, param_hint=f"--{key}")
+    if live and lane:
+        raise click.BadParameter("the kernel knows packets, not objects", param_hint="--lane")
     answer = verdict.decide(read, asked)
+    kernel = _live(read, asked, allowed=answer.allowed) if live else None
     where, line = read.place_of(answer.path)
     if as_json:
         told = {
@@ -171,12 +189,24 @@ def explain(
             "file": where,
             "line": line,
         }
+        if kernel:
+            told["live"] = kernel.as_json()
         click.echo(json.dumps(told, ensure_ascii=False))
     else:
         word = "[bold green]yes[/bold green]" if answer.allowed else "[bold red]no[/bold red]"
         _console().print(f"{word}: {escape(str(asked))}: {escape(answer.why)}\n     {escape(where)}:{line}")
+        if kernel:
+            _console().print(str(kernel), style="green" if kernel.agrees else "red", markup=False)
+    if kernel and not kernel.agrees:
+        raise Refused("live-differs", "the running kernel does not do what the policy says")
     if not answer.allowed:
         raise click.exceptions.Exit(1)
+
+
+def _live(read: Policy, asked: Question, *, allowed: bool) -> Told:
+    from gateway.isolation.proof.live import explain as explained  # which needs root's tools
+
+    return explained(read, asked, allowed=allowed)
 
 
 def _end(text: str, option: str) -> End:

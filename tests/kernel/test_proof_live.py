@@ -15,12 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from appliance.runtime import command
-from gateway.isolation import netns, policy, ruleset
+from appliance.runtime.errors import Refused
+from gateway.isolation import cli_policy, netns, policy, ruleset
 from gateway.isolation.evidence import Proof
+from gateway.isolation.nfnl import elements
+from gateway.isolation.nfnl.link import Link
 from gateway.isolation.policy import Policy
 from gateway.isolation.proof import diagram, dump, skeleton
+from gateway.isolation.proof.dumped import Dump
 from gateway.isolation.proof.prove import prove, prove_lock
 from gateway.isolation.ruleset import Rules
 
@@ -172,6 +177,64 @@ def test_a_dump_is_taken_again_only_when_something_changed(box: Scratch) -> None
     assert again.generation > known.generation
 
 
+MANY4 = ("inet", "many4")
+HOST, OTHER = bytes([10, 20, 3, 12]), bytes([10, 20, 3, 14])
+
+
+def _admit(link: Link, known: Dump, *hosts: bytes) -> None:
+    """Add hosts in one transaction on the very ruleset that is known."""
+    link.commit(list(elements.added("inet", "headgate", "many4", b"".join(hosts), 4)), known.generation)
+
+
+def test_after_one_transaction_only_what_it_touched_is_read(box: Scratch) -> None:
+    """The new dump is the same as one that is read whole; what differs from the policy is told by the one address."""
+    box.load(ruleset.compile_zone(box.policy, "bigscreen", "port0"))
+
+    def work() -> tuple[Dump, Dump]:
+        with Link() as link:
+            known = dump.take(link)
+            _admit(link, known, HOST)
+            return dump.after(link, known, {MANY4: (HOST, b"")}), dump.take(link)
+
+    quick, whole = netns.inside(box.box, work)
+    assert quick == whole
+    (difference,) = prove(box.policy, "bigscreen", "port0", quick).differences
+    assert difference.packet.fields["saddr"] == "10.20.3.12"
+
+
+def _also(link: Link, known: Dump, words: str) -> None:
+    _admit(link, known, HOST)
+    command.run(["nft", words])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda link, known: _admit(link, known, OTHER),  # another one than was said
+        lambda link, known: _admit(link, known, HOST, OTHER),  # one more
+        lambda link, known: _also(link, known, "add element inet headgate many4 { 10.20.3.14 }"),  # somebody else too
+        lambda link, known: _also(link, known, "insert rule inet headgate input accept"),
+        lambda link, known: command.run(
+            ["nft", "flush set inet headgate many4; add element inet headgate many4 { 10.20.3.12 }"]
+        ),
+        lambda link, known: command.run(["nft", "delete table inet headgate"]),
+        lambda link, known: command.run(["nft", "flush ruleset"]),
+    ],
+)
+def test_what_was_not_told_is_read_all_the_same(box: Scratch, change: Callable[[Link, Dump], object]) -> None:
+    """Whoever says that one host was added, and did something else or not that alone, is not believed."""
+    box.load(ruleset.compile_zone(box.policy, "bigscreen", "port0"))
+
+    def work() -> tuple[Dump, Dump]:
+        with Link() as link:
+            known = dump.take(link)
+            change(link, known)
+            return dump.after(link, known, {MANY4: (HOST, b"")}), dump.take(link)
+
+    quick, whole = netns.inside(box.box, work)
+    assert quick == whole
+
+
 # What another root process does; whether it shows as packets treated otherwise, or as something that nothing explains.
 CHANGES = [
     ("insert rule inet headgate input accept", "packets"),
@@ -300,6 +363,49 @@ def test_what_a_listing_hides_is_found(box: Scratch) -> None:
         "icmp",
         "accept",
     )
+
+
+@pytest.fixture
+def as_zone(box: Scratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the scratch namespace be the zone ``bigscreen``, its ruleset loaded, and return the policy's file."""
+    box.load(ruleset.compile_zone(box.policy, "bigscreen", "port0"))
+    (tmp_path / "netns").mkdir()
+    (tmp_path / "netns" / "bigscreen").symlink_to(netns.FOLDER / box.box)
+    monkeypatch.setattr(netns, "FOLDER", tmp_path / "netns")
+    (tmp_path / "live.yaml").write_text(POLICY)
+    return tmp_path / "live.yaml"
+
+
+def _explain(file: Path, *words: str) -> Any:
+    return CliRunner().invoke(cli_policy.commands, ["explain", str(file), "--live", *words])
+
+
+def test_explain_asks_the_running_kernel(box: Scratch, as_zone: Path) -> None:
+    """It says which live rule decides, and whether that is what the policy says."""
+    ask = ["--from", "bigscreen/10.20.0.61", "--to", "box", "--proto", "tcp", "--port"]
+    done = _explain(as_zone, *ask, "80")
+    assert done.exit_code == 0, done.output
+    assert "the running kernel lets it through: rule 'services.delivery' of input" in done.output
+    assert "as the policy says" in done.output
+    done = _explain(as_zone, *ask, "8080")
+    assert done.exit_code == 1
+    assert "the running kernel drops it: rule 'default' of input" in done.output
+    command.run(["ip", "netns", "exec", box.box, "nft", "add element inet headgate subscribers4 { 10.20.0.61 }"])
+    done = _explain(as_zone, *ask, "8080")
+    assert "NOT as the policy says" in done.output
+    assert isinstance(done.exception, Refused)
+    assert done.exception.reason == "live-differs"
+    told = json.loads(_explain(as_zone, *ask, "8080", "--json").stdout.splitlines()[0])
+    assert told["allowed"] is False
+    assert {key: told["live"][key] for key in ("allowed", "hook", "rule", "agrees")} == {
+        "allowed": True,
+        "hook": "input",
+        "rule": "services.resolver",
+        "agrees": False,
+    }
+    assert _explain(as_zone, "--from", "culture", "--to", "bigscreen", "--lane", "release").exit_code == 2
+    done = _explain(as_zone, "--from", "management/10.40.0.9", "--to", "box", "--proto", "tcp", "--port", "22")
+    assert isinstance(done.exception, netns.KernelFailed)
 
 
 SEEN = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.isolation.nfnl.messages import attributes, each_attribute, integer, word
+from gateway.isolation.nfnl.messages import Damaged, attributes, each_attribute, integer, word
 from gateway.isolation.nfnl.requests import FAMILY_NAMES, HOOKS, HOOKS_NETDEV, OWNER, PERSIST, comment_of
 from gateway.isolation.proof.listed import FAMILIES, Chain, Live
 from gateway.isolation.proof.matches import Object, Unknown
@@ -13,8 +13,8 @@ from gateway.isolation.proof.registers import Keys, Run, Told
 from gateway.isolation.proof.rules import EVERYTHING, Rule, Rules
 from gateway.isolation.ruleset import TABLE
 
-INTERVAL, CONCAT = 4, 0x80  # NFT_SET_*
-KNOWN_SET_FLAGS = 1 | 2 | INTERVAL | CONCAT  # anonymous and constant besides
+ANONYMOUS, INTERVAL, CONCAT = 1, 4, 0x80  # NFT_SET_*
+KNOWN_SET_FLAGS = ANONYMOUS | 2 | INTERVAL | CONCAT  # and constant
 INTERVAL_END = 1  # NFT_SET_ELEM_INTERVAL_END
 BASE_CHAIN = 1  # NFT_CHAIN_BASE
 # Attributes that change nothing for a packet, or that are read (NFTA_CHAIN_*, NFTA_RULE_*, NFTA_SET_*, NFTA_SET_ELEM_*).
@@ -52,6 +52,11 @@ def set_of(body: bytes) -> tuple[str, str, str, int, int]:
     """Return family, table, name, flags and bytes of a key of the set that a message tells."""
     told = attributes(body[4:])
     return _family(body), word(told.get(1)), word(told.get(2)), integer(told.get(3)), integer(told.get(5))
+
+
+def handle_of(body: bytes) -> int:
+    """Return the number of a set, which no other set of its table ever has."""
+    return integer(attributes(body[4:]).get(16))
 
 
 def _family(body: bytes) -> str:
@@ -146,7 +151,7 @@ class _Reader:
         packed = self.dump.packed.get(key, b"")
         marks = self._marks(place, self.dump.written.get(key, ()), size)
         pairs = self._intervals(place, marks, size) if flags & INTERVAL else tuple((one, one) for one, _ in marks)
-        if not integer(told.get(3)) & 1:  # what is written into rules is no element of a set
+        if not flags & ANONYMOUS:  # what is written into rules is no element of a set
             self.live.elements += len(packed) // size + len(pairs)
         self.keys[key] = Keys(size, packed, pairs)
 
@@ -198,7 +203,7 @@ class _Reader:
         run = Run(lookup)
         try:
             run.go(told.get(4, memoryview(b"")))
-        except Unknown as error:
+        except (Unknown, Damaged) as error:
             self._unknown(f"{place}: {error}")
             return
         if run.verdict is not None:

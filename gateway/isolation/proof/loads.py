@@ -101,13 +101,13 @@ def pieces(layouts: list[Layout], offset: int, length: int) -> tuple[Piece, ...]
         place, one = offset, []
         while place < offset + length:
             if place not in layout:
-                raise Unknown(f"bytes {offset} to {offset + length} of a header")
+                raise Unknown(f"bytes {offset} to {offset + length} of a header, which are no fields that we know")
             name, size = layout[place]
             one.append(Piece(name, min(size, offset + length - place), "half" if name == "ip hdrlength" else ""))
             place += size
         found.append(tuple(one))
-    if len(set(found)) != 1:
-        raise Unknown(f"bytes {offset} to {offset + length} of a header that may be one of several")
+    if len(set(found)) != 1 or not found[0]:
+        raise Unknown(f"bytes {offset} to {offset + length} of a header, which are no fields, or one of several")
     return found[0]
 
 

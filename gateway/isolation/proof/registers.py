@@ -82,7 +82,10 @@ class Run:
             work = _WORK.get(kind)
             if work is None:
                 raise Unknown(kind)
-            work(self, data)
+            try:
+                work(self, data)
+            except KeyError as error:
+                raise Unknown(f"{kind} without attribute {error}") from error
         if self.verdict is not None and "limit" in self.kinds:
             raise Unknown("a limit before the verdict")
 
