@@ -431,12 +431,17 @@ def traced(a: str, b: str) -> list[int]:
     return victim + detached(work)
 
 
+def become_nobody() -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
 def one_user(a: str, b: str) -> list[int]:
     def work(zone: str) -> Callable[[], None]:
         def become() -> None:
             enter(zone)
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+            become_nobody()
 
         return become
 
@@ -551,7 +556,13 @@ def packet(a: str, b: str) -> list[int]:
 
 def user_namespace(a: str, b: str) -> list[int]:
     del b
-    return detached(lambda: (enter(a), checked(libc.unshare(NEWUSER))))
+
+    def work() -> None:
+        enter(a)
+        become_nobody()
+        checked(libc.unshare(NEWUSER))
+
+    return detached(work)
 
 
 def listener(a: str, b: str) -> list[int]:

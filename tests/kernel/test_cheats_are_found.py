@@ -85,7 +85,7 @@ def found_with(bridges: Bridges, site: Site, plant: Planted, cheat: cheats.Cheat
 
 
 # Told, and left to somebody else: the reconciling of the zones, the ruleset, or an operator.
-ONLY_TOLD = {"promiscuous", "rule", "namespace-held", "io-uring", "raw", "packet", "user-namespace", "listener"}
+ONLY_TOLD = {"promiscuous", "rule", "namespace-held", "io-uring", "raw", "packet", "listener"}
 
 
 @pytest.mark.parametrize("cheat", cheats.CORPUS, ids=lambda cheat: cheat.name)

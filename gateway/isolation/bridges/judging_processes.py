@@ -129,43 +129,56 @@ def changed(sight: Sight, before: Mapping[tuple[int, int], int]) -> Iterator[Fou
             yield found("zone-changed", names, what, end(process), pid=process.pid)
 
 
+Held = list[tuple[Process, Shared]]
+
+
 def shared(sight: Sight) -> Iterator[Found]:
     """Yield pipes, terminals, files and memory that processes of different zones hold together."""
     zones = zones_of(sight)
-    holders: dict[tuple[str, str], list[tuple[Process, Shared]]] = {}
+    holders: dict[tuple[str, str], Held] = {}
     for process in sight.processes:
         if not process.trusted:
             for item in process.shared:
                 kind = "file" if item.kind == "memory" else item.kind  # a file and its mapping are one
                 holders.setdefault((kind, item.key), []).append((process, item))
-    for (kind, _), held in holders.items():
-        if len({process.main for process, _ in held}) > 1:
-            yield from _shared(kind, held, zones)
+    across = {key: held for key, held in holders.items() if len({process.main for process, _ in held}) > 1}
+    for (kind, _), held in across.items():
+        if kind == "file":
+            yield from _file(held, zones)
+    pipes = {key: held for key, held in across.items() if key[0] != "file"}
+    reached: dict[int, set[str]] = {}  # process -> zones that its pipes lead to
+    for held in pipes.values():
+        there = {zones[process.main] for process, _ in held if process.main in zones}
+        for process, _ in held:
+            reached.setdefault(process.pid, set()).update(there)
+    for (kind, _), held in pipes.items():
+        yield from _pipe(kind, held, zones, set().union(*(reached[process.pid] for process, _ in held)))
 
 
-def _shared(kind: str, held: list[tuple[Process, Shared]], zones: Zones) -> Iterator[Found]:
+def _file(held: Held, zones: Zones) -> Iterator[Found]:
     inside = [(process, item) for process, item in held if process.main in zones]
-    names = tuple(sorted({zones[process.main] for process, _ in inside}))
+    writers = [process for process, item in inside if item.writes]
     path = held[0][1].path
-    if kind == "file":
-        spaces = {process.main for process, _ in inside}
-        if len(spaces) > 1 and any(item.writes for _, item in inside) and not path.startswith(SHARED_FILES):
-            writers = [process for process, item in inside if item.writes]
-            what = f"{' and '.join(_few(p for p, _ in inside))} share {path or 'memory'}, which is written"
-            yield found("shared-file", names, what, *map(end, writers), pid=writers[0].pid)
+    if len({process.main for process, _ in inside}) > 1 and writers and not path.startswith(SHARED_FILES):
+        names = tuple(sorted({zones[process.main] for process, _ in inside}))
+        what = f"{' and '.join(_few(p for p, _ in inside))} share {path or 'memory'}, which is written"
+        yield found("shared-file", names, what, *map(end, writers), pid=writers[0].pid)
+
+
+def _pipe(kind: str, held: Held, zones: Zones, reached: set[str]) -> Iterator[Found]:
+    path = held[0][1].path
+    if not reached or path.startswith(SYSTEM_PIPES):
         return
-    if not names or path.startswith(SYSTEM_PIPES):
-        return
-    # Whoever is outside of all zones may be an operator at the console: what is in a zone is ended.
-    others = [process for process, _ in inside if zones[process.main] != MANAGEMENT] or [
-        process for process, _ in inside
-    ]
-    told = " and ".join(_few(p for p, _ in held))
+    names = tuple(sorted(reached))
+    inside = [process for process, _ in held if zones.get(process.main, MANAGEMENT) != MANAGEMENT]
+    told = " and ".join(_few(process for process, _ in held))
     what = f"{told} of different network namespaces hold one {kind} ({path})"
-    if MANAGEMENT in names and all(process.uids == {0} and not ours(process) for process, _ in held):
-        yield found("operator-pipe", names, what, pid=others[0].pid)
+    # From a session in management, or at the console, root runs a command in a zone: told, as long as no second zone is reached.
+    if all(process.uids == {0} and not ours(process) for process, _ in held) and len(reached - {MANAGEMENT}) < 2:
+        yield found("operator-pipe", names, what, pid=held[0][0].pid)
     else:
-        yield found("pipe", names, what, *map(end, others), pid=others[0].pid)
+        mends = [end(process) for process in inside or [process for process, _ in held]]
+        yield found("pipe", names, what, *mends, pid=mends[0].pid)
 
 
 def connections(sight: Sight) -> Iterator[Found]:

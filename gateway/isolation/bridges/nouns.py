@@ -110,7 +110,7 @@ class Process:
     shared: tuple[Shared, ...] = ()
     special: tuple[str, ...] = ()  # io_uring, perf_event, bpf-prog 12, ...
     tracer: int = 0
-    user_space: bool = False  # whether it is in a user namespace of its own
+    user_space: bool = False  # whether it is in a user namespace that another user than root made
     trusted: bool = False  # process 1 or the guard, and what they run
 
     def __str__(self) -> str:
@@ -133,7 +133,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One end of a Unix connection: its inode, the other's, and the path that it is bound to."""
+    """One end of a Unix connection: its inode, the other's (0: none of its own), and the path that it is bound to."""
 
     inode: int
     peer: int

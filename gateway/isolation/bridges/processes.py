@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from gateway.isolation.bridges import syscalls
 from gateway.isolation.bridges.descriptors import Descriptors, Held
 from gateway.isolation.bridges.nouns import Process, Shared, Space
 
+GET_OWNER = 0xB704  # NS_GET_OWNER_UID
 KERNEL_THREAD = 0x00200000  # PF_KTHREAD
 ENDED = {errno.ENOENT, errno.ESRCH}
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -26,10 +29,11 @@ LONGEST = 1 << 16  # bytes of one small file of /proc
 
 
 class Processes:
-    """Looks at all processes, as one of the trusted ones: the guard is whoever looks, with what it runs."""
+    """Looks at all processes; the guard and what it runs are trusted."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: int) -> None:
         self.descriptors = Descriptors()
+        self._guard = guard
 
     def look(self, zones: Mapping[int, Space]) -> list[Process]:
         """Return all processes but the kernel's own."""
@@ -47,7 +51,7 @@ class Processes:
                 else:
                     if process is not None:
                         found[process.pid] = process
-        for pid in _trusted(found):
+        for pid in _trusted(found, self._guard):
             found[pid] = replace(found[pid], trusted=True)
         return list(found.values())
 
@@ -80,7 +84,7 @@ class Processes:
                 tuple(held.shared),
                 tuple(held.special),
                 tracer,
-                os.readlink("ns/user", dir_fd=folder) != user_space,
+                os.readlink("ns/user", dir_fd=folder) != user_space and _owner(folder) != 0,
             )
         finally:
             os.close(folder)
@@ -106,17 +110,16 @@ class Processes:
         return found
 
 
-def _trusted(found: Mapping[int, Process]) -> Iterable[int]:
-    """Yield process 1, what it is about to execute, this process, and what this one runs."""
-    own = os.getpid()
+def _trusted(found: Mapping[int, Process], guard: int) -> Iterable[int]:
+    """Yield process 1, what it is about to execute, the guard, and what that runs."""
     first = _identities()
     for pid, process in found.items():
         seen, ancestor = 0, pid
-        while ancestor in found and ancestor != own and seen < 64:
+        while ancestor in found and ancestor != guard and seen < 64:
             ancestor, seen = found[ancestor].parent, seen + 1
         # Between fork and exec a unit is still process 1's program, with its descriptors, in the unit's namespace.
         starting = process.parent == 1 and process.uids == {0} and process.program in first
-        if pid == 1 or ancestor == own or starting:
+        if pid == 1 or ancestor == guard or starting:
             yield pid
 
 
@@ -147,6 +150,16 @@ def _told(line: bytes) -> tuple[str, int, int, int]:
     begin, end = line.index(b"("), line.rindex(b")")
     words = line[end + 2 :].split()
     return line[begin + 1 : end].decode(errors="replace"), int(words[1]), int(words[6]), int(words[19])
+
+
+def _owner(folder: int) -> int:
+    """Return who made the user namespace of a process: root's is a unit's sandbox, another user's is the beginning of an attack."""
+    descriptor = os.open("ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        told = fcntl.ioctl(descriptor, GET_OWNER, struct.pack("=I", 0))
+    finally:
+        os.close(descriptor)
+    return int(struct.unpack("=I", told)[0])
 
 
 def _who(status: bytes) -> tuple[frozenset[int], int]:

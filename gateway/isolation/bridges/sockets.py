@@ -48,7 +48,7 @@ def _inet(payload: bytes, space: int, protocol: str) -> Open:
 
 
 def connections(netlink: Netlink, space: int) -> list[Connection]:
-    """Return the ends of Unix connections among the sockets that were made in this namespace.
+    """Return the Unix sockets that were made in this namespace and are connected, or bound to a path that others connect to.
 
     Raises:
         OSError: the kernel does not list them.
@@ -57,9 +57,9 @@ def connections(netlink: Netlink, space: int) -> list[Connection]:
     found = []
     for payload in netlink.dump(BY_FAMILY, body):
         told = attributes(payload, 16)
-        if UNIX_PEER in told:
+        if UNIX_PEER in told or UNIX_NAME in told:
             path = told.get(UNIX_NAME, b"").rstrip(b"\0").decode(errors="replace")
-            found.append(Connection(struct.unpack_from("=I", payload, 4)[0], number(told[UNIX_PEER]), path, space))
+            found.append(Connection(struct.unpack_from("=I", payload, 4)[0], number(told.get(UNIX_PEER)), path, space))
     return found
 
 

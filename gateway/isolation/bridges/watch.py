@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,12 +42,15 @@ class _There:
 
 
 class Bridges:
-    """The scan of one box; remembers what the last look saw, and is used from one thread at a time."""
+    """The scan of one box; remembers what the last look saw, and is used from one thread at a time.
 
-    def __init__(self, kernel: Zones, *, virtual: bool | None = None) -> None:
+    ``guard`` is whom to trust beside process 1: this process, unless the guard is another one.
+    """
+
+    def __init__(self, kernel: Zones, *, virtual: bool | None = None, guard: int | None = None) -> None:
         self._kernel = kernel
         self.virtual = CONTAINER.exists() if virtual is None else virtual
-        self._processes = Processes()
+        self._processes = Processes(guard or os.getpid())
         self._programs = Programs()
         self._loose: frozenset[tuple[int, int]] = frozenset()
         self._where: dict[tuple[int, int], int] = {}

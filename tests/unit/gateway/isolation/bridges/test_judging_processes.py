@@ -140,6 +140,18 @@ def test_a_pipe_between_zones_ends_both_ends():
     assert finding.mends == (EndProcess(7, 70), EndProcess(8, 80))
 
 
+@pytest.mark.parametrize("space", [AT_HOME, OTHER])
+def test_a_man_in_the_middle_of_two_pipes_is_found(space: int):
+    """Root's pipe to one zone is an operator's command; to two at a time it is a bridge."""
+    one, two = (Shared("pipe", f"pipe:[{n}]", f"pipe:[{n}]", writes=True) for n in (8, 9))
+    middle = process(5, space, shared=(one, two))
+    left, right = process(7, CULTURE, shared=(one,)), process(8, BIGSCREEN, shared=(two,))
+
+    found = list(shared(sight(processes=(middle, left, right))))
+    assert [(f.name, f.mends) for f in found] == [("pipe", (EndProcess(7, 70),)), ("pipe", (EndProcess(8, 80),))]
+    assert names(shared(sight(processes=(process(5, space, shared=(one,)), left, right)))) == ["operator-pipe"]
+
+
 def test_a_pipe_to_a_session_in_management_is_told_if_all_of_it_is_root_s():
     """The output of ``ip netns exec`` goes to the operator's shell; a daemon's does not."""
     item = (Shared("pipe", "pipe:[9]", "pipe:[9]", writes=True),)
@@ -201,3 +213,13 @@ def test_a_unix_socket_to_any_other_namespace_is_found_but_systemd_s():
     assert connected(*ends({"space": CULTURE}, {"space": CULTURE}), "/tmp/x") == []
     journal = {"space": AT_HOME, "unit": "systemd-journald.service"}
     assert connected(*ends(journal, {"space": CULTURE}), "/run/systemd/journal/stdout") == []
+
+
+def test_a_datagram_socket_is_known_by_the_path_of_the_one_it_sends_to():
+    """The journal's own socket has no peer: many send to it."""
+    journal, daemon = ends({"space": AT_HOME, "unit": "systemd-journald.service"}, {"space": CULTURE})
+    bound, sends = Connection(10, 0, "/run/systemd/journal/dev-log", AT_HOME), Connection(11, 10, "", CULTURE)
+
+    assert names(connections(sight(processes=(journal, daemon), connections=(bound, sends)))) == []
+    elsewhere = Connection(10, 0, "/tmp/log", AT_HOME)
+    assert names(connections(sight(processes=(journal, daemon), connections=(elsewhere, sends)))) == ["unix-socket"]
