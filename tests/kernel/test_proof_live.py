@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import ipaddress
 import itertools
@@ -27,7 +28,9 @@ from gateway.isolation.policy import Policy
 from gateway.isolation.proof import diagram, dump, skeleton
 from gateway.isolation.proof.dumped import Dump
 from gateway.isolation.proof.prove import prove, prove_lock
+from gateway.isolation.reconcile import reconcile
 from gateway.isolation.ruleset import Rules
+from gateway.isolation.topology import PORT, topology_of
 
 pytestmark = pytest.mark.kernel
 
@@ -233,6 +236,24 @@ def test_what_was_not_told_is_read_all_the_same(box: Scratch, change: Callable[[
 
     quick, whole = netns.inside(box.box, work)
     assert quick == whole
+
+
+def test_what_the_guard_loads_is_proved(scratch: Callable[[], Any]) -> None:
+    """As the guard brings the kernel there, its tables owned: each zone and the home, elements taken from its own reading."""
+    site = scratch()
+    wanted = topology_of(site.policy)
+    for _ in range(2):
+        for action in reconcile(wanted, site.kernel.observe(wanted)):
+            site.kernel.act(action)
+    for zone, space in site.kernel.observe(wanted).items():
+        for live in (
+            site.kernel.inside(zone, functools.partial(dump.beside, space.rules.elements, space.generation)),
+            site.kernel.inside(zone, functools.partial(dump.beside, space.rules.elements, space.generation - 1)),
+            space.rules,
+        ):
+            found = prove(site.policy, zone, PORT, live) if zone else prove_lock(site.policy, live)
+            assert found.equal, (zone, found.unknown, found.differences)
+    site.kernel.close()
 
 
 # What another root process does; whether it shows as packets treated otherwise, or as something that nothing explains.

@@ -43,6 +43,23 @@ def take(link: Link | None = None, known: Dump | None = None) -> Dump:
     raise Restless
 
 
+def beside(packed: Mapping[Chain, bytes], generation: int, link: Link | None = None) -> Dump:
+    """Return the ruleset of which the elements of large sets were read already, while it had this generation.
+
+    Raises:
+        OSError: the kernel does not tell.
+        Restless: others change it faster than it can be read.
+    """
+    if link is None:
+        with Link() as own:
+            return beside(packed, generation, own)
+    if link.generation() == generation:
+        dump = _dump(link, Dump(packed=packed))
+        if link.generation() == generation:
+            return replace(dump, generation=generation)
+    return take(link)
+
+
 def after(link: Link, known: Dump, changes: Mapping[Chain, Change]) -> Dump:
     """Return the ruleset after one transaction that was made on ``known`` and changed just these elements of large sets.
 
@@ -80,7 +97,7 @@ def _as_told(link: Link, key: Chain, packed: bytes, change: Change, size: int) -
 
 
 def _dump(link: Link, known: Dump | None = None) -> Dump:
-    """Return what the kernel tells; the elements of large sets that are ``known``, and are the very same sets, are not asked for."""
+    """Return what the kernel tells; the elements of large sets that are ``known``, and are still the same sets, are not asked for."""
 
     def all_of(kind: int, family: str = "unspec", body: bytes = b"") -> tuple[bytes, ...]:
         return tuple(bytes(told.body) for told in link.whole(NFTABLES << 8 | kind, nf_body(FAMILIES[family], body)))
@@ -99,7 +116,7 @@ def _dump(link: Link, known: Dump | None = None) -> Dump:
             continue
         if flags & (INTERVAL | CONCAT | ANONYMOUS) or size not in (4, 16):
             written[key] = all_of(GETSETELEM, family, named_set(table, name))
-        elif known is not None and key in known.packed and old[key] == handle_of(body):
+        elif known is not None and key in known.packed and old.get(key, handle_of(body)) == handle_of(body):
             packed[key], odd[key] = known.packed[key], known.odd.get(key, ())
         else:
             packed[key], more = link.elements(family, table, name, size)
