@@ -49,6 +49,7 @@ def families(seen: Overview) -> Iterator[Metric]:
         for state in STATES:
             states.add_metric([view.site, state], float(view.state == state))
     yield states
+    yield from _journals(seen)
     records = CounterMetricFamily("headgate_box_records", "Records stored", labels=["box", "kind"])
     sent = CounterMetricFamily("headgate_box_delivered_bytes", "Bytes delivered to screens", labels=["box"])
     answered = CounterMetricFamily("headgate_box_requests", "Requests of screens", labels=["box", "cache"])
@@ -64,6 +65,29 @@ def families(seen: Overview) -> Iterator[Metric]:
         ):
             answered.add_metric([view.site, cache], count)
     yield from (records, sent, answered)
+
+
+def _journals(seen: Overview) -> Iterator[Metric]:
+    labels = ["box", "journal"]
+    entries = GaugeMetricFamily(
+        "headgate_box_journal_entries", "Entries of a journal that were countersigned", labels=labels
+    )
+    waiting = GaugeMetricFamily(
+        "headgate_box_journal_waiting_seconds",
+        "Seconds since a journal's newest checkpoint could not be countersigned",
+        labels=labels,
+    )
+    faults = GaugeMetricFamily(
+        "headgate_box_journal_fault", "1 for why a journal is not countersigned: its past may have been changed",
+        labels=[*labels, "reason"],
+    )  # fmt: skip
+    for view in seen.boxes:
+        for one in view.journals:
+            entries.add_metric([view.site, one.name], one.size)
+            waiting.add_metric([view.site, one.name], max(0.0, seen.now - one.waiting) if one.waiting else 0.0)
+            if one.fault:
+                faults.add_metric([view.site, one.name, one.fault], 1.0)
+    yield from (entries, waiting, faults)
 
 
 def _gauge(name: str, told: str, seen: Overview, value: Callable[[BoxView], float]) -> Metric:

@@ -49,6 +49,18 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class JournalView:
+    """One journal of a box as its witness saw it; times in seconds since 1970, 0 for never."""
+
+    name: str
+    size: int  # entries that were countersigned
+    cosigned: float = 0.0
+    waiting: float = 0.0  # since when the newest checkpoint could not be countersigned
+    fault: str = ""  # other-key, not-signed, forked, rolled-back
+    told: str = ""
+
+
+@dataclass(frozen=True)
 class BoxView:
     """One box as people see it."""
 
@@ -58,6 +70,7 @@ class BoxView:
     used: Used
     top: tuple[Used, ...]
     records: Mapping[str, int] = field(default_factory=dict)  # stored, by kind
+    journals: tuple[JournalView, ...] = ()
 
     @property
     def site(self) -> str:
@@ -82,7 +95,10 @@ class BoxView:
     @property
     def well(self) -> bool:
         """Whether nobody needs to look at this box."""
-        return self.box.online and self.standing.agreement != "differs" and self.state in ("enforced", "pending")
+        sound = not any(one.fault for one in self.journals)
+        return (
+            self.box.online and sound and self.standing.agreement != "differs" and self.state in ("enforced", "pending")
+        )
 
     def told(self) -> dict[str, Any]:
         """Return the box as a JSON value."""
@@ -104,6 +120,7 @@ class BoxView:
             "spool": {"records": box.number("spool/records"), "oldest": box.text("spool/oldest") or None},
             "usage": {**_used(self.used), "top": [{"release": one.release, **_used(one)} for one in self.top]},
             "records": dict(self.records),
+            "journals": [vars(one) for one in self.journals],
         }
 
 
@@ -146,19 +163,21 @@ def overview(
     usage: Iterable[tuple[str, Used]],
     records: Mapping[str, Mapping[str, int]],
     now: float,
+    journals: Mapping[str, tuple[JournalView, ...]] | None = None,
 ) -> tuple[BoxView, ...]:
     """Return the boxes to show, those that need somebody first: reported ones, and those of which a policy is asked."""
     by_box: dict[str, list[Used]] = {}
     for site, used in usage:
         by_box.setdefault(site, []).append(used)
     views = []
-    for site in sorted({*fleet, *asked}):
+    for site in sorted({*fleet, *asked, *(journals or {})}):
         box = fleet.get(site, Box(site))
         releases = sorted(by_box.get(site, []), key=lambda used: (-used.bytes, -used.requests, used.release))
         named = [used for used in releases if used.release]
         wanted = wanted_of(box, asked)
         known = standings.get(site) or Standing(agreement(wanted, box.text("policy/enforced")))
-        views.append(BoxView(box, wanted, known, total(releases), tuple(named[:TOP]), records.get(site, {})))
+        top, kept = tuple(named[:TOP]), (journals or {}).get(site, ())
+        views.append(BoxView(box, wanted, known, total(releases), top, records.get(site, {}), kept))
     return tuple(sorted(views, key=lambda view: (view.well, not view.heard, view.site)))
 
 

@@ -51,6 +51,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "spool": ("条记录待传", "records waiting"),
     "oldest": ("最早", "oldest"),
     "confirm_by": ("须在此前确认，否则自动回退：", "Confirm before, or it reverts by itself: "),
+    "journals": ("裁决日志", "Journals"),
+    "entries_seen": ("条记录已由本控制器见证", "entries countersigned here"),
+    "journal_fault": ("日志可疑：", "Suspicious journal:"),
+    "journal_hint": (
+        "在弄清之前请视该网关为已被入侵：保留盒子上日志的副本，用 headgate journal verify 与这里的检查点（/api/journals）核对。",
+        "Treat the box as intruded until it is clear: keep a copy of its journal, and verify it against the checkpoint of /api/journals.",
+    ),
     "refusals": ("最近的拒绝", "Last refusals"),
     "no_refusals": (
         "没有拒绝记录。盒子拒绝的每一次穿越都会带着原因出现在这里。",

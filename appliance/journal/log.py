@@ -7,6 +7,7 @@ the tail is replaced only when the tiles that take over from it are durable, and
 
 from __future__ import annotations
 
+import base64
 import errno
 import fcntl
 import json
@@ -320,8 +321,8 @@ class Journal:
             proof = proofs.consistency(old, self._published, self._complete) if old <= self._published else []
             return note.request(old, proof, (self.folder / CHECKPOINT).read_bytes())
 
-    def countersigned(self, size: int, lines: Sequence[str]) -> bool:
-        """Keep the signature lines of witnesses for the first ``size`` entries; return whether they were new.
+    def countersigned(self, size: int, root: str, lines: Sequence[str]) -> bool:
+        """Keep the lines of witnesses for the head of ``size`` entries and ``root`` (base64); return whether they were new.
 
         Raises:
             Corrupt: they are no signature lines, or of entries that are not here.
@@ -330,6 +331,8 @@ class Journal:
             if not 0 <= size <= self.size:
                 raise Corrupt(f"a witness signed {size} entries, {self.size} are here")
             path, head = self.folder / WITNESSED, self.head(size)
+            if base64.b64encode(head.root).decode() != root:
+                raise Corrupt(f"a witness signed {size} entries that are not the first here")
             before = note.parse_note(path.read_bytes()) if path.exists() else None
             known = note.lines_of(before)[1:] if before == head and before else []
             fresh = note.checked_lines(lines)

@@ -7,13 +7,14 @@ import contextlib
 import importlib.metadata
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from appliance.runtime import config as configuration
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from appliance.runtime.service import Service
-from appliance.telemetry import exposition, figures, status
+from appliance.telemetry import exposition, figures, status, witnessing
 from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
 from appliance.telemetry.outbox import Outbox, fitting
 from appliance.telemetry.records import batch, parse_acknowledgement, plain_json
@@ -21,6 +22,7 @@ from appliance.telemetry.session import Publish, Session, Told, asks_rebirth
 from appliance.telemetry.settings import Telemetry
 from appliance.telemetry.sparkplug import STATE_TOPIC, decode, encode, topic
 from appliance.telemetry.spool import Depth, Spool
+from appliance.telemetry.witnessing import Asked
 
 log = logging.getLogger("headgate.telemetry")
 
@@ -83,7 +85,12 @@ class Reporter:
             settings.broker,
             f"headgate-{settings.site}",
             will=self._will,
-            topics=[(topic("NCMD", settings.site), 0), (f"headgate/v1/{settings.site}/ack", 1), (STATE_TOPIC, 1)],
+            topics=[
+                (topic("NCMD", settings.site), 0),
+                (f"headgate/v1/{settings.site}/ack", 1),
+                (f"headgate/v1/{settings.site}/witness", 1),
+                (STATE_TOPIC, 1),
+            ],
         )
         self._born = False
         self._more = asyncio.Event()  # something to send may be there: looks again before its time
@@ -119,6 +126,11 @@ class Reporter:
             self.acknowledged += await asyncio.to_thread(self.spool.forget, ids)
             self.outbox = self.outbox.acknowledged(ids)
             self._more.set()
+        elif message.topic.endswith("/witness"):
+            try:
+                await asyncio.to_thread(witnessing.keep_answer, self.settings.run, message.payload)
+            except OSError as error:
+                log.error("a witness's answer cannot be kept: %s", error)
         elif message.topic == STATE_TOPIC:
             # A controller that comes up knows nothing of us yet: tell it all, rather than wait to be asked.
             told = plain_json(message.payload)
@@ -151,12 +163,12 @@ class Reporter:
         self.connection.publish(Message(topic(message.kind, self.settings.site), encode(message.payload)))
 
     async def _look(self) -> list[Told]:
-        told, self.gathered, self.depth = await asyncio.to_thread(self._read)
+        told, self.gathered, self.depth, asked = await asyncio.to_thread(self._read)
         totals = {name: exposition.total(self.gathered.units, metric) for name, metric in DELIVERED.items()}
         uptime = (time.time() - self.started) // self.settings.heartbeat * self.settings.heartbeat
-        return status.metrics(self.settings.site, SOFTWARE, uptime, told, self.depth, totals)
+        return status.metrics(self.settings.site, SOFTWARE, uptime, told, self.depth, totals, asked)
 
-    def _read(self) -> tuple[status.Status, exposition.Gathered, Depth]:
+    def _read(self) -> tuple[status.Status, exposition.Gathered, Depth, Mapping[str, Asked]]:
         try:
             told = status.parse_status(exposition.read_plain(self.settings.status, status.LARGEST))
             told = status.believed(told, time.time() - self.settings.status.stat().st_mtime)
@@ -164,7 +176,8 @@ class Reporter:
             told = status.Status()
         except (Corrupt, OSError) as error:
             told = status.Status(faults=(f"the guard's status cannot be read: {error}",))
-        return told, exposition.gather(self.settings.units), self.spool.state()
+        asked = witnessing.read_asked(self.settings.run)
+        return told, exposition.gather(self.settings.units), self.spool.state(), asked
 
     async def send_records(self) -> None:
         """Send what waits in the spool, and again what is not acknowledged in time, for ever."""

@@ -46,3 +46,4 @@ class Telemetry(Section):
     spool: Path = STATE / "spool" / "spool.db"
     status: Path = RUN / "guard" / "status.json"
     units: Path = RUN / "metrics"  # the other daemons' metrics
+    run: Path = RUN  # holds ``journal``, whose checkpoints leave from here, and ``witness``, where the answers go

@@ -12,6 +12,7 @@ from appliance.telemetry.records import plain_json
 from appliance.telemetry.session import Told
 from appliance.telemetry.sparkplug import Datatype
 from appliance.telemetry.spool import Depth
+from appliance.telemetry.witnessing import Asked
 
 LARGEST = 256 << 10  # bytes of the status file
 SILENT = 15.0  # seconds after which the guard's word, renewed each second, is no longer believed
@@ -82,9 +83,15 @@ def believed(status: Status, age: float) -> Status:
 
 
 def metrics(
-    site: str, software: str, uptime: float, status: Status, depth: Depth, totals: Mapping[str, int]
+    site: str,
+    software: str,
+    uptime: float,
+    status: Status,
+    depth: Depth,
+    totals: Mapping[str, int],
+    asked: Mapping[str, Asked],
 ) -> list[Told]:
-    """Return everything the box reports, in a fixed order; ``uptime`` in seconds, ``totals`` what it delivered."""
+    """Return everything the box reports, in a fixed order; ``uptime`` in seconds, ``totals`` delivered, ``asked`` by journals."""
     text, number = Datatype.STRING, Datatype.INT64
     return [
         Told("site", text, site),
@@ -104,6 +111,11 @@ def metrics(
             Told(f"zones/{name}/{part}", text, getattr(zone, part))
             for name, zone in status.zones.items()
             for part in ("state", "port", "addresses", "detail")
+        ),
+        *(
+            Told(f"journal/{name}/{part}", text, value)
+            for name, one in asked.items()
+            for part, value in (("key", one.key), ("checkpoint", one.request))
         ),
     ]
 

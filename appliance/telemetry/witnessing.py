@@ -45,15 +45,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """A witness's word on ``journal``: signature lines for its first ``size`` entries, or none where it has seen ``size`` of them."""
+    """A witness's word on ``journal``: lines for the head of ``size`` entries and ``root``, or none where ``size`` is what it saw."""
 
     journal: str
     size: int
+    root: str = ""  # base64
     signatures: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         """Return the message's text."""
-        return to_json({"journal": self.journal, "size": self.size, "signatures": list(self.signatures)})
+        return to_json({**vars(self), "signatures": list(self.signatures)})
 
 
 class Outlet:
@@ -98,7 +99,7 @@ class Outlet:
         answer = parse_answer(read_plain(self._back, LARGEST))
         if answer.signatures:
             self._seen = None
-            return self._journal.countersigned(answer.size, answer.signatures)
+            return self._journal.countersigned(answer.size, answer.root, answer.signatures)
         self._seen = answer.size if answer.size <= self._journal.size else None
         return True
 
@@ -138,11 +139,11 @@ def parse_answer(data: bytes) -> Answer:
         Corrupt: this is none.
     """
     told: Any = plain_json(data) if len(data) <= LARGEST else None
-    if isinstance(told, dict) and told.keys() == {"journal", "size", "signatures"}:
-        name, size, lines = told["journal"], told["size"], told["signatures"]
+    if isinstance(told, dict) and told.keys() == {"journal", "size", "root", "signatures"}:
+        name, size, root, lines = (told[part] for part in ("journal", "size", "root", "signatures"))
         good = isinstance(name, str) and _NAME.fullmatch(name) and type(size) is int and 0 <= size < 1 << 62
-        if good and isinstance(lines, list) and all(isinstance(line, str) for line in lines):
-            return Answer(name, size, tuple(lines))
+        if good and isinstance(lines, list) and all(isinstance(text, str) for text in (root, *lines)):
+            return Answer(name, size, root, tuple(lines))
     raise Corrupt("this is no answer of a witness")
 
 

@@ -16,9 +16,11 @@ from appliance.runtime import config as configuration
 from appliance.runtime import http
 from appliance.runtime.service import Service
 from provisioning.controller.hub import Hub
+from provisioning.controller.journals import Journals
 from provisioning.controller.settings import Controller
 from provisioning.controller.store import Store
 from provisioning.controller.web import application
+from provisioning.controller.witness import Witness
 from provisioning.registry.registry import Registry
 from provisioning.registry.routes import routes
 
@@ -38,7 +40,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve until asked to stop."""
     settings = check(config, zone)
     store = Store(settings.database)
-    hub = Hub(settings, store)
+    hub = Hub(settings, store, Journals(store, await asyncio.to_thread(_witness, settings)))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         await hub.start()
@@ -59,6 +61,14 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             await service.stopped()
             for task in running:
                 task.cancel()
+
+
+def _witness(settings: Controller) -> Witness:
+    path = settings.witness.key
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PrivateKey.generate().save(path)
+    return Witness.named(settings.witness.name, PrivateKey.load(path))
 
 
 async def _publish(registry: Registry, every: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import logging
@@ -16,9 +17,11 @@ from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
 from appliance.telemetry.records import acknowledgement, read_time, written
 from appliance.telemetry.session import milliseconds
 from appliance.telemetry.sparkplug import Datatype, Metric, Payload, Value, topic
+from appliance.telemetry.witnessing import Answer
 from monitoring import fleet
 from monitoring.overview import Overview, Standing, overview, standing, wanted_of
-from provisioning.controller import ingest
+from provisioning.controller import ingest, witness
+from provisioning.controller.journals import Journals
 from provisioning.controller.settings import Controller
 from provisioning.controller.store import Store
 from provisioning.controller.wanted import Wanted
@@ -34,8 +37,9 @@ TICK = 1.0  # seconds between two looks at clock and folder
 class Hub:
     """The controller's state; ``version`` counts its changes, for pages that follow it."""
 
-    def __init__(self, settings: Controller, store: Store) -> None:
-        self.settings, self.store = settings, store
+    def __init__(self, settings: Controller, store: Store, journals: Journals) -> None:
+        self.settings, self.store, self.journals = settings, store, journals
+        self._unjudged: dict[tuple[str, str], tuple[str, str]] = {}  # checkpoints, while the database is away
         self.boxes: dict[str, fleet.Box] = {}
         self.standings: dict[str, Standing] = {}
         self.asked: dict[str, str] = {}
@@ -109,6 +113,8 @@ class Hub:
                     changed = True
                     with contextlib.suppress(Unreachable):  # kept with the box's next word
                         await self._remember(site, {}, whole=False, now=now)
+            for (site, name), (key, request) in list(self._unjudged.items()):
+                await self._witness(site, name, key, request)
             if changed:
                 await self._bump()
             await asyncio.sleep(TICK)
@@ -126,7 +132,7 @@ class Hub:
         usage, counts = await self.store.usage(), await self.store.record_counts()
         shown = Overview(
             now,
-            overview(self.boxes, self.asked, self.standings, usage, counts, now),
+            overview(self.boxes, self.asked, self.standings, usage, counts, now, await self.journals.views()),
             tuple(await self.store.refusals(REFUSALS)),
             await self.store.reasons(),
             self.connection.connected,
@@ -134,6 +140,12 @@ class Hub:
         )
         self._shown = (version, shown)
         return shown
+
+    async def look_again(self, site: str) -> None:
+        """Judge the checkpoints that ``site`` told last once more."""
+        metrics = self.boxes[site].metrics if site in self.boxes else {}
+        for name, key, request in witness.asked_in(metrics, metrics):
+            await self._witness(site, name, key, request)
 
     async def next_version(self, after: int) -> int:
         """Wait until the state changed since version ``after`` and return its version."""
@@ -190,6 +202,29 @@ class Hub:
         await self._bump()
         if heard.keep:
             await self._remember(who.box, heard.keep, whole=heard.whole, now=now)
+        for name, key, request in witness.asked_in(heard.box.metrics, heard.keep):
+            await self._witness(who.box, name, key, request)
+
+    async def _witness(self, site: str, name: str, key: str, request: str) -> None:
+        """Countersign a journal's checkpoint or say why not, and answer the box."""
+        try:
+            kept = await self.journals.consider(site, name, key, request, _stamp(time.time()))
+        except Unreachable as error:
+            self._unjudged[site, name] = (key, request)
+            log.error("a checkpoint of the journal '%s' of %s is not looked at yet: %s", name, site, error)
+            return
+        self._unjudged.pop((site, name), None)
+        match kept.verdict:
+            case witness.Countersign(head):
+                answer = Answer(name, head.size, base64.b64encode(head.root).decode(), kept.lines)
+            case witness.Remind(size):
+                answer = Answer(name, size)
+            case witness.Alarm(reason, sentence):
+                log.error("the journal '%s' of %s is not countersigned (%s): %s", name, site, reason, sentence)
+                await self._bump()
+                return
+        self._publish(f"headgate/v1/{site}/witness", answer.encode(), qos=1)
+        await self._bump()
 
     def _judge(self, site: str, now: float) -> bool:
         """Compare what ``site`` enforces with what is asked of it; return whether the standing changed."""

@@ -35,6 +35,13 @@ class Registry(Section):
     publish: Seconds = 300  # between two looks whether the table must be made anew
 
 
+class Witness(Section):
+    """Who countersigns the boxes' journals; the key is made where there is none."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9./-]{0,62}$")] = "operator"
+    key: Path = STATE / "controller" / "witness.key"
+
+
 class Controller(Section):
     """Settings of the controller."""
 
@@ -46,6 +53,7 @@ class Controller(Section):
     listen: Listen
     wanted: Path | None = None  # folder of SITE.yaml: the policies that are asked of the boxes
     registry: Registry | None = None
+    witness: Witness = Field(default_factory=Witness)
     silence: Annotated[float, Field(ge=1, le=86_400)] = (
         120  # seconds without a word after which a box counts as offline
     )

@@ -44,7 +44,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.engine = engine(url)
-        self._insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
+        self.insert = sqlite.insert if self.engine.dialect.name == "sqlite" else postgresql.insert
 
     async def open(self) -> None:
         """Bring the schema to the newest step.
@@ -52,7 +52,7 @@ class Store:
         Raises:
             Unreachable: the database is away.
         """
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             if self.engine.dialect.name == "postgresql":
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
             await connection.run_sync(_migrate)
@@ -68,7 +68,7 @@ class Store:
             Unreachable: the database is away; nothing was stored.
         """
         new_total = 0
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             # In the order of the boxes' names, so that two controllers on one database never wait for each other in a ring.
             for delivery in sorted(deliveries, key=lambda one: one.box):
                 new_total += await self._save(connection, delivery, received)
@@ -84,10 +84,10 @@ class Store:
                 if one.id is not None
             ]
             if rows:
-                await connection.execute(self._insert(damaged).on_conflict_do_nothing(), rows)
+                await connection.execute(self.insert(damaged).on_conflict_do_nothing(), rows)
         if not delivery.items:
             return 0
-        wanted = self._insert(records).on_conflict_do_nothing().returning(records.c.id)
+        wanted = self.insert(records).on_conflict_do_nothing().returning(records.c.id)
         stored = await connection.execute(wanted, [ingest.row(box, item, received) for item in delivery.items])
         new = frozenset(stored.scalars())
         fresh = [item.record for item in delivery.items if item.record.id in new]
@@ -120,7 +120,7 @@ class Store:
         Raises:
             Unreachable: the database is away.
         """
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             await self._know(connection, site, now, agreement=agreement, agreement_since=since)
             if whole:
                 await connection.execute(delete(box_metrics).where(box_metrics.c.box == site))
@@ -130,13 +130,13 @@ class Store:
                 if not isinstance(value, bytes)
             ]
             if rows:
-                put = self._insert(box_metrics)
+                put = self.insert(box_metrics)
                 changed = {"value": put.excluded.value, "time": put.excluded.time}
                 await connection.execute(put.on_conflict_do_update(index_elements=["box", "name"], set_=changed), rows)
 
     async def known(self) -> list[KnownBox]:
         """Return all boxes that ever spoke."""
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             metrics: dict[str, dict[str, Value]] = {}
             for site, name, value in await connection.execute(
                 select(box_metrics.c.box, box_metrics.c.name, box_metrics.c.value)
@@ -150,13 +150,13 @@ class Store:
 
     async def usage(self) -> list[tuple[str, Used]]:
         """Return what was delivered, by box and release."""
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             rows = await connection.execute(select(usage))
             return [(row.box, Used(row.release, row.requests, row.bytes, row.hits, row.misses)) for row in rows]
 
     async def record_counts(self) -> dict[str, dict[str, int]]:
         """Return how many records are stored, by box and kind."""
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             result: dict[str, dict[str, int]] = {}
             for box, kind, number in await connection.execute(select(counts.c.box, counts.c.kind, counts.c.records)):
                 result.setdefault(box, {})[kind] = number
@@ -165,19 +165,19 @@ class Store:
     async def refusals(self, limit: int) -> list[Refusal]:
         """Return the last refusals, newest first."""
         query = select(audits).where(audits.c.decision == REFUSED)
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             rows = await connection.execute(query.order_by(audits.c.time.desc(), audits.c.number.desc()).limit(limit))
             return [Refusal(row.box, row.time, row.source, row.reason, row.told) for row in rows]
 
     async def reasons(self) -> dict[str, int]:
         """Return how many refusals there were, by reason."""
         query = select(audits.c.reason, func.count()).where(audits.c.decision == REFUSED).group_by(audits.c.reason)
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             return {row[0]: row[1] for row in await connection.execute(query)}
 
     async def identifiers(self) -> int:
         """Return how many identifiers the registry holds."""
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             return int(await connection.scalar(select(func.count()).select_from(identifiers)) or 0)
 
     async def find_records(
@@ -190,11 +190,11 @@ class Store:
                 query = query.where(column == value)
         if before is not None:
             query = query.where(records.c.number < before)
-        async with self._begin() as connection:
+        async with self.begin() as connection:
             return [{**row._mapping, "body": json.loads(row.body)} for row in await connection.execute(query)]
 
     async def _know(self, connection: AsyncConnection, site: str, now: str, **more: str) -> None:
-        put = self._insert(boxes).values(
+        put = self.insert(boxes).values(
             site=site, first_seen=now, last_seen=now, **({"agreement": "unknown", "agreement_since": ""} | more)
         )
         await connection.execute(
@@ -204,12 +204,17 @@ class Store:
     async def _add(
         self, connection: AsyncConnection, table: Table, key: Mapping[str, str], more: Mapping[str, int]
     ) -> None:
-        put = self._insert(table).values(**key, **more)
+        put = self.insert(table).values(**key, **more)
         sums = {name: table.c[name] + put.excluded[name] for name in more}
         await connection.execute(put.on_conflict_do_update(index_elements=list(key), set_=sums))
 
     @contextlib.asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Hold a transaction, committed at the end.
+
+        Raises:
+            Unreachable: the database is away.
+        """
         try:
             async with self.engine.begin() as connection:
                 yield connection

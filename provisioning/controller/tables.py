@@ -85,3 +85,34 @@ damaged = (
         Column("fault", String(300), nullable=False),
     )
 )
+
+journals = Table(  # the boxes' journals as their witness saw them last
+    "journals",
+    metadata,
+    Column("box", String(63), primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("key", String(400), nullable=False),  # pinned at first sight
+    Column("origin", String(200), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", String(44), nullable=False),
+    Column("checkpoint", Text, nullable=False),  # with our countersignature
+    Column("recent", Text, nullable=False),  # JSON: the heads before
+    Column("cosigned", String(32), nullable=False),
+    Column("heard", String(32), nullable=False),
+    Column("waiting", String(32), nullable=False),  # since when the newest one could not be countersigned
+    Column("fault", String(32), nullable=False),
+    Column("told", String(300), nullable=False),
+    Column("since", String(32), nullable=False),  # when the fault was first seen
+)
+
+journal_faults = Table(  # what was not countersigned and why, with what the box sent: evidence
+    "journal_faults",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("box", String(63), nullable=False),
+    Column("name", String(32), nullable=False),
+    Column("time", String(32), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("told", String(300), nullable=False),
+    Column("evidence", Text, nullable=False),
+)

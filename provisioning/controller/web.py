@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -14,12 +15,13 @@ from prometheus_client.registry import Collector
 
 from appliance.runtime import http
 from appliance.runtime.errors import Refused
-from appliance.telemetry.records import KINDS
+from appliance.telemetry.records import KINDS, written
 from monitoring import figures, pages
 from monitoring.overview import Overview
 from provisioning.controller.hub import Hub
 
 MOST_FOLLOWERS = 200  # pages that follow the state at once
+LONGEST_REASON = 300  # characters
 MOST_RECORDS = 1000  # of one answer
 LULL = 0.5  # seconds between two updates of a page
 HUB = web.AppKey("hub", Hub)
@@ -39,6 +41,9 @@ def application(hub: Hub, more: list[web.RouteDef]) -> web.Application:
             web.get("/healthz", _health),
             web.get("/api/boxes", _boxes),
             web.get("/api/records", _records),
+            web.get("/api/journals", _journals),
+            web.get("/api/journals/{box}/{name}/checkpoint", _checkpoint),
+            web.delete("/api/journals/{box}/{name}", _begin_anew),
             *more,
         ]
     )
@@ -131,6 +136,33 @@ async def _records(request: web.Request) -> web.Response:
         query.get("box"), kind, before, max(1, min(MOST_RECORDS, limit))
     )
     return web.json_response({"records": found})
+
+
+async def _journals(request: web.Request) -> web.Response:
+    journals = request.app[HUB].journals
+    told = {"witness": journals.by.verifier, "journals": await journals.told(), "faults": await journals.faults()}
+    return web.json_response(told)
+
+
+async def _checkpoint(request: web.Request) -> web.Response:
+    """Answer with the countersigned checkpoint itself, for whoever keeps one to compare with later."""
+    box, name = (request.match_info[part] for part in ("box", "name"))
+    for told in await request.app[HUB].journals.told():
+        if (told["box"], told["name"]) == (box, name) and told["checkpoint"]:
+            return web.Response(text=told["checkpoint"], content_type="text/plain", charset="utf-8")
+    raise Refused("unknown-journal", f"no checkpoint of a journal '{name}' of '{box}' was countersigned", 404)
+
+
+async def _begin_anew(request: web.Request) -> web.Response:
+    """Let a journal begin anew: an operator looked at what was wrong."""
+    hub, reason = request.app[HUB], request.query.get("reason", "")
+    box, name = (request.match_info[part] for part in ("box", "name"))
+    if not reason or len(reason) > LONGEST_REASON or not reason.isprintable():
+        raise Refused("bad-request", f"say why, in at most {LONGEST_REASON} characters: ?reason=...", 400)
+    if not await hub.journals.forget(box, name, reason, written(datetime.now(UTC))):
+        raise Refused("unknown-journal", f"there is no journal '{name}' of '{box}'", 404)
+    await hub.look_again(box)
+    return web.json_response({"box": box, "name": name, "reason": reason})
 
 
 def _number(text: str | None, default: int) -> int:

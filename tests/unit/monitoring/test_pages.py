@@ -7,7 +7,7 @@ import pytest
 
 from monitoring import pages
 from monitoring.fleet import Box
-from monitoring.overview import BoxView, Overview, Refusal, Standing, Used
+from monitoring.overview import BoxView, JournalView, Overview, Refusal, Standing, Used
 from monitoring.words import WORDS
 
 EVIL = "<script>alert(1)</script>"
@@ -103,3 +103,19 @@ def test_every_word_is_used_and_known() -> None:
 def test_sizes(number: int, text: str) -> None:
     """Bytes are told in the unit that people read."""
     assert pages.size(number) == text
+
+
+@pytest.mark.parametrize(("lang", "word"), [("zh", "日志可疑"), ("en", "Suspicious journal")])
+def test_a_forked_journal_stands_out(lang: pages.Language, word: str) -> None:
+    """What was countersigned is told quietly; a fault is an alarm with its reason, and the box is not well."""
+    good = JournalView("guard", 1234, 990.0)
+    bad = JournalView("exchange", 20, 100.0, 900.0, "forked", EVIL)
+    box = Box("headend", online=True, seen=990.0, metrics={"policy/state": "enforced"})
+    views = [BoxView(box, "", Standing("equal"), Used(""), (), {}, kept) for kept in ((good,), (good, bad))]
+    assert [view.well for view in views] == [True, False]
+    quiet, loud = (pages.page(Overview(1000.0, (view,), (), {}, True, 3), lang) for view in views)
+    assert word not in quiet
+    assert word in loud
+    assert "1,234" in loud
+    assert "forked" in loud
+    assert EVIL not in loud

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import re
 import shutil
@@ -29,7 +30,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("journals") / "guard"
     journal = Journal(folder, PRIVATE, ORIGIN)
     journal.append_many([{"decision": "apply", "number": number} for number in range(1, 601)])
-    journal.countersigned(600, [note.cosignature(journal.head(), "operator", OPERATOR, 1_700_000_000)])
+    root = base64.b64encode(journal.head().root).decode()
+    journal.countersigned(600, root, [note.cosignature(journal.head(), "operator", OPERATOR, 1_700_000_000)])
     for number in range(601, SIZE + 1):
         journal.append({"decision": "apply", "number": number})
     journal.close()

@@ -11,6 +11,7 @@ from appliance.runtime.errors import Corrupt
 from appliance.telemetry.sparkplug import Metric, Payload, decode, encode
 from appliance.telemetry.spool import Depth
 from appliance.telemetry.status import SILENT, Status, believed, metrics, parse_status
+from appliance.telemetry.witnessing import Asked
 
 TOLD = {
     "site": "headend",
@@ -27,7 +28,10 @@ TOLD = {
 def test_reads_the_guards_status() -> None:
     """The guard's file becomes the metrics that the controller shows."""
     status = parse_status(json.dumps(TOLD).encode())
-    told = {one.name: one.value for one in metrics("headend", "0.1.0", 61.5, status, Depth(3, 9, None), {"bytes": 5})}
+    asked = {"guard": Asked("guard+key", "old 0\n\ncheckpoint")}
+    reported = metrics("headend", "0.1.0", 61.5, status, Depth(3, 9, None), {"bytes": 5}, asked)
+    told = {one.name: one.value for one in reported}
+    assert (told["journal/guard/key"], told["journal/guard/checkpoint"]) == ("guard+key", "old 0\n\ncheckpoint")
     assert told["policy/enforced"] == "b" * 64
     assert told["zones/culture/addresses"] == "10.10.0.11/24"
     assert told["policy/faults"] == "port missing\ntable gone"
@@ -72,6 +76,6 @@ JSON = st.recursive(
 def test_any_bytes_are_a_status_that_can_be_told_or_corrupt(data: bytes) -> None:
     """Any bytes give a status that Sparkplug can carry, or Corrupt."""
     with contextlib.suppress(Corrupt):
-        told = metrics("a", "1", 0, parse_status(data), Depth(0, 0, None), {})
+        told = metrics("a", "1", 0, parse_status(data), Depth(0, 0, None), {}, {})
         payload = Payload(tuple(Metric(one.name, one.value, one.datatype) for one in told))
         assert decode(encode(payload)) == payload
