@@ -10,11 +10,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from appliance.runtime.errors import ConfigError, Fault
@@ -22,6 +23,7 @@ from appliance.runtime.tree import LONGEST_FILE, Key, Mapping, Node, Scalar, Seq
 
 __all__ = [
     "LONGEST_FILE",
+    "MOST_JUDGED",
     "Key",
     "Places",
     "Problem",
@@ -37,12 +39,38 @@ __all__ = [
 ]
 
 MOST_FAULTS = 200  # of one file that are told
+MOST_JUDGED = 1000  # that are looked at, to tell the first ones in the order of the file
 
 
 class Section(BaseModel):
     """Base of every configuration section."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_longer_than_allowed(cls, data: Any) -> Any:
+        """Refuse lists and sections that are too long before each of their entries is looked at."""
+        if isinstance(data, dict):
+            long = [
+                Problem((name,), f"holds {len(data[name])} entries, and {most} are the most")
+                for name, most in _longest(cls)
+                if isinstance(data.get(name), list | dict) and len(data[name]) > most
+            ]
+            if error := problems(long):
+                raise error
+        return data
+
+
+@cache
+def _longest(model: type[BaseModel]) -> tuple[tuple[str, int], ...]:
+    """Return the fields of ``model`` that have a greatest length, by the names that they are written with."""
+    return tuple(
+        (info.alias or name, limit.max_length)
+        for name, info in model.model_fields.items()
+        for limit in info.metadata
+        if hasattr(limit, "max_length")
+    )
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -115,7 +143,8 @@ def validate(root: Node, model: type[Model]) -> Model:
         value = model.model_validate(plain(root))
     except ValidationError as error:
         places = Places(root)
-        faults = [fault for details in error.errors() for fault in _faults(details, model, places)]
+        found = error.errors(include_url=False)[:MOST_JUDGED]
+        faults = [fault for details in found for fault in _faults(details, model, places)]
         raise ConfigError(_bounded(sorted(repeated + faults, key=lambda f: (f.file, f.line, f.column)))) from error
     if repeated:
         raise ConfigError(_bounded(repeated))
@@ -152,8 +181,10 @@ class Places:
 def _bounded(faults: list[Fault]) -> list[Fault]:
     if len(faults) <= MOST_FAULTS:
         return faults
-    left = len(faults) - MOST_FAULTS
-    return [*faults[:MOST_FAULTS], replace(faults[MOST_FAULTS], path="", message=f"and {left} faults more", hint="")]
+    return [
+        *faults[:MOST_FAULTS],
+        replace(faults[MOST_FAULTS], path="", message="and more faults from here on", hint=""),
+    ]
 
 
 def _duplicates(node: Node, path: Key) -> Iterator[tuple[Key, Scalar]]:

@@ -35,6 +35,7 @@ LONGEST_SLOW = 128 << 10  # characters that ruamel.yaml's own reader gets: it ta
 DEEPEST = 32  # levels of nesting
 MOST_VALUES = 100_000  # keys, values, lists and sections of one file
 LONGEST_SHOWN = 200  # characters of a line that a fault shows
+LONGEST_TOLD = 1000  # characters of its sentence
 Key = tuple[str | int, ...]
 
 
@@ -53,6 +54,7 @@ class Source:
     def fault(self, line: int, column: int, message: str, path: str = "", width: int = 1, hint: str = "") -> Fault:
         """Return the fault at a place, both counted from 0, with its line."""
         shown = self.lines[line].rstrip("\r") if line < len(self.lines) else ""
+        message = message if len(message) <= LONGEST_TOLD else message[:LONGEST_TOLD] + " ..."
         shown = "" if column >= LONGEST_SHOWN else shown[:LONGEST_SHOWN]
         return Fault(
             self.file, line + 1, column + 1, path, message, shown, max(1, min(width, len(shown) - column)), hint

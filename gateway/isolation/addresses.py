@@ -176,10 +176,7 @@ def _group(value: Any) -> Group:
     if isinstance(value, str):
         group = group_of_text(value)
     elif isinstance(value, list):
-        entries = _ENTRIES.validate_python(value)
-        seen: set[Network] = set()
-        repeated = [index for index, one in enumerate(entries) if one in seen or seen.add(one)]  # type: ignore[func-returns-value]
-        group = pack(entries, tuple(repeated[:MOST_TOLD]))
+        group = _group_of_list(value)
     else:
         raise Problem((), "must be a list of addresses, or one text with an address a line")
     if not group:
@@ -189,11 +186,30 @@ def _group(value: Any) -> Group:
     return group
 
 
+def _group_of_list(value: list[Any]) -> Group:
+    entries: dict[Network, int] = {}
+    repeated: list[int] = []
+    wrong: list[Problem] = []
+    for index, one in enumerate(value):
+        try:
+            if entries.setdefault(network_of(one), index) != index and len(repeated) < MOST_TOLD:
+                repeated.append(index)
+        except Problem as problem:
+            wrong.append(Problem((index,), problem.message, problem.hint))
+            if len(wrong) == MOST_TOLD:
+                break
+    if error := problems(wrong):
+        raise error
+    return pack(entries, tuple(repeated))
+
+
 def _hosts(value: Any) -> Hosts:
+    if isinstance(value, list) and len(value) > MOST_WRITTEN:
+        told = f"holds {len(value)} entries, and {MOST_WRITTEN} are the most"
+        raise Problem((), told, "give many addresses a name below 'groups:' and write '@NAME'")
     return Hosts(_WRITTEN.validate_python(value))
 
 
-_ENTRIES: TypeAdapter[list[Network]] = TypeAdapter(list[Annotated[Network, PlainValidator(network_of)]])
 _WRITTEN: TypeAdapter[tuple[Network | str, ...]] = TypeAdapter(
     Annotated[tuple[Annotated[Network | str, PlainValidator(_host)], ...], Field(min_length=1, max_length=MOST_WRITTEN)]
 )

@@ -222,7 +222,9 @@ def _never(policy: Policy, broken: Broken) -> Iterator[Problem]:
 
 
 def _cases(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    lists = [*(service.sources for service in policy.services.values()), *(reach.to for reach in policy.reach.values())]
     judged = not any(path[0] in ("zones", "services", "reach", "lanes") for path in broken)
+    judged = judged and all(_is_group(policy, name) for hosts in lists for name in hosts.groups)
     for index, case in enumerate(policy.expect):
         where: Key = ("expect", _place("expect", index, broken))
         unasked = list(question.faults_of(case.question))

@@ -302,8 +302,10 @@ class Policy(Section):
         try:
             policy = handler(data)
         except ValidationError as error:
-            errors = [_again(details) for details in error.errors() if not _follows(details, error.errors())]
-            rest, broken = _without(data, [tuple(details["loc"]) for details in error.errors()])
+            found_each = error.errors(include_url=False)[: config.MOST_JUDGED]
+            inner = {details["loc"][:depth] for details in found_each for depth in range(len(details["loc"]))}
+            errors = [_again(details) for details in found_each if not _follows(details, inner)]
+            rest, broken = _without(data, [tuple(details["loc"]) for details in found_each])
             try:
                 policy = handler(rest)
             except ValidationError:
@@ -365,12 +367,9 @@ def _again(details: Any) -> InitErrorDetails:
     return InitErrorDetails(type=kind, loc=details["loc"], input=details["input"], ctx=context)
 
 
-def _follows(details: Any, errors: list[Any]) -> bool:
-    """Return whether a list is too short only because its items are wrong, which is told already."""
-    depth = len(details["loc"])
-    return details["type"] == "too_short" and any(
-        len(other["loc"]) > depth and other["loc"][:depth] == details["loc"] for other in errors
-    )
+def _follows(details: Any, inner: set[tuple[int | str, ...]]) -> bool:
+    """Return whether a list is too short only because items of it are wrong, which is told already."""
+    return details["type"] == "too_short" and details["loc"] in inner
 
 
 def _without(data: Any, places: list[tuple[int | str, ...]]) -> tuple[Any, frozenset[config.Key]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -13,9 +15,17 @@ from hypothesis import strategies as st
 
 from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import ConfigError, Fault
+from appliance.runtime.tree import compose, plain
 from gateway.isolation import policy
 from gateway.isolation.policy import Policy
+from tests.unit.gateway.isolation.conftest import KEY, TEXT
 
+FULL = (
+    f'serial: 7\napproval: {{signatures: 1, keys: {{li: "{KEY}"}}}}\nlog: {{denied: 5/s}}\ngroups: {{some: [10.20.0.7, 10.20.0.128/25]}}\n'
+    + TEXT.replace("[10.20.0.11/24]", '[10.20.0.11/24], neighbours: {10.20.0.7: "02:00:00:00:00:07"}')
+    .replace("[10.20.0.0/24]", '["@some", 10.20.0.50]', 1)
+    .replace("largest: 64 MiB", "largest: 64 MiB, rate: 100/s")
+)
 Edit = Callable[[str, str], Policy]
 
 
@@ -178,7 +188,7 @@ _values = st.recursive(
 @given(
     st.dictionaries(
         st.sampled_from(
-            ["site", "zones", "bodies", "registry", "origins", "services", "reach", "lanes", "expect", "never"]
+            "site zones bodies registry origins services reach lanes expect never groups approval serial log include".split()
         ),
         _values,
     )
@@ -187,3 +197,77 @@ def test_any_shape_of_sections_is_a_policy_or_faults(told: dict[str, object]) ->
     """Wrong shapes in right places are faults too; YAML reads JSON, so that is how they are written here."""
     faults = _faults(json.dumps(told).encode())
     assert faults is None or all(fault.message for fault in faults)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_good_policy_with_one_part_replaced_is_a_policy_or_faults(data: st.DataObject) -> None:
+    """Anything in the place of any value of a good policy, groups and approval included, is told as faults or taken."""
+    whole = plain(compose(FULL, "site.yaml"))
+    at = whole
+    while True:
+        key = data.draw(st.sampled_from(sorted(at) if isinstance(at, dict) else range(len(at))))
+        if not isinstance(at[key], dict | list) or not at[key] or data.draw(st.booleans()):
+            break
+        at = at[key]
+    at[key] = data.draw(
+        _values
+        | st.sampled_from(
+            ["@some", "@none", "10.20.0.7\n10.20.0.9\n", {"some": ["10.20.0.7"]}, ["@some"], "pci:0000:03:00.0"]
+        )
+    )
+    faults = _faults(json.dumps(whole).encode())
+    assert faults is None or all(fault.message for fault in faults)
+
+
+def test_the_new_words_come_out_as_values() -> None:
+    """Groups, pinned neighbours, rates, samples, serial and approval."""
+    site = policy.parse(FULL.encode())
+    assert (site.serial, site.approval is not None and site.approval.signatures) == (7, 1)
+    sources = site.services["delivery"].sources
+    assert sources.words() == ["@some", "10.20.0.50"]
+    asked = ("10.20.0.7", "10.20.0.50", "10.20.0.200", "10.20.0.8")
+    assert [site.includes(sources, ipaddress.ip_address(a)) for a in asked] == [True, True, True, False]
+    assert [str(n) for n in site.networks_of(sources)] == ["10.20.0.50/32", "10.20.0.7/32", "10.20.0.128/25"]
+    assert site.zones["bigscreen"].neighbours == {ipaddress.ip_address("10.20.0.7"): "02:00:00:00:00:07"}
+    rate = site.lanes["films"].rate
+    assert rate is not None
+    assert (str(rate), rate.per_second, str(site.log.denied)) == ("100/s", 100.0, "5/s")
+
+
+@pytest.mark.parametrize(
+    ("written", "mac", "pci", "shown"),
+    [
+        ('"02:68:67:14:00:0B"', "02:68:67:14:00:0b", "", "02:68:67:14:00:0b"),
+        ('"pci:0000:03:00.1"', "", "0000:03:00.1", "pci:0000:03:00.1"),
+        (
+            '{mac: "02:68:67:14:00:0b", pci: "0000:03:00.1"}',
+            "02:68:67:14:00:0b",
+            "0000:03:00.1",
+            "02:68:67:14:00:0b pci:0000:03:00.1",
+        ),
+    ],
+)
+def test_a_port_is_known_by_mac_or_place_or_both(edited: Edit, written: str, mac: str, pci: str, shown: str) -> None:
+    """Cards that were swapped are caught by the place, another card in the place by the MAC."""
+    port = edited('"02:68:67:14:00:0b"', written).zones["bigscreen"].port
+    assert (port.mac, port.pci, str(port)) == (mac, pci, shown)
+
+
+def test_a_body_with_addresses_is_a_group(edited: Edit) -> None:
+    """Its name stands for them."""
+    site = edited("acts: [share]", "acts: [share], addresses: [10.10.0.20]")
+    assert [str(n) for n in site.group("guangxi-library").networks()] == ["10.10.0.20/32"]
+    with pytest.raises(KeyError):
+        site.group("nobody")
+
+
+def test_reading_a_policy_takes_no_engine_of_proofs() -> None:
+    """Every daemon reads the policy; numpy and z3 would cost each of them some tens of megabytes."""
+    program = (
+        "import sys, gateway.isolation.policy; print([name for name in ('numpy', 'z3', 'dd') if name in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+        == "[]"
+    )
