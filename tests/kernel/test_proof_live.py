@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib.util
 import ipaddress
@@ -9,6 +10,7 @@ import itertools
 import json
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -254,6 +256,70 @@ def test_what_the_guard_loads_is_proved(scratch: Callable[[], Any]) -> None:
             found = prove(site.policy, zone, PORT, live) if zone else prove_lock(site.policy, live)
             assert found.equal, (zone, found.unknown, found.differences)
     site.kernel.close()
+
+
+INFO = struct.Struct("=32sI5I5III")
+REPLACE = struct.Struct("=32sIII5I5IIQ")
+
+
+def _iptables(work: Callable[[Any, Any, socket.socket], None]) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as asking:
+
+        def ask(option: int, data: bytes) -> bytes:
+            buffer, length = ctypes.create_string_buffer(data, len(data)), ctypes.c_uint32(len(data))
+            assert libc.getsockopt(asking.fileno(), 0, option, buffer, ctypes.byref(length)) == 0, os.strerror(
+                ctypes.get_errno()
+            )
+            return buffer.raw
+
+        work(ask, libc, asking)
+
+
+def _look_at_iptables() -> None:
+    """Do as ``iptables-legacy -L`` does: the table is made by the look at it."""
+    _iptables(lambda ask, *_: ask(64, INFO.pack(b"filter", *(0,) * 13)))
+
+
+def _add_rule_to_iptables() -> None:
+    """Put one rule that accepts everything before the policy of INPUT."""
+
+    def work(ask: Any, libc: Any, asking: socket.socket) -> None:
+        _, hooks, *rest = INFO.unpack(ask(64, INFO.pack(b"filter", *(0,) * 13)))
+        entries, underflows, count, size = rest[:5], rest[5:10], rest[10], rest[11]
+        told = ask(65, struct.pack("=32sI4x", b"filter", size) + bytes(size))[40:]
+        length = struct.unpack_from("=H", told, entries[1] + 90)[0]
+        rule = told[entries[1] : entries[1] + length]
+        after = [place + length if number in (2, 3) else place for number, place in enumerate(entries)]
+        under = [place + length if number in (1, 2, 3) else place for number, place in enumerate(underflows)]
+        counters = ctypes.create_string_buffer(16 * count)
+        head = REPLACE.pack(
+            b"filter", hooks, count + 1, size + length, *after, *under, count, ctypes.addressof(counters)
+        )
+        blob = head + told[: entries[1]] + rule + told[entries[1] :]
+        assert libc.setsockopt(asking.fileno(), 0, 64, blob, len(blob)) == 0, os.strerror(ctypes.get_errno())
+
+    _iptables(work)
+
+
+def test_rules_that_nft_does_not_list_are_found() -> None:
+    """A rule of the old iptables is told, though nftables' generation does not move; a mere look at its tables is nothing."""
+    made = Scratch()
+    try:
+        made.make()
+        made.load(ruleset.compile_zone(made.policy, "bigscreen", "port0"))
+        known = netns.inside(made.box, dump.take)
+        try:
+            netns.inside(made.box, _look_at_iptables)
+        except AssertionError as failed:
+            pytest.skip(f"this kernel has no old iptables: {failed}")
+        assert netns.inside(made.box, lambda: dump.take(known=known)) is known
+        netns.inside(made.box, _add_rule_to_iptables)
+        found = prove(made.policy, "bigscreen", "port0", netns.inside(made.box, lambda: dump.take(known=known)))
+        assert found.unknown == ("ip_tables filter, which holds rules besides nftables'",)
+        assert not found.equal
+    finally:
+        made.remove()
 
 
 # What another root process does; whether it shows as packets treated otherwise, or as something that nothing explains.

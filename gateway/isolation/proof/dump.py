@@ -9,6 +9,7 @@ from gateway.isolation.nfnl import elements
 from gateway.isolation.nfnl.link import Link
 from gateway.isolation.nfnl.messages import NFTABLES, attributes, nf_body, word
 from gateway.isolation.nfnl.requests import FAMILIES, FAMILY_NAMES, GETRULE, GETSET, GETSETELEM, GETTABLE, named_set
+from gateway.isolation.proof import legacy
 from gateway.isolation.proof.dumped import ANONYMOUS, CONCAT, INTERVAL, Dump, handle_of, set_of
 from gateway.isolation.proof.listed import FAMILIES as OUR_FAMILIES
 from gateway.isolation.proof.listed import Chain
@@ -24,7 +25,7 @@ class Restless(Exception):
 
 
 def take(link: Link | None = None, known: Dump | None = None) -> Dump:
-    """Return the ruleset of the namespace in which ``link`` was opened, or ours; ``known`` is returned again while it has not changed.
+    """Return the ruleset of the namespace that we are in, in which ``link`` was opened; ``known`` again while it has not changed.
 
     Raises:
         OSError: the kernel does not tell.
@@ -35,7 +36,7 @@ def take(link: Link | None = None, known: Dump | None = None) -> Dump:
             return take(own, known)
     for _ in range(MOST_TRIES):
         generation = link.generation()
-        if known is not None and known.generation == generation:
+        if known is not None and known.generation == generation and known.legacy == legacy.rules():
             return known
         dump = _dump(link)
         if link.generation() == generation:
@@ -122,7 +123,7 @@ def _dump(link: Link, known: Dump | None = None) -> Dump:
             packed[key], more = link.elements(family, table, name, size)
             odd[key] = tuple(more)
     others = _words("object", all_of(GETOBJ)) + _words("flowtable", all_of(GETFLOWTABLE))
-    return Dump(all_of(GETTABLE), all_of(GETCHAIN), all_of(GETRULE), sets, others, packed, odd, written)
+    return Dump(all_of(GETTABLE), all_of(GETCHAIN), all_of(GETRULE), sets, others, packed, odd, written, legacy.rules())
 
 
 def _words(kind: str, bodies: tuple[bytes, ...]) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ class Dump:
     packed: Mapping[Chain, bytes] = field(default_factory=dict)
     odd: Mapping[Chain, tuple[str, ...]] = field(default_factory=dict)  # elements that are more than a key
     written: Mapping[Chain, tuple[bytes, ...]] = field(default_factory=dict)  # of all other sets, message by message
+    legacy: tuple[str, ...] = ()  # in words: tables of the filters before nftables that hold rules
     generation: int = 0
 
 
@@ -66,7 +67,7 @@ def _family(body: bytes) -> str:
 class _Reader:
     def __init__(self, dump: Dump, chains: Mapping[Chain, Object]) -> None:
         self.dump, self.chains = dump, chains
-        self.live = Live(unknown=list(dump.others))
+        self.live = Live(unknown=[*dump.others, *dump.legacy])
         self.dormant: set[str] = set()
         self.keys: dict[Chain, Keys] = {}
         self.used: set[Chain] = set()
