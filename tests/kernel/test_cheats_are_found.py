@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from gateway.isolation.bridges import watch
 from gateway.isolation.bridges.known import NAMES
 from gateway.isolation.bridges.nouns import Found
 from gateway.isolation.bridges.watch import Bridges, must_stop_lanes
@@ -82,6 +84,14 @@ def found_with(bridges: Bridges, site: Site, plant: Planted, cheat: cheats.Cheat
     if cheat.name == "in-flight":  # a socket may be between two hands for a moment: only the second look tells
         findings = bridges.scan(site.policy)
     return findings, pids
+
+
+def test_what_is_gone_a_moment_later_is_not_ended(site: Site, bridges: Bridges, plant: Planted, monkeypatch: Any):
+    """Between fork and exec a process may hold what its parent does; the second look no longer shows it."""
+    pids = plant("two-sockets")
+    monkeypatch.setattr(watch.time, "sleep", lambda _: cheats.end(pids))
+
+    assert told(bridges.scan(site.policy)) == ""
 
 
 # Told, and left to somebody else: the reconciling of the zones, the ruleset, or an operator.

@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ ENDED = {errno.ENOENT, errno.ESRCH}
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # Memory that is shared and written: who maps the same file or segment sees it, without any descriptor.
 MAPPED = re.compile(rb"^\S+ .(.).s \S+ (\S+) ([1-9]\d*) *(.*)$", re.MULTILINE)
+DEEPEST = 64  # generations
 LONGEST = 1 << 16  # bytes of one small file of /proc
 
 
@@ -113,14 +114,23 @@ class Processes:
 def _trusted(found: Mapping[int, Process], guard: int) -> Iterable[int]:
     """Yield process 1, what it is about to execute, the guard, and what that runs."""
     first = _identities()
-    for pid, process in found.items():
-        seen, ancestor = 0, pid
-        while ancestor in found and ancestor != guard and seen < 64:
-            ancestor, seen = found[ancestor].parent, seen + 1
+    for pid in found:
+        line = list(_ancestry(pid, found))
         # Between fork and exec a unit is still process 1's program, with its descriptors, in the unit's namespace.
-        starting = process.parent == 1 and process.uids == {0} and process.program in first
-        if pid == 1 or ancestor == guard or starting:
+        starting = line[-1].parent == 1 and all(p.uids == {0} and p.program in first for p in line if p.pid != 1)
+        if pid == 1 or starting or any(process.pid == guard for process in line):
             yield pid
+
+
+def _ancestry(pid: int, found: Mapping[int, Process]) -> Iterator[Process]:
+    """Yield a process, its parent, and so on, up to the child of process 1."""
+    for _ in range(DEEPEST):
+        if pid not in found:
+            return
+        yield found[pid]
+        pid = found[pid].parent
+        if pid == 1:
+            return
 
 
 def _identities() -> set[str]:

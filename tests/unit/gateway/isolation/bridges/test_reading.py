@@ -12,6 +12,7 @@ from gateway.isolation.bridges.netlink import attribute, attributes, messages
 from gateway.isolation.bridges.nouns import Found
 from gateway.isolation.bridges.watch import must_stop_lanes
 from gateway.isolation.evidence import Finding
+from tests.unit.gateway.isolation.bridges.conftest import AT_HOME, CULTURE, process
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,22 @@ def test_every_way_has_a_number_of_the_catalogue():
     """1 to 37, and at least one finding that stops the lanes for each way by which bytes can go."""
     assert all(1 <= name.way <= 37 for name in known.NAMES.values())
     assert {16, 17, 18, 19, 20, 21, 22, 23, 24, 26} <= {name.way for name in known.NAMES.values() if name.stops}
+
+
+def test_the_guard_s_family_is_trusted_and_process_1_s_until_it_executes(monkeypatch: pytest.MonkeyPatch):
+    """A unit that systemd is about to start holds systemd's descriptors; nobody else's child becomes trusted by its program alone."""
+    monkeypatch.setattr(processes, "_identities", lambda: {"/usr/lib/systemd/systemd"})
+    systemd = {"program": "/usr/lib/systemd/systemd"}
+    family = [
+        process(1, AT_HOME, parent=0, **systemd),
+        process(10, AT_HOME),
+        process(11, CULTURE, parent=10),
+        process(20, CULTURE, **systemd),
+        process(21, CULTURE, parent=20, **systemd),
+        process(22, CULTURE, parent=21),
+        process(23, CULTURE, uids=frozenset({33}), **systemd),
+        process(30, CULTURE),
+        process(31, CULTURE, parent=30, **systemd),
+        process(40, CULTURE, parent=0),
+    ]
+    assert sorted(processes._trusted({p.pid: p for p in family}, guard=10)) == [1, 10, 11, 20, 21]
