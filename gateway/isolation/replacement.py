@@ -65,8 +65,10 @@ def _step(wanted: Rules, seen: Rules, flags: int, anew: frozenset[str], foreign:
                 first.append(requests.delete_table(*key))
             first.append(requests.new_table(*key, flags))
             # Shut from its first moment on.
-            first += [requests.new_chain(body) for (family, _), body in want[CHAINS].items() if family == key[0]]
-            there.setdefault(CHAINS, {}).update({k: b for k, b in want[CHAINS].items() if k[0] == key[0]})
+            first += [
+                requests.new_chain(body) for (family, _), body in want.get(CHAINS, {}).items() if family == key[0]
+            ]
+            there.setdefault(CHAINS, {}).update({k: b for k, b in want.get(CHAINS, {}).items() if k[0] == key[0]})
     sizes = {(family, name): size for family, name, size in listing.plain_sets(wanted.objects)}
     for number, (key, body) in enumerate(want.get("set", {}).items(), 1):
         if key not in there.get("set", {}):
@@ -87,7 +89,7 @@ def _commands(
     changed = {
         k
         for k, b in chains.items()
-        if k not in want[CHAINS] or definition("chain", b) != definition("chain", want[CHAINS][k])
+        if k not in want.get(CHAINS, {}) or definition("chain", b) != definition("chain", want[CHAINS][k])
     }
     yield from ({"delete": {"chain": _short(key)}} for key in chains if key in changed)
     for kind, objects in there.items():
@@ -98,7 +100,7 @@ def _commands(
                 if key[0] not in {family for family, _ in gone} and key not in want.get(kind, {})
             )
     yield from ({"delete": {"table": {"family": family, "name": name}}} for family, name in (*gone, *foreign))
-    for key, body in want[CHAINS].items():
+    for key, body in want.get(CHAINS, {}).items():
         if key not in chains or key in changed:
             yield {"add": {"chain": body}}
     yield from ({"add": part} for part in rules)

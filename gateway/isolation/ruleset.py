@@ -207,14 +207,15 @@ def _inet(policy: Policy, zone: str) -> tuple[tuple[Object, ...], dict[tuple[str
             opening = _opening(service.listen.protocol, service.listen.port)
             path = f"services.{name}"
             for matches in groups.matches("saddr", service.sources):
+                # The port first: who asks at another one costs no look into a large set.
                 if service.log and rate.count:
-                    incoming.add(path, *matches, *opening, *sample(path, rate))
-                incoming.add(path, *matches, *opening, ACCEPT)
+                    incoming.add(path, *opening, *matches, *sample(path, rate))
+                incoming.add(path, *opening, *matches, ACCEPT)
     for name, reach in policy.reach.items():
         if reach.zone == zone:
             opening = _opening(reach.port.protocol, reach.port.port)
             for matches in groups.matches("daddr", reach.to):
-                outgoing.add(f"reach.{name}", *matches, *opening, ACCEPT)
+                outgoing.add(f"reach.{name}", *opening, *matches, ACCEPT)
     for hook in (incoming, outgoing, forward):
         hook.drop("default")
     objects = (table("inet"), *_hooks(), *groups.sets, *incoming.rules, *outgoing.rules, *forward.rules)

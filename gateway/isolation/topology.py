@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -133,6 +134,7 @@ def topology_of(policy: Policy) -> dict[str, Place]:
     return dict(_last[0][1])
 
 
+@functools.lru_cache(maxsize=4096)  # the same routes are looked at each second
 def follows(to: str, kind: str, table: int, via: str, addresses: tuple[str, ...]) -> bool:
     """Return whether a route is one that the kernel makes by itself for the ``addresses`` of a namespace."""
     if via:
