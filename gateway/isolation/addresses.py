@@ -49,15 +49,21 @@ def group_of_text(text: str) -> Group:
 
 
 def _read(text: str) -> Group:
+    repeated: tuple[int, ...] = ()
     try:
         if not any(sign in text for sign in "#:/"):
             packed = list(map(_four, text.split()))
             hosts = array("I", b"".join(packed))
             hosts.byteswap()
-            unique = array("I", sorted(set(hosts)))
-            unique.byteswap()
-            repeated = _repeated(text) if len(unique) < len(packed) else ()
-            return Group(hosts4=unique.tobytes(), repeated=repeated)
+            unique, repeated = (
+                sorted(hosts),
+                (),
+            )  # most lists are in order already, which sorting sees and a set would lose
+            if len(set(unique)) < len(unique):
+                unique, repeated = sorted(set(unique)), _repeated(text)
+            hosts = array("I", unique)
+            hosts.byteswap()
+            return Group(hosts4=hosts.tobytes(), repeated=repeated)
         if not any(sign in text for sign in "#/."):
             packed = list(map(_six, text.split()))
             distinct = sorted(set(packed))
