@@ -97,6 +97,7 @@ class Exchange:
             await self._journal.refused(file, peer, release=code, path=ask.path)
             raise file.error()
         came = await self._fills.make_present(held, ask.path, file)
+        await self._journal.passed(peer, held.admitted.release, ask.path, file, came)
         return web.json_response({**file.model_dump(), "from": came})
 
     async def _lookup(self, peer: Peer, data: bytes) -> web.Response:

@@ -8,10 +8,13 @@ import logging
 import time
 from pathlib import Path
 
+from appliance.journal.group import Group
+from appliance.journal.opening import open_or_begin
 from appliance.runtime import http, metrics
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from appliance.telemetry.spool import Spool
+from appliance.telemetry.witnessing import Outlet
 from gateway.exchange import decide
 from gateway.exchange import metrics as counted
 from gateway.exchange.api import Exchange
@@ -27,6 +30,7 @@ from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 
 SOCKET_MODE = 0o666  # its folder, which only the peer's unit sees and its group may enter, is the gate
+LOOK = 1.0  # seconds between two looks at the journal's checkpoint
 log = logging.getLogger("headgate.exchange")
 
 
@@ -87,9 +91,12 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     for folder in (STATE / "spool", STATE / "identifiers", RUN / "metrics" / "exchange"):
         folder.mkdir(parents=True, exist_ok=True)
     spool = Spool(STATE / "spool" / "spool.db")
+    crossings = await asyncio.to_thread(
+        open_or_begin, STATE / "journal" / "exchange", STATE / "exchange" / "journal.key", f"{policy.site}/exchange"
+    )
     async with Origins(RUN / "fetch" / "fetch.sock") as origins:
         clock = time.monotonic
-        journal = Journal(spool, clock)
+        journal = Journal(spool, clock, Group(crossings, service.tasks))
         identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", journal, clock)
         exchange = Exchange(
             policy,
@@ -109,6 +116,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         try:
             await sockets.follow(policy)
             service.tasks.create_task(identifiers.keep_fresh(lambda: exchange.policy))
+            service.tasks.create_task(_let_out(Outlet(crossings, "exchange", RUN)))
             service.tasks.create_task(
                 metrics.keep_written(counted.REGISTRY, RUN / "metrics" / "exchange" / "exchange.prom")
             )
@@ -116,4 +124,12 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             await service.stopped()
         finally:
             await sockets.close()
+            await asyncio.to_thread(crossings.close)
             spool.close()
+
+
+async def _let_out(outlet: Outlet) -> None:
+    """Let the journal's checkpoints out and the witnesses' word in, for ever."""
+    while True:
+        await asyncio.to_thread(outlet.look)
+        await asyncio.sleep(LOOK)

@@ -15,7 +15,7 @@ from gateway.exchange import metrics
 from gateway.exchange.decide import Refuse
 from gateway.exchange.journal import Journal
 from gateway.exchange.origin import Origins
-from gateway.isolation.policy import Policy, Registry
+from gateway.isolation.policy import Policy
 from gateway.resolver import records, table
 
 PATH = "/registry/identifiers.json"
@@ -53,7 +53,11 @@ class Identifiers:
             async with self._origins.ask(origin, PATH, envelope.LARGEST, self._etag) as answer:
                 if not (answer.unchanged and self._etag):
                     data = await answer.read(envelope.LARGEST)
-                    await asyncio.to_thread(self._install, data, policy.registry)
+                    payload, signer = await asyncio.to_thread(
+                        envelope.open_sealed, data, records.KIND, policy.registry.keys
+                    )
+                    await self._journal.admitted_table(payload, signer, origin)
+                    await asyncio.to_thread(table.install, self._folder, payload)
                     self._etag = answer.etag
         except Unreachable as error:
             log.debug("the registry cannot be asked: %s", error)
@@ -68,10 +72,6 @@ class Identifiers:
         self._checked = self._clock()
         metrics.IDENTIFIERS.set(time.time())
         return True
-
-    def _install(self, data: bytes, registry: Registry) -> None:
-        payload, _ = envelope.open_sealed(data, records.KIND, registry.keys)
-        table.install(self._folder, payload)
 
     async def keep_fresh(self, policy: Callable[[], Policy]) -> None:
         """Look at the registry every few seconds, for ever, while some lane lets identifiers in."""

@@ -1,33 +1,48 @@
-"""Records on their way into the spool: the peers', and the exchange's own audit of what it decided."""
+"""What the exchange decided, into its signed journal and as audit records into the spool; and the peers' records.
+
+An entry is durable and signed before what it says happens: what cannot be written down does not cross."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
+from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import HeadgateError
 from appliance.telemetry.records import Record
 from appliance.telemetry.spool import Spool
 from gateway.exchange import metrics
 from gateway.exchange.decide import Admitted, Peer, Refuse
 from gateway.release import manifest
+from gateway.release.manifest import File, Release
 
 SOURCE = "exchange"
 SAME = 60.0  # seconds in which a refusal like one before is counted, not recorded again
+MOST_PASSES = 20_000  # objects kept in mind that went into a zone in that time: once is enough
 MOST_REFUSALS = 500  # different refusals recorded in that time: an attacker must not fill the spool
 
 log = logging.getLogger("headgate.exchange")
 
 
-class Journal:
-    """The spool, with the rules of who may write what into it."""
+class Ledger(Protocol):
+    """A journal that tasks wait for (``appliance/journal/group.py``)."""
 
-    def __init__(self, spool: Spool, clock: Callable[[], float]) -> None:
-        self._spool, self._clock = spool, clock
+    async def append(self, entry: Mapping[str, Any]) -> int:
+        """Return the number of ``entry`` once it is durable and signed, or raise Refused."""
+
+
+class Journal:
+    """The box's signed journal of crossings and the spool, with the rules of who may write what into it."""
+
+    def __init__(self, spool: Spool, clock: Callable[[], float], ledger: Ledger) -> None:
+        self._spool, self._clock, self._ledger = spool, clock, ledger
         self._recent: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._passed: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     async def append(self, record: Record) -> None:
         """Make ``record`` durable.
@@ -39,7 +54,11 @@ class Journal:
         metrics.RECORDS.labels(record.kind).inc()
 
     async def admitted(self, admitted: Admitted, origin: str) -> None:
-        """Record that a version of a release was verified; without this record it is not admitted."""
+        """Record that a version of a release was verified; without this record it is not admitted.
+
+        Raises:
+            Refused: journal or spool cannot take it (``journal-full``, ``journal-broken``, ``busy``, ``spool-full``).
+        """
         release = admitted.release
         body = {
             "decision": "admit",
@@ -51,9 +70,52 @@ class Journal:
             "key": str(admitted.signer),
             "origin": origin,
         }
-        await self.append(Record.new("audit", SOURCE, body))
+        await self._audit(body)
         metrics.ADMITTED.inc()
         log.info("admitted %s version %d of %s", release.identifier, release.version, release.body)
+
+    async def admitted_table(self, payload: bytes, signer: PublicKey, origin: str) -> None:
+        """Record that a table of identifiers was verified; without this it is not put into use.
+
+        Raises:
+            Refused: as ``admitted``.
+        """
+        digest = hashlib.sha256(payload).hexdigest()
+        body = {"decision": "admit", "reason": "verified", "object": "identifiers", "digest": digest}
+        await self._write({**body, "key": str(signer), "origin": origin})
+
+    async def passed(self, peer: Peer, release: Release, path: str, file: File, came: str) -> None:
+        """Record that an object goes into the peer's zone, the first time in a while; without this it does not.
+
+        Raises:
+            Refused: the journal cannot take it (``journal-full``, ``journal-broken``, ``busy``).
+        """
+        now, key = self._clock(), (peer.zone, file.sha256)
+        while self._passed and (len(self._passed) > MOST_PASSES or next(iter(self._passed.values())) < now - SAME):
+            self._passed.popitem(last=False)
+        if key in self._passed:
+            return
+        body = {"decision": "pass", "reason": "verified", "zone": peer.zone, "run": peer.run, "release": release.code}
+        object_ = {
+            "version": release.version,
+            "path": path[:1000],
+            "sha256": file.sha256,
+            "bytes": file.size,
+            "from": came,
+        }
+        await self._write({**body, **object_})
+        self._passed[key] = now
+
+    async def _audit(self, body: Mapping[str, Any]) -> None:
+        """Write a decision into the journal, then as an audit record into the spool."""
+        record = Record.new("audit", SOURCE, body)
+        await self._write(body, record)
+        await self.append(record)
+
+    async def _write(self, body: Mapping[str, Any], record: Record | None = None) -> None:
+        known = {"id": record.id} if record else {}
+        time = record.time if record else datetime.now(UTC)
+        await self._ledger.append({"time": time.isoformat(), **known, **body})
 
     async def refused(self, refusal: Refuse, peer: Peer | None, **what: Any) -> None:
         """Record a refusal; refusing goes on also when that fails."""
@@ -70,10 +132,12 @@ class Journal:
             "zone": zone,
             **what,
         }
-        try:
-            await self.append(Record.new("audit", SOURCE, body))
-        except HeadgateError as error:
-            log.error("a refusal could not be recorded: %s", error)
+        record = Record.new("audit", SOURCE, body)
+        for written in (self._write(body, record), self.append(record)):
+            try:
+                await written
+            except HeadgateError as error:
+                log.error("a refusal could not be recorded: %s", error)
 
     def _is_new(self, key: tuple[str, ...]) -> bool:
         now = self._clock()

@@ -1,9 +1,36 @@
-"""The exchange's audit: every refusal is counted, and a flood of the same one does not fill the spool."""
+"""The exchange's journal: nothing crosses that is not written down, and a flood of the same refusal does not fill the disk."""
 
+import asyncio
+import hashlib
+
+import pytest
+
+from appliance.identity.keys import PrivateKey
+from appliance.journal import tiles
+from appliance.journal.group import Group
+from appliance.journal.log import Journal as Signed
+from appliance.journal.verify import verify_folder
+from appliance.runtime.errors import Refused
 from appliance.telemetry.spool import Spool
 from gateway.exchange import journal
-from gateway.exchange.decide import Peer, Refuse
+from gateway.exchange.decide import Admitted, Peer, Refuse
 from gateway.exchange.journal import Journal
+from gateway.release.manifest import File, Release
+
+
+class Ledger:
+    """Takes entries in order, or refuses as a full disk does."""
+
+    def __init__(self, *, full: bool = False) -> None:
+        self.entries: list[dict] = []
+        self.full = full
+
+    async def append(self, entry) -> int:
+        if self.full:
+            raise Refused("journal-full", "no room", 507)
+        self.entries.append(dict(entry))
+        return len(self.entries)
+
 
 PEER = Peer("delivery", "bigscreen")
 REFUSAL = Refuse("no-lane", "no lane lets a release into bigscreen")
@@ -13,7 +40,7 @@ async def test_same_refusal_is_recorded_once_a_minute(tmp_path):
     """The same refusal of the same zone is recorded again only after a minute; another one at once."""
     now = [0.0]
     spool = Spool(tmp_path / "spool.db")
-    told = Journal(spool, lambda: now[0])
+    told = Journal(spool, lambda: now[0], Ledger())
     for _ in range(10):
         await told.refused(REFUSAL, PEER, release="a")
     assert spool.depth() == 1
@@ -35,7 +62,7 @@ async def test_a_flood_of_different_refusals_is_bounded(tmp_path, monkeypatch):
     """An attacker who asks for ever new codes gets no more than so many records a minute."""
     monkeypatch.setattr(journal, "MOST_REFUSALS", 5)
     spool = Spool(tmp_path / "spool.db")
-    told = Journal(spool, lambda: 0.0)
+    told = Journal(spool, lambda: 0.0, Ledger())
     for index in range(50):
         await told.refused(REFUSAL, PEER, release=str(index))
     assert spool.depth() == 5
@@ -45,6 +72,99 @@ async def test_a_flood_of_different_refusals_is_bounded(tmp_path, monkeypatch):
 async def test_refusing_goes_on_with_a_full_spool(tmp_path):
     """A refusal that cannot be recorded is still a refusal, not a failure."""
     spool = Spool(tmp_path / "spool.db", most_records=0)
-    await Journal(spool, lambda: 0.0).refused(REFUSAL, PEER, release="a")
+    await Journal(spool, lambda: 0.0, Ledger()).refused(REFUSAL, PEER, release="a")
     assert spool.depth() == 0
+    spool.close()
+
+
+def release(version: int = 1) -> Release:
+    return Release(
+        identifier="isli:999999-100000000000001-4", version=version, title="影片", body="library", entry="a.m4s", files={"a.m4s": FILE},
+        rights={"zones": ["bigscreen"]},
+    )  # fmt: skip
+
+
+FILE = File(sha256=hashlib.sha256(b"film").hexdigest(), size=4, type="video/mp4")
+KEY = PrivateKey.generate()
+
+
+async def test_what_is_admitted_stands_in_journal_and_spool_alike(tmp_path):
+    """Both bear the same id, and the journal what the controller is told."""
+    spool, ledger = Spool(tmp_path / "spool.db"), Ledger()
+    await Journal(spool, lambda: 0.0, ledger).admitted(Admitted(release(), KEY.public), "centre")
+    (entry,), record = ledger.entries, spool.pending()[0].record
+    assert entry == {"id": record.id, "time": record.time.isoformat(), **record.body}
+    assert (entry["decision"], entry["version"], entry["origin"]) == ("admit", 1, "centre")
+    spool.close()
+
+
+async def test_an_object_that_goes_into_a_zone_is_written_down_once_in_a_while(tmp_path):
+    """The same object into the same zone again only after a minute; another zone, or another object, at once."""
+    spool, ledger, now = Spool(tmp_path / "spool.db"), Ledger(), [0.0]
+    told = Journal(spool, lambda: now[0], ledger)
+    other = File(sha256=hashlib.sha256(b"other").hexdigest(), size=5, type="video/mp4")
+    for _ in range(3):
+        await told.passed(PEER, release(), "a.m4s", FILE, "origin")
+        await told.passed(Peer("delivery", "smallscreen"), release(), "a.m4s", FILE, "store")
+        await told.passed(PEER, release(), "b.m4s", other, "origin")
+    assert [(e["zone"], e["path"], e["from"]) for e in ledger.entries] == [
+        ("bigscreen", "a.m4s", "origin"), ("smallscreen", "a.m4s", "store"), ("bigscreen", "b.m4s", "origin"),
+    ]  # fmt: skip
+    now[0] = journal.SAME + 1
+    await told.passed(PEER, release(), "a.m4s", FILE, "store")
+    assert len(ledger.entries) == 4
+    assert ledger.entries[0] | {"time": ""} == {
+        "time": "", "decision": "pass", "reason": "verified", "zone": "bigscreen", "run": "delivery", "release": release().code,
+        "version": 1, "path": "a.m4s", "sha256": FILE.sha256, "bytes": 4, "from": "origin",
+    }  # fmt: skip
+    assert spool.depth() == 0
+    spool.close()
+
+
+async def test_what_is_kept_in_mind_is_bounded(tmp_path, monkeypatch):
+    """Ever new objects do not fill the memory."""
+    monkeypatch.setattr(journal, "MOST_PASSES", 5)
+    spool, told = Spool(tmp_path / "spool.db"), Journal(Spool(tmp_path / "s.db"), lambda: 0.0, Ledger())
+    for index in range(50):
+        file = File(sha256=hashlib.sha256(b"%d" % index).hexdigest(), size=4, type="video/mp4")
+        await told.passed(PEER, release(), "a.m4s", file, "store")
+    assert len(told._passed) <= 6
+    told._spool.close()
+    spool.close()
+
+
+async def test_with_a_full_disk_nothing_crosses_and_refusing_goes_on(tmp_path):
+    """Neither release nor object nor table is let through unwritten; the refusal still reaches the spool."""
+    spool, ledger = Spool(tmp_path / "spool.db"), Ledger(full=True)
+    told = Journal(spool, lambda: 0.0, ledger)
+    for crossing in (
+        told.admitted(Admitted(release(), KEY.public), "centre"),
+        told.passed(PEER, release(), "a.m4s", FILE, "store"),
+        told.admitted_table(b"{}", KEY.public, "centre"),
+    ):
+        with pytest.raises(Refused) as refused:
+            await crossing
+        assert (refused.value.reason, refused.value.status) == ("journal-full", 507)
+    assert spool.depth() == 0
+    await told.refused(REFUSAL, PEER, release="a")
+    assert spool.depth() == 1
+    ledger.full = False
+    await told.passed(PEER, release(), "a.m4s", FILE, "store")  # it was not taken for written
+    assert len(ledger.entries) == 1
+    spool.close()
+
+
+async def test_crossings_are_in_a_journal_that_verifies(tmp_path):
+    """Many at once, with the real journal: signed, in order, each there."""
+    spool, signed = Spool(tmp_path / "spool.db"), Signed(tmp_path / "j", KEY, "headend/exchange")
+    async with asyncio.TaskGroup() as tasks:
+        told = Journal(spool, lambda: 0.0, Group(signed, tasks))
+        files = [File(sha256=hashlib.sha256(b"%d" % n).hexdigest(), size=4, type="video/mp4") for n in range(100)]
+        await asyncio.gather(*(told.passed(PEER, release(), "a.m4s", file, "store") for file in files))
+        await told.admitted_table(b"{}", KEY.public, "centre")
+    signed.close()
+    entries = tiles.told(tmp_path / "j")
+    assert {entry.get("sha256") for entry in entries[:-1]} == {file.sha256 for file in files}
+    assert entries[-1]["object"] == "identifiers"
+    assert verify_folder(tmp_path / "j", str(KEY.public)).signed == 101
     spool.close()
