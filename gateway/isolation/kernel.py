@@ -316,23 +316,18 @@ def _add_lookup(lookup: Lookup) -> None:
 def _drop_address(address: str, link: str) -> None:
     with Rtnetlink() as rtnetlink:
         indices = {index for index, found in rtnetlink.links().items() if found.name == link}
-        _drop(
-            rtnetlink,
-            rawlink.DELADDR,
-            [b for (i, a), b in rtnetlink.addresses() if i in indices and a == address],
-            address,
-        )
+        _drop(rtnetlink, rawlink.DELADDR, [b for (i, a), b in rtnetlink.addresses() if i in indices and a == address])
 
 
 def _drop_route(route: Route) -> None:
     with Rtnetlink() as rtnetlink:
         own = tuple(rawlink.each_own(rtnetlink.links()))
-        _drop(rtnetlink, rawlink.DELROUTE, [body for path, body in rtnetlink.routes(own) if path == route], str(route))
+        _drop(rtnetlink, rawlink.DELROUTE, [body for path, body in rtnetlink.routes(own) if path == route])
 
 
 def _drop_lookup(lookup: Lookup) -> None:
     with Rtnetlink() as rtnetlink:
-        _drop(rtnetlink, rawlink.DELRULE, [body for found, body in rtnetlink.lookups() if found == lookup], str(lookup))
+        _drop(rtnetlink, rawlink.DELRULE, [body for found, body in rtnetlink.lookups() if found == lookup])
 
 
 def _pin(neighbour: Neighbour) -> None:
@@ -346,13 +341,11 @@ def _pin(neighbour: Neighbour) -> None:
 def _unpin(neighbour: Neighbour) -> None:
     with Rtnetlink() as rtnetlink:
         entries = rtnetlink.neighbours(rtnetlink.links())
-        _drop(rtnetlink, rawlink.DELNEIGH, [body for found, body in entries if found == neighbour], str(neighbour))
+        _drop(rtnetlink, rawlink.DELNEIGH, [body for found, body in entries if found == neighbour])
 
 
-def _drop(rtnetlink: Rtnetlink, kind: int, bodies: list[bytes], what: str) -> None:
-    if not bodies:
-        raise KernelFailed(f"{what} is not there any more")
-    for body in bodies:
+def _drop(rtnetlink: Rtnetlink, kind: int, bodies: list[bytes]) -> None:
+    for body in bodies:  # none: it went with something that was removed before it
         rtnetlink.one(kind, body)
 
 

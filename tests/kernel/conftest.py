@@ -22,11 +22,17 @@ site: scratch
 zones:
   management: {port: "02:68:67:28:00:0b", addresses: [10.40.0.11/24]}
   culture:    {port: "02:68:67:0a:00:0b", addresses: [10.10.0.11/24], routes: [{to: 10.11.0.0/16, via: 10.10.0.1}]}
-  bigscreen:  {port: "02:68:67:14:00:0b", addresses: [10.20.0.11/24, "fd20::11/64"]}
+  bigscreen:
+    port: "02:68:67:14:00:0b"
+    addresses: [10.20.0.11/24, "fd20::11/64"]
+    neighbours: {10.20.0.1: "02:aa:00:00:00:14", "fd20::1": "02:aa:00:00:00:14"}
+groups:
+  televisions: [10.20.0.70, 10.20.0.72, 10.20.0.80/30, "fd20::70"]
 services:
   delivery:  {zone: bigscreen,  run: delivery,  listen: tcp/80,   from: [10.20.0.0/24, "fd20::/64"]}
   resolver:  {zone: bigscreen,  run: resolver,  listen: tcp/8080, from: [10.20.0.48/30, 10.20.0.60]}
   time:      {zone: bigscreen,  run: chrony,    listen: udp/123,  from: [10.20.0.0/24]}
+  films:     {zone: bigscreen,  run: nginx,     listen: tcp/8443, from: ["@televisions", 10.20.0.7], log: true}
   ssh:       {zone: management, run: ssh,       listen: tcp/22,   from: [10.40.0.0/24]}
   far:       {zone: culture,    run: nginx,     listen: tcp/443,  from: [10.11.4.0/22]}
 reach:

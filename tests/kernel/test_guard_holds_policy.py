@@ -142,6 +142,29 @@ def test_start_brings_the_kernel_to_the_policy_and_a_second_look_changes_nothing
         ("management", ["nft", "add", "chain", "inet", "headgate", "input", "{ policy accept; }"]),
         ("management", ["ip", "address", "add", "10.9.9.9/24", "dev", "port0"]),
         ("bigscreen", ["ip", "route", "add", "10.77.0.0/16", "via", "10.20.0.1"]),
+        ("bigscreen", ["ip", "route", "add", "10.77.0.0/16", "via", "10.20.0.1", "table", "77"]),
+        ("bigscreen", ["ip", "route", "add", "local", "10.77.0.0/16", "dev", "lo"]),
+        ("bigscreen", ["ip", "route", "add", "blackhole", "10.20.0.64/26"]),
+        ("bigscreen", ["ip", "route", "add", "10.77.0.0/16", "dev", "port0", "proto", "kernel"]),
+        ("bigscreen", ["ip", "-6", "route", "add", "fd77::/64", "via", "fd20::1"]),
+        ("bigscreen", ["ip", "rule", "add", "from", "10.20.0.50", "lookup", "77"]),
+        ("bigscreen", ["ip", "-6", "rule", "add", "iif", "port0", "lookup", "254"]),
+        ("bigscreen", ["ip", "rule", "delete", "pref", "32766"]),
+        ("bigscreen", ["ip", "address", "add", "10.9.9.9/32", "dev", "lo"]),
+        ("bigscreen", ["ip", "address", "add", "10.20.0.12", "peer", "10.77.0.1", "dev", "port0"]),
+        ("bigscreen", ["ip", "-6", "address", "add", "fe80::77/64", "dev", "port0", "nodad"]),
+        ("bigscreen", ["ip", "neighbour", "add", "10.20.0.50", "lladdr", "02:00:00:00:00:01", "dev", "port0"]),
+        ("bigscreen", ["ip", "neighbour", "replace", "10.20.0.1", "lladdr", "02:00:00:00:00:01", "dev", "port0"]),
+        ("bigscreen", ["ip", "neighbour", "delete", "10.20.0.1", "dev", "port0"]),
+        ("bigscreen", ["ip", "neighbour", "add", "proxy", "10.20.0.60", "dev", "port0"]),
+        ("bigscreen", ["sysctl", "-w", "net.ipv4.conf.port0.arp_accept=1"]),
+        ("bigscreen", ["nft", "add", "table", "inet", "mine", "{", "flags", "dormant;", "}"]),
+        ("bigscreen", ["nft", "delete", "element", "inet", "headgate", "televisions4", "{ 10.20.0.70 }"]),
+        ("bigscreen", ["nft", "add", "element", "inet", "headgate", "televisions6", "{ fd20::71 }"]),
+        ("bigscreen", ["nft", "add", "set", "inet", "headgate", "x", "{ type ipv4_addr; flags interval; }"]),
+        ("bigscreen", ["nft", "add", "map", "inet", "headgate", "x", "{ type ipv4_addr : verdict; }"]),
+        ("bigscreen", ["nft", "add", "counter", "inet", "headgate", "x"]),
+        ("bigscreen", ["nft", "add", "chain", "inet", "headgate", "x"]),
         ("culture", ["ip", "link", "set", "port0", "down"]),
         ("culture", ["ip", "link", "add", "foreign", "type", "veth", "peer", "other"]),
         ("bigscreen", ["sysctl", "-w", "net.ipv4.ip_forward=1"]),
@@ -175,14 +198,12 @@ def test_what_somebody_changes_behind_the_guard_is_found_told_and_put_back(
         ["flush", "chain", "inet", "headgate", "input"],
         ["delete", "table", "netdev", "headgate"],
         ["add", "chain", "inet", "headgate", "input", "{ policy accept; }"],
-        ["add", "element", "inet", "headgate", "screens4", "{ 10.20.0.66 }"],
+        ["add", "element", "inet", "headgate", "televisions4", "{ 10.20.0.66 }"],
         ["flush", "ruleset"],
     ],
 )
 def test_nobody_else_changes_what_the_guard_loaded(bench: Bench, words: list[str]) -> None:
     """The kernel refuses it, or leaves our tables out, although it is root who asks."""
-    bench.ask("from: [10.20.0.0/24, ", "from: ['@screens', 10.20.0.0/24, ")
-    bench.asked.write_text(bench.asked.read_text() + "groups: {screens: [10.20.0.50, 10.20.0.51]}\n")
     bench.guard.start()
     before = bench.rules("bigscreen")
     assert bench.site.kernel.owning("bigscreen")

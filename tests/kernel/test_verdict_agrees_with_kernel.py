@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -51,6 +52,14 @@ INWARD = [
     ("the host behind it", "bigscreen/10.20.0.52", "box", "tcp", 8080, "whole", False),
     ("a host named alone", "bigscreen/10.20.0.60", "box", "tcp", 8080, "whole", True),
     ("IPv6 where the service names IPv4 alone", "bigscreen/fd20::50", "box", "tcp", 8080, "whole", False),
+    ("a host of a group", "bigscreen/10.20.0.70", "box", "tcp", 8443, "whole", True),
+    ("a host of a group over IPv6", "bigscreen/fd20::70", "box", "tcp", 8443, "whole", True),
+    ("a host of a network in a group", "bigscreen/10.20.0.83", "box", "tcp", 8443, "whole", True),
+    ("a host beside a network in a group", "bigscreen/10.20.0.84", "box", "tcp", 8443, "whole", False),
+    ("a host between two of a group", "bigscreen/10.20.0.71", "box", "tcp", 8443, "whole", False),
+    ("a host beside a group", "bigscreen/10.20.0.7", "box", "tcp", 8443, "whole", True),
+    ("a host of no group over IPv6", "bigscreen/fd20::71", "box", "tcp", 8443, "whole", False),
+    ("a host of a group at another service's port", "bigscreen/10.20.0.70", "box", "tcp", 8080, "whole", False),
     ("a screen tries ssh", "bigscreen/10.20.0.50", "box", "tcp", 22, "whole", False),
     ("a screen tries delivery's port over udp", "bigscreen/10.20.0.50", "box", "udp", 80, "whole", False),
     ("a screen pings the box", "bigscreen/10.20.0.50", "box", "icmp", None, "whole", False),
@@ -115,7 +124,7 @@ class Wires:
             site.kernel.inside(zone, lambda: command.run(["nft", "-f", "-"], stdin=SEEN))
         self.ports = iter(range(40000, 60000))
 
-    def send(self, zone: str, kind: int, packets: list[bytes]) -> None:
+    def send(self, zone: str, kind: int, packets: list[bytes], source: str = "02:00:00:00:00:50") -> None:
         """Send packets from the host on a zone's wire to the box's port."""
         port = self.site.policy.zones[zone].port.mac
 
@@ -123,7 +132,7 @@ class Wires:
             with closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW)) as raw:
                 raw.bind(("wire", 0))
                 for packet in packets:
-                    raw.send(frames.frame(kind, port, packet))
+                    raw.send(frames.frame(kind, port, packet, source))
 
         netns.inside(self.site.host(zone), go)
 
@@ -195,20 +204,77 @@ def test_what_comes_in(wires: Wires, case: tuple[str, str, str, str, int | None,
     assert wires.echoes(zone) == before
 
 
-@pytest.mark.parametrize("sender", ["10.40.0.20", "10.20.0.11", "127.0.0.1", "192.0.2.7"])
-def test_a_false_sender_gets_no_further_than_the_port(wires: Wires, sender: str) -> None:
-    """It is counted where it is dropped, before the rest of the kernel sees it."""
-
-    def dropped() -> int:
-        listed = wires._nft("bigscreen", "list", "chain", "netdev", "headgate", "ingress")
-        rules = [part["rule"] for part in listed if part.get("rule", {}).get("comment") == "false sender"]
-        return sum(e["counter"]["packets"] for rule in rules for e in rule["expr"] if "counter" in e)
-
-    before, number = dropped(), next(wires.ports)
-    packets = frames.packets("whole", "tcp", sender, "10.20.0.11", (number, 80))
-    wires.send("bigscreen", frames.IPV4, packets)
+@pytest.mark.parametrize(
+    ("reason", "sender", "port", "shape"),
+    [
+        ("ingress false sender", "10.40.0.20", 80, "whole"),
+        ("ingress false sender", "10.20.0.11", 80, "whole"),
+        ("ingress false sender", "127.0.0.1", 80, "whole"),
+        ("ingress false sender", "192.0.2.7", 80, "whole"),
+        ("ingress false neighbour", "10.20.0.1", 80, "whole"),
+        ("ingress options", "10.20.0.50", 80, "options"),
+        ("input default", "10.20.0.50", 81, "whole"),
+    ],
+)
+def test_what_is_dropped_is_counted_with_its_reason(
+    wires: Wires, reason: str, sender: str, port: int, shape: str
+) -> None:
+    """One packet more for this reason, and for no other; a false sender is dropped before the rest of the kernel sees it."""
+    before, number = wires.site.kernel.denied("bigscreen"), next(wires.ports)
+    wires.send("bigscreen", frames.IPV4, frames.packets(shape, "tcp", sender, "10.20.0.11", (number, port)))
     wires.judged("bigscreen")
-    assert dropped() == before + 1
+    after = wires.site.kernel.denied("bigscreen")
+    changed = {why: after[why] - before[why] for why in after if after[why] != before[why]}
+    assert changed.pop(reason) == 1
+    assert not {
+        why for why in changed if "default" not in why
+    }  # what the neighbourhood discovery of the host's own kernel sends
+
+
+@pytest.mark.parametrize(
+    ("sender", "mac", "accepted"),
+    [
+        ("10.20.0.1", "02:aa:00:00:00:14", True),
+        ("10.20.0.1", "02:00:00:00:00:50", False),
+        ("10.20.0.2", "02:aa:00:00:00:14", True),
+        ("fd20::1", "02:aa:00:00:00:14", True),
+        ("fd20::1", "02:00:00:00:00:50", False),
+    ],
+)
+def test_a_pinned_neighbour_speaks_with_its_own_mac_alone(wires: Wires, sender: str, mac: str, accepted: bool) -> None:
+    """Who takes its address gets nowhere; its MAC may have other addresses too."""
+    number, six = next(wires.ports), ":" in sender
+    packets = frames.packets("whole", "tcp", sender, "fd20::11" if six else "10.20.0.11", (number, 80))
+    wires.send("bigscreen", frames.IPV6 if six else frames.IPV4, packets, mac)
+    wires.judged("bigscreen")
+    assert bool(wires.seen("input", number)) is accepted
+
+
+@pytest.mark.parametrize("tag", [0, 5])
+@pytest.mark.parametrize("kind", [0x8100, 0x88A8])
+def test_a_tagged_frame_does_not_come_in(wires: Wires, tag: int, kind: int) -> None:
+    """Also with VLAN 0, which the kernel would take off without a word."""
+    number = next(wires.ports)
+    before = wires.site.kernel.denied("bigscreen")["ingress tagged"]
+    (packet,) = frames.packets("whole", "tcp", "10.20.0.50", "10.20.0.11", (number, 80))
+    wires.send("bigscreen", kind, [struct.pack(">HH", tag, frames.IPV4) + packet])
+    wires.judged("bigscreen")
+    assert wires.seen("input", number) == set()
+    assert wires.site.kernel.denied("bigscreen")["ingress tagged"] == before + 1
+
+
+@pytest.mark.parametrize("header", [0, 43, 60], ids=["hop by hop", "routing", "destination"])
+def test_ipv6_extension_headers_do_not_come_in(wires: Wires, header: int) -> None:
+    """A routing header is the source route of IPv6."""
+    number = next(wires.ports)
+    before = wires.site.kernel.denied("bigscreen")["ingress extension headers"]
+    (packet,) = frames.packets("whole", "tcp", "fd20::50", "fd20::11", (number, 80))
+    body = struct.pack(">BB6x", 6, 0) + packet[40:]
+    longer = packet[:4] + struct.pack(">HB", len(body), header) + packet[7:40] + body
+    wires.send("bigscreen", frames.IPV6, [longer])
+    wires.judged("bigscreen")
+    assert wires.seen("input", number) == set()
+    assert wires.site.kernel.denied("bigscreen")["ingress extension headers"] == before + 1
 
 
 @pytest.mark.parametrize("flags", [0, 1, 4, 16, 18, 41], ids=["null", "fin", "rst", "ack", "syn-ack", "xmas"])
@@ -275,6 +341,7 @@ def _asked(wires: Wires, sender: str, target: str, zone: str = "bigscreen") -> b
     ("sender", "target", "answered"),
     [
         ("10.20.0.50", "10.20.0.11", True),
+        ("10.20.0.1", "10.20.0.11", False),  # a pinned neighbour's, from another MAC
         ("10.20.0.50", "10.10.0.11", False),
         ("10.20.0.50", "10.40.0.11", False),
         ("10.20.0.50", "10.20.0.12", False),
