@@ -86,6 +86,7 @@ class Exchange:
     async def _release(self, peer: Peer, data: bytes) -> web.Response:
         ask = _parse(AskRelease, data)
         held, _ = await self._passing(peer, paths.code_of(ask.release))
+        await self._journal.passed_manifest(peer, held.admitted.release)
         return web.json_response(decide.told(held.admitted.release))
 
     async def _object(self, peer: Peer, data: bytes) -> web.Response:

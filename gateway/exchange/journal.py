@@ -23,7 +23,7 @@ from gateway.release.manifest import File, Release
 
 SOURCE = "exchange"
 SAME = 60.0  # seconds in which a refusal like one before is counted, not recorded again
-MOST_PASSES = 20_000  # objects kept in mind that went into a zone in that time: once is enough
+MOST_PASSES = 50_000  # objects and releases kept in mind that a zone was given: told once, and again when forgotten
 MOST_REFUSALS = 500  # different refusals recorded in that time: an attacker must not fill the spool
 
 log = logging.getLogger("headgate.exchange")
@@ -42,7 +42,7 @@ class Journal:
     def __init__(self, spool: Spool, clock: Callable[[], float], ledger: Ledger) -> None:
         self._spool, self._clock, self._ledger = spool, clock, ledger
         self._recent: OrderedDict[tuple[str, ...], float] = OrderedDict()
-        self._passed: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._passed: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def append(self, record: Record) -> None:
         """Make ``record`` durable.
@@ -85,26 +85,39 @@ class Journal:
         await self._write({**body, "key": str(signer), "origin": origin})
 
     async def passed(self, peer: Peer, release: Release, path: str, file: File, came: str) -> None:
-        """Record that an object goes into the peer's zone, the first time in a while; without this it does not.
+        """Record that an object goes into the peer's zone; without this it does not. What the zone was given already is not told again.
 
         Raises:
             Refused: the journal cannot take it (``journal-full``, ``journal-broken``, ``busy``).
         """
-        now, key = self._clock(), (peer.zone, file.sha256)
-        while self._passed and (len(self._passed) > MOST_PASSES or next(iter(self._passed.values())) < now - SAME):
-            self._passed.popitem(last=False)
-        if key in self._passed:
-            return
-        body = {"decision": "pass", "reason": "verified", "zone": peer.zone, "run": peer.run, "release": release.code}
-        object_ = {
+        told = {
             "version": release.version,
             "path": path[:1000],
             "sha256": file.sha256,
             "bytes": file.size,
             "from": came,
         }
-        await self._write({**body, **object_})
-        self._passed[key] = now
+        await self._pass(peer, release, file.sha256, told, again=came == "origin")
+
+    async def passed_manifest(self, peer: Peer, release: Release) -> None:
+        """Record that a version of a release is shown to the peer's zone; as ``passed``.
+
+        Raises:
+            Refused: as ``passed``.
+        """
+        await self._pass(peer, release, f"{release.code} {release.version}", {"version": release.version}, again=False)
+
+    async def _pass(self, peer: Peer, release: Release, what: str, told: Mapping[str, Any], *, again: bool) -> None:
+        key = (peer.zone, what)
+        if key in self._passed:
+            self._passed.move_to_end(key)
+            if not again:
+                return
+        body = {"decision": "pass", "reason": "verified", "zone": peer.zone, "run": peer.run, "release": release.code}
+        await self._write({**body, **told})
+        self._passed[key] = None
+        if len(self._passed) > MOST_PASSES:
+            self._passed.popitem(last=False)
 
     async def _audit(self, body: Mapping[str, Any]) -> None:
         """Write a decision into the journal, then as an audit record into the spool."""

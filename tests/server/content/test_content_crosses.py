@@ -14,6 +14,9 @@ from datetime import UTC, datetime
 import pytest
 
 from appliance.identity import envelope
+from appliance.journal import tiles
+from appliance.journal.verify import verify_folder
+from appliance.telemetry.witnessing import read_asked
 from gateway.resolver import records
 
 pytestmark = pytest.mark.server
@@ -42,6 +45,29 @@ def test_first_request_misses_and_second_comes_from_the_store(chain, until):
     assert chain.play("video/1.m4s", zone="smallscreen").headers["Cache-Status"] == "headgate; hit"
     assert chain.origin.asked[f"/releases/{CODE}/video/1.m4s"] == 1
     until(lambda: metric(chain, "delivery-bigscreen", 'status="200"'), "metrics of delivery")
+
+
+def test_every_crossing_is_in_a_journal_that_verifies(chain, until):
+    """Release and object, for each zone that is given them, and a refusal: signed by the exchange, published for the witnesses."""
+    chain.publish(FILM)
+    for zone in ("bigscreen", "smallscreen"):
+        assert chain.play("video/1.m4s", zone=zone).status == 200
+    assert reason(chain.ask("delivery-bigscreen", "object", {"release": CODE, "path": "none"}))[1] == "unknown-path"
+    folder, digest = chain.state / "journal" / "exchange", hashlib.sha256(SEGMENT).hexdigest()
+    entries = tiles.told(folder)
+    told = {(e["decision"], e.get("zone"), e.get("sha256"), e["reason"]) for e in entries}
+    assert {
+        ("admit", None, None, "verified"),
+        ("pass", "bigscreen", None, "verified"),
+        ("pass", "smallscreen", None, "verified"),
+        ("pass", "bigscreen", digest, "verified"),
+        ("refuse", "bigscreen", None, "unknown-path"),
+    } <= told
+    until(
+        lambda: "guard" not in read_asked(chain.run) and read_asked(chain.run)["exchange"].key, "the checkpoint leaves"
+    )
+    report = verify_folder(folder, read_asked(chain.run)["exchange"].key)
+    assert (report.faults, report.signed) == ([], len(entries))
 
 
 def test_twenty_misses_are_one_request_to_the_origin(chain):
