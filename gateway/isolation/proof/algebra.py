@@ -87,10 +87,9 @@ class _Search:
         if place == len(self.order) - 1 and any(values.packed for values in sets):
             yield from self._last(field.name, alive, chosen)
             return
-        bits = {values: 1 << index for index, values in enumerate(sets)}
-        asked = {rule: sum(bits[v] for v in set(self.needs[rule].get(place, ()))) for rules in alive for rule in rules}
+        choices = [_Choice(rules, self.needs, place, sets) for rules in alive]
         for part in classes(sets, field.top, field.natural, field.least):
-            rest = tuple(tuple(rule for rule in rules if asked[rule] & part.held == asked[rule]) for rules in alive)
+            rest = tuple(choice.left(part.held) for choice in choices)
             yield from self._split(place + 1, rest, {**chosen, field.name: part})
 
     def _shortened(self, rules: tuple[int, ...], place: int) -> tuple[int, ...]:
@@ -144,6 +143,37 @@ class _Search:
 
         for number, part in atoms.answers(rests, self.questions, FIELDS[name].top, whole=self.whole):
             yield self._found(number, {**chosen, name: part})
+
+
+class _Choice:
+    """The rules of a list by what they ask of one field, so that for few values few of them are looked at."""
+
+    def __init__(
+        self, rules: Sequence[int], needs: Sequence[Mapping[int, list[Values]]], place: int, sets: Sequence[Values]
+    ) -> None:
+        bits = {values: 1 << index for index, values in enumerate(sets)}
+        self.free: list[int] = []  # ask nothing of the field
+        self.by_bit: dict[
+            int, list[tuple[int, int]]
+        ] = {}  # one of the sets that a rule asks for -> the rule, and all that it asks for
+        for rule in rules:
+            asked = set(needs[rule].get(place, ()))
+            if asked:
+                # A set of few values is in few classes.
+                rarest = min(asked, key=lambda values: (values.inverted, len(values.ranges) + len(values.packed)))
+                self.by_bit.setdefault(bits[rarest], []).append((rule, sum(bits[values] for values in asked)))
+            else:
+                self.free.append(rule)
+        self.bits = sum(self.by_bit)
+
+    def left(self, held: int) -> tuple[int, ...]:
+        """Return the rules, in order, that match where the sets with these bits do."""
+        found, rest = list(self.free), held & self.bits
+        while rest:
+            bit = rest & -rest
+            rest ^= bit
+            found += [rule for rule, asked in self.by_bit[bit] if asked & held == asked]
+        return tuple(sorted(found))
 
 
 def _order(rules: Sequence[Rule]) -> list[str]:

@@ -127,8 +127,16 @@ def _port(policy: Policy, zone: str) -> Iterator[Claim]:
     yield Claim(
         "ingress", "what comes in from IPv6 hosts is of the zone's", (IP6,), ((("ip6 saddr", senders[6]),), DISCOVERY)
     )
-    for address, mac in section.neighbours.items():
-        kind, name = (IP, "ip saddr") if address.version == 4 else (IP6, "ip6 saddr")
-        here = (name, sets.of(int(address)))
-        only = ((("ether saddr", sets.of(int(mac.replace(":", ""), 16))),),)
-        yield Claim("ingress", f"{address} comes in from {mac} alone", (kind, here), only)
+    for version, (kind, name) in {4: (IP, "ip saddr"), 6: (IP6, "ip6 saddr")}.items():
+        pinned = {int(address): mac for address, mac in section.neighbours.items() if address.version == version}
+        if pinned:
+            pairs = tuple(
+                ((name, sets.of(address)), ("ether saddr", sets.of(int(mac.replace(":", ""), 16))))
+                for address, mac in pinned.items()
+            )
+            yield Claim(
+                "ingress",
+                f"pinned IPv{version} neighbours come in from their own MACs alone",
+                (kind, (name, sets.of(*pinned))),
+                pairs,
+            )

@@ -78,15 +78,16 @@ _IN_ORDER = (
     Field("arp hlen", "arp hlen", 256, 6),
     Field("arp plen", "arp plen", 256, 4),
     Field("arp operation", "arp operation", 1 << 16, 1, OPERATIONS),
-    Field("ether saddr", "ether saddr", 1 << 48, 0x020000000001),
-    Field("ether daddr", "ether daddr", 1 << 48, 0x020000000002),
-    Field("arp saddr ether", "arp saddr ether", 1 << 48, 0x020000000001),
-    Field("arp daddr ether", "arp daddr ether", 1 << 48),
     Field("arp saddr ip", "arp saddr", 1 << 32),
     Field("arp daddr ip", "arp daddr", 1 << 32),
     Field("ip saddr", "saddr", 1 << 32),
     Field("ip daddr", "daddr", 1 << 32),
     Field("ip6 saddr", "saddr", 1 << 128),
     Field("ip6 daddr", "daddr", 1 << 128),
+    # After the addresses: a pinned neighbour's MAC matters for its own address alone.
+    Field("ether saddr", "ether saddr", 1 << 48, 0x020000000001),
+    Field("ether daddr", "ether daddr", 1 << 48, 0x020000000002),
+    Field("arp saddr ether", "arp saddr ether", 1 << 48, 0x020000000001),
+    Field("arp daddr ether", "arp daddr ether", 1 << 48),
 )
 FIELDS: Mapping[str, Field] = {field.name: field for field in _IN_ORDER}  # in the order in which packets are split

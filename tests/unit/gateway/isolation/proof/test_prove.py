@@ -104,6 +104,38 @@ def test_large_sets_that_differ_in_one_address(rich_text: str, judged: Judge) ->
             assert judged(rules, "input", difference.packet.fields) == difference.wanted
 
 
+def test_as_many_neighbours_and_services_as_a_policy_may_have() -> None:
+    """A thousand pinned neighbours, two hundred services: within the second in which the guard proves (naively it takes minutes)."""
+    pinned = ", ".join(
+        f'10.20.{4 + n // 250}.{1 + n % 250}: "02:aa:00:00:{n >> 8:02x}:{n & 255:02x}"' for n in range(1000)
+    )
+    lines = [
+        "site: large",
+        "zones:",
+        '  management: {port: "02:68:67:28:00:0b", addresses: [10.40.0.11/24]}',
+        f'  bigscreen: {{port: "02:68:67:14:00:0b", addresses: [10.20.0.11/16], neighbours: {{{pinned}}}}}',
+        "services:",
+        *(
+            f"  s{n}: {{zone: bigscreen, run: r{n}, listen: tcp/{100 + n}, from: [10.20.1.{n + 1}, 10.20.2.0/25]}}"
+            for n in range(200)
+        ),
+        "never:",
+        "  - {from: bigscreen, to: management}",
+    ]
+    large = policy.parse("\n".join(lines).encode(), "large.yaml")
+    rules = ruleset.compile_zone(large, "bigscreen", "port0")
+    found = prove(large, "bigscreen", "port0", rules)
+    assert found.equal, (found.differences, found.unknown)
+    assert found.seconds < 20  # on any machine; a second or less where the figures were taken
+    last = max(
+        place for place, part in enumerate(rules.objects) if part.get("rule", {}).get("comment") == "services.s199"
+    )
+    (difference,) = prove(
+        large, "bigscreen", "port0", Rules((*rules.objects[:last], *rules.objects[last + 1 :]))
+    ).differences
+    assert (difference.packet.fields["dport"], difference.live) == ("299", "drop")
+
+
 def test_one_set_written_otherwise_is_the_same(rich: Policy, compiled: Callable[[str], Rules]) -> None:
     """What counts is which packets pass: elements in another order, a network in halves, a port as a range are no difference."""
     rules = compiled("bigscreen")
