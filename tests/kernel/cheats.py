@@ -5,6 +5,8 @@ A test or an operator plants one between two zones' namespaces, and watches whet
     python3 cheats.py list
     python3 cheats.py plant two-sockets culture bigscreen      -> {"name": ..., "way": 20, "finds": ..., "pids": [...]}
     python3 cheats.py undo  two-sockets culture bigscreen PID..
+    python3 cheats.py hold - culture bigscreen                 -> {"pids": [VICTIM]}
+    python3 cheats.py try   trace culture bigscreen VICTIM     -> {"errno": 1, ...}, as nobody; "dare" instead of "try": as root
 
 What a cheat leaves running is detached, so that it is nobody's child. Cheats need root: they show what even root's mistakes come to.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import errno
 import json
 import mmap
 import os
@@ -37,6 +40,7 @@ TUNSETIFF, TAP_NO_INFO = 0x400454CA, 0x1002
 NOBODY = 65534
 PORT = "port0"
 LINK = "cheat0"
+HOME = "home"
 libc = ctypes.CDLL(None, use_errno=True)
 keep: list[object] = []  # what a detached cheat holds until it is killed
 
@@ -173,10 +177,11 @@ def rule(a: str, b: str) -> list[int]:
 
 
 def link_at_home(a: str, b: str) -> list[int]:
-    """In place of a zone: the initial namespace, to which a card returns when its zone dies."""
+    """In place of a zone: the initial namespace (``home``: where this runs), to which a card returns when its zone dies."""
     del b
-    ip("-n", a, "link", "add", LINK, "type", "ifb")
-    ip("-n", a, "link", "set", LINK, "up")
+    there = [] if a == HOME else ["-n", a]
+    ip(*there, "link", "add", LINK, "type", "ifb")
+    ip(*there, "link", "set", LINK, "up")
     return []
 
 
@@ -631,6 +636,83 @@ CORPUS = (
 BY_NAME = {cheat.name: cheat for cheat in CORPUS}
 
 
+# --- what the kernel refuses to a daemon's user, so that no look would find it --------------------------------------------------------
+
+
+def hold(a: str, b: str) -> list[int]:
+    """Root's process in zone B, with a socket that has an abstract name: what the attempts below are after."""
+
+    def work() -> object:
+        enter(b)
+        server = socket.socket(socket.AF_UNIX)
+        server.bind("\0" + a)
+        server.listen()
+        return server
+
+    return detached(work)
+
+
+def take(victim: int) -> None:
+    """Take the first socket of a process."""
+    pidfd = os.pidfd_open(victim)
+    for number in range(3, 64):
+        try:
+            os.close(checked(libc.syscall(PIDFD_GETFD, pidfd, number, 0)))
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+        else:
+            return
+    raise OSError(errno.EBADF, "it holds nothing")
+
+
+def make_tap() -> None:
+    with Path("/dev/net/tun").open("r+b", 0) as device:
+        ioctl(device, TUNSETIFF, struct.pack("=16sH22x", b"cheat1", TAP_NO_INFO))
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a user tries from zone A towards B, and how the kernel may refuse it."""
+
+    name: str
+    way: int
+    attempt: Callable[[str, str, int], object]
+    refused: tuple[int, ...] = (errno.EPERM,)
+
+
+ATTEMPTS = (
+    Attempt("load-device-map", 19, lambda a, b, victim: make_map(14)),
+    Attempt("make-tap", 21, lambda a, b, victim: make_tap(), (errno.EPERM, errno.EACCES)),
+    Attempt("enter-by-name", 22, lambda a, b, victim: enter(b)),
+    Attempt(
+        "enter-by-process", 22, lambda a, b, victim: os.open(f"/proc/{victim}/ns/net", os.O_RDONLY), (errno.EACCES,)
+    ),
+    Attempt("take-descriptor", 24, lambda a, b, victim: take(victim)),
+    Attempt("trace", 24, lambda a, b, victim: checked(libc.ptrace(PTRACE_SEIZE, victim, None, None))),
+    Attempt(
+        "abstract-socket",
+        25,
+        lambda a, b, victim: socket.socket(socket.AF_UNIX).connect("\0" + a),
+        (errno.ECONNREFUSED,),
+    ),
+    Attempt("raw-socket", 28, lambda a, b, victim: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)),
+    Attempt("packet-socket", 28, lambda a, b, victim: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
+)
+
+
+def attempt(name: str, zone: str, a: str, b: str, victim: int, *, nobody: bool) -> int:
+    """Return the error of an attempt that begins in ``zone``; 0 if it succeeded."""
+    enter(zone)
+    if nobody:
+        become_nobody()
+    try:
+        next(each for each in ATTEMPTS if each.name == name).attempt(a, b, victim)
+    except OSError as error:
+        return error.errno or -1
+    return 0
+
+
 def end(pids: list[int]) -> None:
     """Kill what a cheat left running, and wait until it is gone."""
     for pid in pids:
@@ -651,7 +733,9 @@ def undo(a: str, b: str, pids: list[int]) -> None:
     """Remove whatever any cheat may have left between two zones."""
     end(pids)
     removals = [["ip", "netns", "delete", f"{a}-third"]]
-    for zone in (a, b):
+    if a == HOME:
+        removals.append(["ip", "link", "delete", LINK])
+    for zone in {a, b} - {HOME}:
         removals += [["ip", "-n", zone, "link", "delete", link] for link in (LINK, "cheatbr")]
         removals += [
             ["ip", "-n", zone, "link", "set", PORT, "promisc", "off"],
@@ -670,6 +754,13 @@ def undo(a: str, b: str, pids: list[int]) -> None:
 def main(argv: list[str]) -> int:
     if argv[:1] == ["list"]:
         print(json.dumps([{"name": c.name, "way": c.way, "finds": c.finds} for c in CORPUS]))
+        return 0
+    if len(argv) == 5 and argv[0] in ("try", "dare"):
+        name, a, b, victim = argv[1], argv[2], argv[3], int(argv[4])
+        print(json.dumps({"errno": attempt(name, a, a, b, victim, nobody=argv[0] == "try")}))
+        return 0
+    if len(argv) == 4 and argv[0] == "hold":
+        print(json.dumps({"pids": hold(argv[2], argv[3])}))
         return 0
     if len(argv) < 4 or argv[0] not in ("plant", "undo", "go") or argv[1] not in BY_NAME:
         print(__doc__, file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.isolation import netns
 from gateway.isolation.bridges import watch
 from gateway.isolation.bridges.known import NAMES
 from gateway.isolation.bridges.nouns import Found
@@ -116,3 +118,37 @@ def test_a_cheat_is_found_by_its_name_and_undone(site: Site, bridges: Bridges, p
     else:
         assert all(f.done for f in undone if f.name == cheat.finds)
         assert cheat.finds not in {f.name for f in left}, told(left)
+
+
+def test_a_frame_crosses_by_xdp_until_it_is_found(site: Site, bridges: Bridges, plant: Planted):
+    """The way is real: a frame of culture's host arrives at bigscreen's, and after one look of the guard no more does."""
+    with listening(site, "bigscreen") as arriving, listening(site, "culture") as leaving:
+        plant("xdp-device-map")
+        leaving.send(FRAME + b"before")
+        assert arrived(arriving) == b"before"
+
+        (finding,) = bridges.scan(site.policy)
+        assert bridges.undo(finding).done == "took the program off"
+        leaving.send(FRAME + b"after")
+        assert arrived(arriving) is None
+
+
+FRAME = b"\xff" * 6 + b"\x02\0\0\0\0\x05" + b"\x88\xb5" + b"nonce"
+
+
+def listening(site: Site, zone: str) -> socket.socket:
+    def opened() -> socket.socket:
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x88B5))
+        made.bind(("wire", 0x88B5))
+        return made
+
+    return netns.inside(site.name(zone) + "-host", opened)
+
+
+def arrived(where: socket.socket) -> bytes | None:
+    """Return what came behind the nonce, or None if nothing does in a time in which everything else did."""
+    where.settimeout(0.5)
+    try:
+        return where.recv(2048).removeprefix(FRAME).rstrip(b"\0")
+    except TimeoutError:
+        return None
