@@ -110,7 +110,7 @@ def test_a_cheat_is_found_by_its_name_and_undone(site: Site, bridges: Bridges, p
     assert all(f.way in (cheat.way, NAMES[f.name].way) for f in named)
     if pids:
         assert {f.pid for f in named} <= {*pids, None}
-    undone = [bridges.undo(f) for f in findings]
+    undone = bridges.undo_all(findings)
     assert must_stop_lanes(undone) is False, told([f for f in undone if not f.done])
     left = bridges.scan(site.policy)
     if cheat.name in ONLY_TOLD:

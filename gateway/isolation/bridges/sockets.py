@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from collections.abc import Container
 
 from gateway.isolation.bridges.netlink import Netlink, attributes, number
 from gateway.isolation.bridges.nouns import Connection, Open
@@ -18,10 +19,11 @@ UNIX_NAME, UNIX_PEER = 0, 2
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 PACKET = socket.AF_PACKET
+_inode = struct.Struct("=I").unpack_from
 
 
-def opened(netlink: Netlink, space: int) -> list[Open]:
-    """Return the TCP, UDP and packet sockets of this namespace.
+def opened(netlink: Netlink, space: int, held: Container[int]) -> list[Open]:
+    """Return the TCP, UDP and packet sockets of this namespace that listen, or that are not among those ``held`` by processes.
 
     Raises:
         OSError: the kernel does not list them.
@@ -30,20 +32,21 @@ def opened(netlink: Netlink, space: int) -> list[Open]:
     for family in FAMILIES:
         for protocol, number_ in PROTOCOLS.items():
             body = struct.pack("=BBBxI48x", family, number_, 0, TCP_STATES)
-            found += [_inet(payload, space, protocol) for payload in netlink.dump(BY_FAMILY, body)]
+            listening = TCP_LISTEN if protocol == "tcp" else CLOSED
+            for payload in netlink.dump(BY_FAMILY, body):
+                inode = _inode(payload, 68)[0]
+                if payload[1] == listening or inode not in held:
+                    found.append(_inet(payload, space, protocol, inode, listening=payload[1] == listening))
     body = struct.pack("=BBHIIII", PACKET, 0, 0, 0, 0, 0, 0)
-    for payload in netlink.dump(BY_FAMILY, body):
-        found.append(Open(space, "packet", struct.unpack_from("=I", payload, 4)[0], family=PACKET))
-    return found
+    packets = netlink.dump(BY_FAMILY, body)
+    return found + [Open(space, "packet", _inode(payload, 4)[0], family=PACKET) for payload in packets]
 
 
-def _inet(payload: bytes, space: int, protocol: str) -> Open:
-    family, state = payload[0], payload[1]
+def _inet(payload: bytes, space: int, protocol: str, inode: int, *, listening: bool) -> Open:
+    family = payload[0]
     port = struct.unpack_from(">H", payload, 4)[0]
-    listening = state == (TCP_LISTEN if protocol == "tcp" else CLOSED)
     length = 4 if family == socket.AF_INET else 16
     address = str(ipaddress.ip_address(payload[8 : 8 + length])) if listening else ""
-    inode = struct.unpack_from("=I", payload, 68)[0]
     return Open(space, protocol, inode, listening, address, port, payload[4:52], family)
 
 

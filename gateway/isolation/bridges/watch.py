@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from appliance.runtime.command import CommandFailed
 from gateway.isolation.bridges import (
     judging_links,
     judging_processes,
@@ -28,6 +30,7 @@ from gateway.isolation.bridges.spaces import Zones
 from gateway.isolation.evidence import Finding
 from gateway.isolation.policy import Policy
 
+log = logging.getLogger("headgate.guard")
 CONTAINER = Path("/run/systemd/container")  # systemd writes it at boot where the box is a container
 A_MOMENT = 0.03  # seconds: from fork to exec, on a busy box
 BETWEEN_LOOKS = {"zone-changed"}  # known by what differs from the look before, which the second look does not
@@ -107,7 +110,8 @@ class Bridges:
             unseen.append((20, "descriptors-unseen", self._processes.descriptors.refused))
         with spaces.opened(self._spaces.values()) as descriptors:
             names = {inode: descriptors[inode] for inode in zones if inode in descriptors}
-            there = spaces.walk(descriptors, lambda inode: _look(inode, names))
+            held = {socket.inode for process in processes for socket in process.sockets}
+            there = spaces.walk(descriptors, lambda inode: _look(inode, names, held))
         seen, tables, attachments = self._programs.programs, self._programs.tables, self._programs.attachments
         try:
             programs_, tables_, attachments_ = seen(), tables(), attachments()
@@ -130,6 +134,17 @@ class Bridges:
             self.virtual,
         )
 
+    def undo_all(self, findings: Iterable[Found]) -> list[Found]:
+        """Undo every finding and return them with what was done; one that the kernel refuses to undo stays open and is told in the log."""
+        told = []
+        for finding in findings:
+            try:
+                told.append(self.undo(finding))
+            except (OSError, CommandFailed) as error:
+                log.error("%s, and it cannot be undone: %s", finding.what, error)
+                told.append(finding)
+        return told
+
     def undo(self, finding: Found) -> Found:
         """Undo a finding and return it with what was done; nothing where other parts of the guard do, or nobody can.
 
@@ -149,7 +164,7 @@ def must_stop_lanes(findings: Iterable[Finding]) -> bool:
     return any(NAMES[finding.name].stops and not finding.done for finding in findings if finding.name in NAMES)
 
 
-def _look(inode: int, names: dict[int, int]) -> _There:
+def _look(inode: int, names: dict[int, int], held: set[int]) -> _There:
     """Return what is in this thread's namespace: all of it in a zone or at home, links and Unix sockets in any other."""
     there = _There()
     with Netlink() as route, Netlink(SOCK_DIAG) as diag:
@@ -158,5 +173,5 @@ def _look(inode: int, names: dict[int, int]) -> _There:
         if inode in names:
             there.filters = links.filters(route, inode, there.links)
             there.wired = links.wired(route, inode, names)
-            there.opened = sockets.opened(diag, inode)
+            there.opened = sockets.opened(diag, inode, held)
     return there
