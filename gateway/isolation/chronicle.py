@@ -22,8 +22,16 @@ LONGEST_WORD = 2000  # characters of one value; a record holds 16 KiB
 class Chronicle(Protocol):
     """Something that decisions are told to."""
 
-    def tell(self, decision: str, reason: str, **more: Any) -> None:
-        """Write a decision down."""
+    failing: str
+
+    def tell_many(self, told: Iterable[Mapping[str, Any]]) -> None:
+        """Write decisions (each with ``decision`` and ``reason``) down together."""
+
+    def look(self) -> None:
+        """Do what is to be done each second."""
+
+    def checkpoint(self) -> Standing:
+        """Return how the journal stands."""
 
 
 class BoxChronicle:

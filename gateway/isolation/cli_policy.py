@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 from rich.console import Console
@@ -20,9 +20,6 @@ from gateway.isolation import approval, changes, policy, question, remarks, verd
 from gateway.isolation.policy import Policy
 from gateway.isolation.question import End, Question
 from gateway.isolation.shelf import signatures_beside, signatures_of
-
-if TYPE_CHECKING:
-    from gateway.isolation.proof.live import Told
 
 FILE = click.Path(path_type=Path)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
@@ -179,7 +176,7 @@ def explain(
     if live and lane:
         raise click.BadParameter("the kernel knows packets, not objects", param_hint="--lane")
     answer = verdict.decide(read, asked)
-    kernel = _live(read, asked, allowed=answer.allowed) if live else None
+    kernel = _live(file, asked, allowed=answer.allowed) if live else None
     where, line = read.place_of(answer.path)
     if as_json:
         told = {
@@ -190,23 +187,33 @@ def explain(
             "line": line,
         }
         if kernel:
-            told["live"] = kernel.as_json()
+            told["live"] = kernel
         click.echo(json.dumps(told, ensure_ascii=False))
     else:
         word = "[bold green]yes[/bold green]" if answer.allowed else "[bold red]no[/bold red]"
         _console().print(f"{word}: {escape(str(asked))}: {escape(answer.why)}\n     {escape(where)}:{line}")
         if kernel:
-            _console().print(str(kernel), style="green" if kernel.agrees else "red", markup=False)
-    if kernel and not kernel.agrees:
+            _console().print(kernel["said"], style="green" if kernel["agrees"] else "red", markup=False)
+    if kernel and not kernel["agrees"]:
         raise Refused("live-differs", "the running kernel does not do what the policy says")
     if not answer.allowed:
         raise click.exceptions.Exit(1)
 
 
-def _live(read: Policy, asked: Question, *, allowed: bool) -> Told:
-    from gateway.isolation.proof.live import explain as explained  # which needs root's tools
+def _live(file: Path, asked: Question, *, allowed: bool) -> dict[str, Any]:
+    from gateway.isolation import cli_errand  # needed on a box alone
 
-    return explained(read, asked, allowed=allowed)
+    ends = {"from": str(asked.source), "to": str(asked.target)}
+    return cli_errand.run(
+        {
+            "kind": "explain",
+            "policy": str(file.absolute()),
+            **ends,
+            "proto": asked.protocol,
+            "port": asked.port,
+            "allowed": allowed,
+        }
+    )
 
 
 def _end(text: str, option: str) -> End:

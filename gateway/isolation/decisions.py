@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from appliance.runtime.errors import Refused
+from gateway.isolation.evidence import Finding, Proof
 from gateway.isolation.policy import Policy
 
 State = Literal["enforced", "pending", "drift", "failed"]
 SHORTEST_CONFIRM, LONGEST_CONFIRM = 1.0, 3600.0  # seconds in which an applied policy may be confirmed
+MOST_TOLD = 20  # findings told in one status, reasons in one entry of what was denied
+SAMPLES_TOLD = 3  # of each reason: a record holds 16 KiB
 TELL_AGAIN = 60.0  # seconds before the same drift is told once more
 
 
@@ -81,8 +84,19 @@ def status(
     since: float,
     repaired: Mapping[str, str],
     faults: tuple[str, ...],
+    proofs: Sequence[Proof] = (),
+    bridges: Sequence[Finding] = (),
+    blind: Sequence[str] = (),
+    shut: bool = False,
 ) -> dict[str, Any]:
     """Return the guard's status (docs/architecture.md)."""
+    failed = (
+        *findings.failed,
+        *faults_of(proofs),
+        *blind,
+        *(["the crossing is shut: nothing crosses"] if shut else ()),
+    )
+    findings = replace(findings, failed=failed)
     enforced = policy.digest if policy else ""
     zones = {}
     for name, zone in (policy.zones if policy else {}).items():
@@ -103,7 +117,35 @@ def status(
         "zones": zones,
         "faults": [*findings.failed, *faults],
         "confirm_by": written(pending.confirm_by) if pending else None,
+        "proofs": {
+            one.zone or "home": {
+                "equal": one.equal,
+                "rules": one.rules,
+                "elements": one.elements,
+                "seconds": round(one.seconds, 4),
+            }
+            for one in proofs
+        },
+        "findings": [
+            {"way": one.way, "name": one.name, "zones": list(one.zones), "what": one.what}
+            for one in bridges[:MOST_TOLD]
+        ],
+        "crossing": "shut" if shut else "open",
     }
+
+
+def faults_of(proofs: Iterable[Proof]) -> tuple[str, ...]:
+    """Return in a sentence what each proof that failed shows: the smallest packet that is treated otherwise, or what nothing explains."""
+    return tuple(_fault_of(one) for one in proofs if not one.equal)
+
+
+def _fault_of(proof: Proof) -> str:
+    where = f"zone {proof.zone}" if proof.zone else "the initial namespace"
+    if proof.differences:
+        first = proof.differences[0]
+        line = f" (line {first.line})" if first.line else ""
+        return f"{where} is not proved: {first.packet} is {first.live}, wanted {first.wanted}: {first.why}{line}"
+    return f"{where} is not proved: {'; '.join(proof.unknown[:3]) or 'no reason told'}"
 
 
 def written(when: float) -> str:
@@ -114,3 +156,25 @@ def written(when: float) -> str:
 def to_tell(drift: Mapping[str, str], told: Mapping[str, tuple[str, float]], now: float) -> dict[str, str]:
     """Return the drift that was not told, in these words, within the last minute."""
     return {z: d for z, d in drift.items() if z not in told or told[z][0] != d or now - told[z][1] >= TELL_AGAIN}
+
+
+def denials(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is written down of denied packets (``denied.Row``): a decision a zone, the commonest reasons with some samples."""
+    zones: dict[str, list[Mapping[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: -row["denied"]):
+        zones.setdefault(row["zone"], []).append(row)
+    return [
+        {
+            "decision": "deny",
+            "reason": "packets",
+            "zone": zone,
+            "denied": sum(row["denied"] for row in told),
+            "recorded": sum(row["recorded"] for row in told),
+            "rows": [
+                {key: value for key, value in row.items() if key not in ("zone", "samples") and value}
+                | {"samples": list(row["samples"][:SAMPLES_TOLD])}
+                for row in told[:MOST_TOLD]
+            ],
+        }
+        for zone, told in zones.items()
+    ]

@@ -5,25 +5,31 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
 from appliance.runtime.command import CommandFailed
 from appliance.runtime.errors import ConfigError, Corrupt, HeadgateError, Refused
-from gateway.isolation import decisions
+from gateway.isolation import approval, decisions
 from gateway.isolation import policy as policies
 from gateway.isolation.chronicle import Chronicle
 from gateway.isolation.decisions import Findings, Pending
+from gateway.isolation.evidence import Finding, Proof
 from gateway.isolation.kernel import Kernel
 from gateway.isolation.netns import KernelFailed
 from gateway.isolation.policy import Policy
-from gateway.isolation.reconcile import HOME, Action, missing_ports, reconcile
+from gateway.isolation.proof import live, prove
+from gateway.isolation.proof.dumped import Dump
+from gateway.isolation.reconcile import HOME, Action, LoadRules, missing_ports, reconcile
 from gateway.isolation.shelf import Shelf
-from gateway.isolation.topology import topology_of
+from gateway.isolation.topology import PORT, Seen, topology_of
 
 log = logging.getLogger("headgate.guard")
 LIST_AGAIN = 30.0  # seconds after which rulesets are listed although the kernel says that they did not change
+LARGE = 64 << 10  # bytes of set elements in one ruleset
 ROUNDS = 4  # of observing and acting before the guard gives up: the kernel may need a second one after a port has moved
 
 
@@ -32,6 +38,17 @@ class RunsUnits(Protocol):
 
     def bring(self, policy: Policy) -> None:
         """Make the running units those that the policy names."""
+
+
+class Watches(Protocol):
+    """What looks for all that joins two zones beside the exchange (``sentry.Sentry``)."""
+
+    findings: tuple[Finding, ...]
+    faults: tuple[str, ...]
+    shut: bool
+
+    def look(self, policy: Policy) -> None:
+        """Look, undo, and open or shut the crossing."""
 
 
 class Enforcer:
@@ -54,7 +71,16 @@ class Enforcer:
         self.findings = Findings({}, {})
         self.faults: dict[str, str] = {}  # what went wrong beside the kernel: units, the file asked for
         self.repaired: dict[str, str] = {}
+        self.proofs: dict[str, Proof] = {}  # zone -> what its live ruleset was proved to do, last
+        self.sentry: Watches | None = None
         self.on_drift: Callable[[], None] = lambda: None
+        self.denials: Callable[[], Mapping[str, tuple[int, int]]] = dict  # zone -> (packets denied, samples recorded)
+        self.quietly: Callable[[], AbstractContextManager[None]] = (
+            nullcontext  # around loads that listeners would slow down
+        )
+        self._proved: dict[
+            str, tuple[str, Dump]
+        ] = {}  # zone -> digest of the policy and ruleset that were held together
         self._listed = 0.0
         self._told: dict[str, tuple[str, float]] = {}
         self._since = clock()
@@ -63,9 +89,13 @@ class Enforcer:
 
     def tell(self, decision: str, reason: str, **more: Any) -> None:
         """Write a decision down."""
+        self.tell_many([{"decision": decision, "reason": reason, **more}])
+
+    def tell_many(self, told: Iterable[Mapping[str, Any]]) -> None:
+        """Write decisions down together."""
         if self.chronicle is None:
             self.chronicle = self._open_chronicle(self.policy.site if self.policy else "box")
-        self.chronicle.tell(decision, reason, **more)
+        self.chronicle.tell_many(told)
 
     def start(self) -> None:
         """Enforce the last good policy, or on a new box the one asked for.
@@ -76,6 +106,7 @@ class Enforcer:
         """
         policy, reason = self._first()
         self._enforce(policy)
+        self._tell_proofs(policy)
         if reason == "not-confirmed":
             self._forget_pending(policy)
         self._settle(policy)
@@ -89,7 +120,7 @@ class Enforcer:
             log.error("the last good policy cannot be used, so the one asked for must do: %s", error)
             self.shelf.set_pending(None)
             self.pending = None
-            return policies.load(self.asked), "start"
+            return self._approved(None), "start"
         if self.pending is not None and (enforced is None or self.pending.digest != enforced.digest):
             self.shelf.set_pending(None)
             self.pending = None
@@ -104,7 +135,22 @@ class Enforcer:
             return previous, "not-confirmed"
         if begin == "enforced" and enforced is not None:
             return enforced, "start"
-        return policies.load(self.asked), "start"
+        return self._approved(None), "start"
+
+    def _approved(self, in_force: Policy | None) -> Policy:
+        """Return the policy asked for, if it may follow the one in force.
+
+        Raises:
+            ConfigError: it is no valid policy.
+            Refused: it is older, or not signed as the one in force asks.
+        """
+        policy = policies.load(self.asked)
+        beside = self.asked.with_name(self.asked.name + approval.SUFFIX)
+        signatures = beside.read_bytes() if beside.exists() else None
+        refused = approval.refusal(in_force, policy, signatures)
+        if refused is not None:
+            raise refused
+        return policy
 
     def plan(self) -> list[Action]:
         """Return what applying the policy asked for would do now."""
@@ -128,7 +174,8 @@ class Enforcer:
             raise
 
     def _apply(self, within: float | None) -> dict[str, Any]:
-        policy, before = policies.load(self.asked), self.policy
+        before = self.policy
+        policy = self._approved(before)
         pending = decisions.pending_of(policy, within, self.clock())
         if self.pending is not None and policy.digest != self.pending.digest:
             raise Refused(
@@ -152,6 +199,7 @@ class Enforcer:
             self.pending = pending
         try:
             done = self._enforce(policy)
+            self._must_be_proved()
         except KernelFailed as error:
             self._forget_pending(None)
             if before is not None:
@@ -163,6 +211,7 @@ class Enforcer:
         changed = before is None or before.digest != policy.digest
         self._settle(policy)
         if changed or done:
+            self._tell_proofs(policy)
             self.tell("apply", "asked", digest=policy.digest, before=before.digest if before else "", actions=len(done))
         return {
             "digest": policy.digest,
@@ -202,12 +251,47 @@ class Enforcer:
                 self._put_back(self.policy, drift)
             else:
                 self._told.clear()
+                self._prove(self.policy, seen)
         except HeadgateError as error:
             log.error("the kernel is not as the policy wants it: %s", error)
             self.findings = Findings(self.findings.no_port, self.findings.drift, (str(error),))
         if "units" in self.faults:
             self._bring_units(self.policy)
+        if self.sentry is not None:
+            self.sentry.look(self.policy)
+        if self.chronicle is not None:
+            self.chronicle.look()
         self.publish()
+
+    def _prove(self, policy: Policy, seen: Mapping[str, Seen]) -> None:
+        """Prove each zone whose ruleset is not the one that was proved last; a change of the outcome is told."""
+        for zone, space in seen.items():
+            known = self._proved.get(zone)
+            rules = live.beside(self.kernel, zone, space, known[1] if known else None)
+            if known and known[0] == policy.digest and known[1] is rules:
+                continue
+            device = PORT if any(link.name == PORT for link in space.links) else None
+            before = self.proofs.get(zone)
+            found = prove.prove(policy, zone, device, rules) if zone else prove.prove_lock(policy, rules)
+            self.proofs[zone], self._proved[zone] = found, (policy.digest, rules)
+            if before is not None and before.equal != found.equal:
+                self._tell_proof(policy, found)
+        for gone in set(self.proofs) - set(seen):
+            del self.proofs[gone], self._proved[gone]
+
+    def _must_be_proved(self) -> None:
+        faults = decisions.faults_of(self.proofs.values())
+        if faults:
+            raise KernelFailed("; ".join(faults))
+
+    def _tell_proofs(self, policy: Policy) -> None:
+        for found in self.proofs.values():
+            self._tell_proof(policy, found)
+
+    def _tell_proof(self, policy: Policy, found: Proof) -> None:
+        told = {"zone": found.zone or "home", "rules": found.rules, "elements": found.elements, "policy": policy.digest}
+        faults = decisions.faults_of([found])
+        self.tell("prove", "equal" if found.equal else "differs", **told, **({"detail": faults[0]} if faults else {}))
 
     def _put_back(self, policy: Policy, drift: dict[str, str]) -> None:
         now = self.clock()
@@ -247,9 +331,11 @@ class Enforcer:
             actions = reconcile(wanted, seen)
             if not actions:
                 self.findings = Findings(missing_ports(wanted, seen), {})
+                self._prove(policy, seen)
                 return done
-            for action in actions:
-                self.kernel.act(action)
+            with self.quietly() if any(map(_is_large, actions)) else nullcontext():
+                for action in actions:
+                    self.kernel.act(action)
             done += actions
         raise KernelFailed("still different after it was applied: " + "; ".join(_by_zone(actions).values()))
 
@@ -289,8 +375,30 @@ class Enforcer:
             pending=self.pending,
             since=self._since,
             repaired=self.repaired,
-            faults=tuple(self.faults.values()),
+            faults=(
+                *self.faults.values(),
+                *([self.chronicle.failing] if self.chronicle and self.chronicle.failing else ()),
+            ),
+            proofs=tuple(self.proofs.values()),
+            bridges=self.sentry.findings if self.sentry else (),
+            blind=self.sentry.faults if self.sentry else (),
+            shut=self.sentry.shut if self.sentry else False,
         )
+
+    def standing(self) -> dict[str, Any]:
+        """Return how the journal stands, for a report.
+
+        Raises:
+            Refused: there is none yet (``no-journal``).
+        """
+        if self.chronicle is None:
+            raise Refused("no-journal", "nothing was decided yet, so there is no journal", 409)
+        return {**asdict(self.chronicle.checkpoint()), "denied": self.denials()}
+
+    def audited(self, told: dict[str, Any]) -> dict[str, Any]:
+        """Write down that the box was audited, with the report's digest."""
+        self.tell("audit", **told)
+        return self.standing()
 
     def publish(self) -> dict[str, Any]:
         """Write the status where others read it, and return it."""
@@ -304,6 +412,10 @@ class Enforcer:
         else:
             self.shelf.beat()
         return told
+
+
+def _is_large(action: Action) -> bool:
+    return isinstance(action, LoadRules) and sum(map(len, action.rules.elements.values())) > LARGE
 
 
 def _by_zone(actions: list[Action]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from appliance.runtime import http
 from appliance.runtime.errors import Refused
+from gateway.isolation.errands import Errands
 from gateway.isolation.reconcile import Action
 
 Alone = Callable[[Callable[[], Any]], Awaitable[Any]]  # runs blocking work, one at a time
@@ -30,8 +32,14 @@ class Guards(Protocol):
     def status(self) -> dict[str, Any]:
         """Return how things stand."""
 
+    def standing(self) -> dict[str, Any]:
+        """Return how the journal stands, and what was denied."""
 
-def application(guard: Guards, alone: Alone) -> web.Application:
+    def audited(self, told: dict[str, Any]) -> dict[str, Any]:
+        """Write down that the box was audited."""
+
+
+def application(guard: Guards, alone: Alone, errands: Errands) -> web.Application:
     """Return the application."""
 
     async def plan(_: web.Request) -> web.Response:
@@ -47,9 +55,38 @@ def application(guard: Guards, alone: Alone) -> web.Application:
     async def status(_: web.Request) -> web.Response:
         return web.json_response(await alone(guard.status))
 
+    async def standing(_: web.Request) -> web.Response:
+        return web.json_response(await alone(guard.standing))
+
+    async def audited(request: web.Request) -> web.Response:
+        told = await _audited(request)
+        return web.json_response(await alone(lambda: guard.audited(told)))
+
+    async def errand(request: web.Request) -> web.StreamResponse:
+        asked = await _errand(request)
+        if asked["kind"] == "audit" and asked["report"] is not None:
+            asked["standing"] = await alone(guard.standing)
+        lines = errands.run(asked)
+        first = await anext(lines)  # a refusal comes before the answer has begun
+        answer = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+        await answer.prepare(request)
+        async with contextlib.aclosing(lines):
+            await answer.write(first)
+            async for line in lines:
+                await answer.write(line)
+        return answer
+
     app = http.application(LONGEST_BODY)
     app.add_routes(
-        [web.post("/plan", plan), web.post("/apply", apply), web.post("/confirm", confirm), web.get("/status", status)]
+        [
+            web.post("/plan", plan),
+            web.post("/apply", apply),
+            web.post("/confirm", confirm),
+            web.get("/status", status),
+            web.get("/standing", standing),
+            web.post("/audited", audited),
+            web.post("/errand", errand),
+        ]
     )
     return app
 
@@ -63,3 +100,32 @@ async def _within(request: web.Request) -> float | None:
         return None if within is None else float(within)
     except (ValueError, TypeError, AttributeError) as error:
         raise Refused("bad-request", 'the body is {"confirm_within": seconds} or nothing', 400) from error
+
+
+async def _audited(request: web.Request) -> dict[str, Any]:
+    try:
+        told = await request.json()
+        return {"reason": str(told["grade"])[:40], "file": str(told["file"])[:64], "faults": int(told["faults"])}
+    except (ValueError, TypeError, KeyError) as error:
+        raise Refused("bad-request", 'the body is {"grade", "file", "faults"}', 400) from error
+
+
+async def _errand(request: web.Request) -> dict[str, Any]:
+    try:
+        told = await request.json()
+        policy = str(told["policy"])
+        if told["kind"] == "explain":
+            ends = {key: str(told[key]) for key in ("from", "to")}
+            port = None if told["port"] is None else int(told["port"])
+            return {
+                "kind": "explain",
+                "policy": policy,
+                **ends,
+                "proto": told["proto"],
+                "port": port,
+                "allowed": bool(told["allowed"]),
+            }
+        report = None if told["report"] is None else str(told["report"])
+        return {"kind": "audit", "policy": policy, "report": report, "probe": bool(told["probe"])}
+    except (ValueError, TypeError, KeyError) as error:
+        raise Refused("bad-request", "the body is what gateway/isolation/errand.py takes", 400) from error

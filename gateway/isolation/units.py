@@ -8,7 +8,8 @@ from appliance.runtime import command
 from gateway.isolation.policy import Policy
 
 BY_ZONE = ("delivery", "resolver")  # daemons of which each zone that is served has one
-SINGLE = ("headgate-exchange.service", "headgate-fetch.service", "headgate-telemetry.service")
+CROSSING = "headgate-exchange.service"
+SINGLE = (CROSSING, "headgate-fetch.service", "headgate-telemetry.service")
 
 
 def wanted_units(policy: Policy) -> frozenset[str]:
@@ -18,6 +19,9 @@ def wanted_units(policy: Policy) -> frozenset[str]:
 
 class Units:
     """systemd, through ``systemctl``; nothing waits, since the guard may itself be starting."""
+
+    def __init__(self) -> None:
+        self._shut = False
 
     def running(self) -> frozenset[str]:
         """Return the instance units that run or are about to."""
@@ -35,7 +39,16 @@ class Units:
         wanted, running = wanted_units(policy), self.running()
         self._do("stop", running - wanted)
         self._do("start", wanted - running)
-        self._do("try-reload-or-restart", {*SINGLE, *(wanted & running)})
+        self._do("try-reload-or-restart", {*SINGLE, *(wanted & running)} - ({CROSSING} if self._shut else set()))
+
+    def shut(self, *, shut: bool) -> None:
+        """Stop the exchange, so that nothing crosses, or start it again.
+
+        Raises:
+            CommandFailed: systemd did not take it.
+        """
+        self._do("stop" if shut else "start", [CROSSING])
+        self._shut = shut
 
     def _do(self, verb: str, units: Iterable[str]) -> None:
         names = sorted(units)

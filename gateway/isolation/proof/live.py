@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from gateway.isolation import netns
 from gateway.isolation.netns import KernelFailed
@@ -12,7 +13,10 @@ from gateway.isolation.proof import dump
 from gateway.isolation.proof.ask import Answer, ask
 from gateway.isolation.proof.dumped import Dump
 from gateway.isolation.question import Question
-from gateway.isolation.topology import PORT
+from gateway.isolation.topology import PORT, Seen
+
+if TYPE_CHECKING:
+    from gateway.isolation.kernel import Kernel
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,24 @@ def take(namespace: str, known: Dump | None = None) -> Dump:
         return netns.inside(namespace, lambda: dump.take(known=known))
     except (OSError, dump.Restless) as error:
         raise KernelFailed(f"the ruleset of namespace '{namespace}' cannot be read: {error}") from error
+
+
+def beside(kernel: Kernel, zone: str, space: Seen, known: Dump | None = None) -> Dump:
+    """Return the ruleset of a zone beside what ``kernel`` saw of it; ``known`` itself while nothing has changed since.
+
+    Raises:
+        KernelFailed: it cannot be read.
+    """
+
+    def read() -> Dump:
+        if known is not None and known.generation == space.generation:
+            return dump.take(known=known)  # a change that moves no generation is found here as well
+        return dump.beside(space.rules.elements, space.generation)
+
+    try:
+        return kernel.inside(zone, read)
+    except (OSError, dump.Restless) as error:
+        raise KernelFailed(f"the ruleset of {zone or 'home'} cannot be read: {error}") from error
 
 
 def explain(policy: Policy, asked: Question, *, allowed: bool, prefix: str = "") -> Told:

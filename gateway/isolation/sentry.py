@@ -1,0 +1,98 @@
+"""Keeps anything from joining two zones beside the exchange: looks, undoes, tells; while something is left, nothing crosses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from appliance.runtime.errors import HeadgateError
+from gateway.isolation.bridges.nouns import Found
+from gateway.isolation.bridges.watch import must_stop_lanes
+from gateway.isolation.decisions import to_tell
+from gateway.isolation.evidence import Finding
+from gateway.isolation.policy import Policy
+
+log = logging.getLogger("headgate.guard")
+ROUNDS = 3  # of looking and undoing in one go: what is undone may have hidden something
+
+
+class Looks(Protocol):
+    """What finds the ways across (``bridges.Bridges``)."""
+
+    def scan(self, policy: Policy) -> Sequence[Found]:
+        """Return everything that joins two zones, or could."""
+
+    def undo(self, finding: Found) -> Found:
+        """Undo a finding and say what was done."""
+
+
+class Gate(Protocol):
+    """What opens and shuts the crossing between zones (``units.Units``)."""
+
+    def shut(self, *, shut: bool) -> None:
+        """Stop the crossing, or start it again."""
+
+
+class Sentry:
+    """One box's sentry; used from one thread at a time."""
+
+    def __init__(self, looks: Looks, gate: Gate, tell: Callable[..., None], clock: Callable[[], float]) -> None:
+        self.looks, self.gate, self.tell, self.clock = looks, gate, tell, clock
+        self.findings: tuple[Finding, ...] = ()  # what is there now
+        self.undone: dict[str, int] = {}  # name -> how often it was undone
+        self.faults: tuple[str, ...] = ()
+        self.shut = False
+        self._told: dict[str, tuple[str, float]] = {}
+
+    def look(self, policy: Policy) -> None:
+        """Look at the whole box, undo what can be undone, and open or shut the crossing by what is left."""
+        try:
+            left = self._undone(policy)
+        except (HeadgateError, OSError) as error:
+            self._set(shut=True)
+            self._fail(f"what joins zones cannot be looked for: {error}")
+            return
+        self.findings = tuple(left)
+        self.faults = ()
+        self._tell("found", {f"{one.name} {one.what}": one.what for one in left}, {one.what: one for one in left})
+        self._set(shut=must_stop_lanes(left))
+
+    def _undone(self, policy: Policy) -> Sequence[Found]:
+        found: Sequence[Found] = ()
+        for _ in range(ROUNDS):
+            found = self.looks.scan(policy)
+            acted = False
+            for one in found:
+                if one.mends:
+                    done = self.looks.undo(one)
+                    if done.done:
+                        acted = True
+                        self.undone[done.name] = self.undone.get(done.name, 0) + 1
+                        self._tell("undo", {f"{done.name} {done.what}": done.done}, {done.done: done})
+            if not acted:
+                break
+        return found
+
+    def _tell(self, decision: str, said: dict[str, str], findings: dict[str, Found]) -> None:
+        now = self.clock()
+        for key, words in to_tell(said, self._told, now).items():
+            one = findings[words]
+            self._told[key] = (words, now)
+            more = {"done": one.done} if one.done else {}
+            self.tell(decision, one.name, way=one.way, zones=list(one.zones), detail=one.what, **more)
+
+    def _set(self, *, shut: bool) -> None:
+        if shut != self.shut:
+            try:
+                self.gate.shut(shut=shut)
+            except HeadgateError as error:
+                self._fail(f"the crossing cannot be {'shut' if shut else 'opened'}: {error}")
+                return
+            self.shut = shut
+            self.tell("shut" if shut else "open", "bridge" if shut else "clear", findings=len(self.findings))
+
+    def _fail(self, words: str) -> None:
+        if words not in self.faults:
+            log.error("%s", words)
+        self.faults = (words,)
