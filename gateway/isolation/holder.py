@@ -7,6 +7,7 @@ ruleset is still the one that is known, so that afterwards it is known without b
 from __future__ import annotations
 
 import errno
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Holder:
 
     def __init__(self, *, own: bool) -> None:
         self.inode = Path("/proc/thread-self/ns/net").stat().st_ino
+        self.lock = threading.Lock()  # whoever uses it takes this first: answers on a socket are for whoever asked last
         self.link = Link()
         self._context: Context | None = None
         self.known: Known | None = None

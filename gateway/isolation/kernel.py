@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, assert_never
@@ -17,6 +18,8 @@ from appliance.runtime import command
 from gateway.isolation import netns, rawlink
 from gateway.isolation.holder import Holder, Known
 from gateway.isolation.netns import KernelFailed
+from gateway.isolation.nfnl.messages import Damaged
+from gateway.isolation.nfnl.netlink import Changed
 from gateway.isolation.question import ZONES
 from gateway.isolation.rawlink import Rtnetlink
 from gateway.isolation.reconcile import (
@@ -45,6 +48,7 @@ from gateway.isolation.topology import PORT, Lookup, Neighbour, Place, Seen
 from gateway.isolation.topology import Path as Route
 
 SYSCTL = Path("/proc/sys")
+FAILURES = (NetlinkError, OSError, command.CommandFailed, Damaged, Changed)
 LONGEST_SETTING = 4096  # bytes read of one
 
 
@@ -59,6 +63,7 @@ class Kernel:
         self.home = home
         self.own = own
         self._holders: dict[str, Holder] = {}
+        self._lock = threading.RLock()  # of the holders
 
     def name(self, zone: str) -> str:
         """Return the namespace of a zone, or of ``HOME``."""
@@ -100,7 +105,7 @@ class Kernel:
         Raises:
             KernelFailed: the kernel does not show it.
         """
-        return self._within(zone, lambda: self._holder(zone).read(fresh=fresh), "cannot be read")
+        return self._within(zone, lambda: self._held(zone, lambda holder: holder.read(fresh=fresh)), "cannot be read")
 
     def owning(self, zone: str) -> bool:
         """Return whether nobody but us may change our tables in a zone.
@@ -108,7 +113,7 @@ class Kernel:
         Raises:
             KernelFailed: the kernel does not say.
         """
-        return self._within(zone, lambda: self._holder(zone).owning, "cannot be read")
+        return self._within(zone, lambda: self._held(zone, lambda holder: holder.owning), "cannot be read")
 
     def denied(self, zone: str) -> dict[str, int]:
         """Return reason -> packets dropped for it since the ruleset was loaded; the reasons are those of the samples' prefixes.
@@ -117,15 +122,14 @@ class Kernel:
             KernelFailed: the kernel does not say.
         """
         found: dict[str, int] = {}
-        for counter in self._within(zone, lambda: self._holder(zone).counters(), "cannot be read"):
+        for counter in self._within(zone, lambda: self._held(zone, Holder.counters), "cannot be read"):
             if counter.drops:
                 reason = f"{counter.chain} {counter.comment}"
                 found[reason] = found.get(reason, 0) + counter.packets
         return found
 
     def _look(self, zone: str, keys: Iterable[str], *, fresh: bool) -> Seen:
-        holder = self._holder(zone)
-        known = holder.read(fresh=fresh)
+        known, can_own = self._held(zone, lambda holder: (holder.read(fresh=fresh), holder.can_own))
         with Rtnetlink() as rtnetlink:
             links = rtnetlink.links()
             routes = [path for path, _ in rtnetlink.routes(tuple(rawlink.each_own(links)))]
@@ -140,29 +144,38 @@ class Kernel:
             tuple(sorted(lookups)),
             known.tables,
             known.generation,
-            holder.can_own,
+            can_own,
         )
+
+    def _held(self, zone: str, work: Callable[[Holder], netns.Result]) -> netns.Result:
+        """Return ``work`` done with what holds the ruleset of the namespace in which this is called, by one thread at a time."""
+        holder = self._holder(zone)
+        with holder.lock:
+            return work(holder)
 
     def _holder(self, zone: str) -> Holder:
         """Return what holds the ruleset of the namespace in which this is called; another one of that name is let go."""
         inode = Path("/proc/thread-self/ns/net").stat().st_ino
-        holder = self._holders.get(zone)
-        if holder is not None and holder.inode == inode:
-            return holder
-        if holder is not None:
-            holder.close()
-        self._holders[zone] = Holder(own=self.own)
-        return self._holders[zone]
+        with self._lock:
+            holder = self._holders.get(zone)
+            if holder is not None and holder.inode == inode:
+                return holder
+            self._keep([other for other in self._holders if other != zone])
+            self._holders[zone] = Holder(own=self.own)
+            return self._holders[zone]
 
     def _keep(self, zones: Iterable[str]) -> None:
         """Let go of all other namespaces: a socket there would keep one alive whose name is gone, and its port with it."""
-        for zone in set(self._holders) - set(zones):
-            self._holders.pop(zone).close()
+        with self._lock:
+            for zone in set(self._holders) - set(zones):
+                holder = self._holders.pop(zone)
+                with holder.lock:
+                    holder.close()
 
     def _within(self, zone: str, work: Callable[[], netns.Result], what: str) -> netns.Result:
         try:
             return self.inside(zone, work)
-        except (NetlinkError, OSError, command.CommandFailed) as error:
+        except FAILURES as error:
             raise KernelFailed(f"{zone or 'home'} {what}: {error}") from error
 
     def pairs(self) -> list[tuple[str, str, str]]:
@@ -184,15 +197,15 @@ class Kernel:
         """
         try:
             self._act(action)
-        except (NetlinkError, OSError, command.CommandFailed) as error:
-            raise KernelFailed(f"{action}: {error}") from error
+        except FAILURES as error:
+            raise KernelFailed(f"{action}: {error or 'somebody else changes the ruleset at the same time'}") from error
 
     def _act(self, action: Action) -> None:
         match action:
             case MakeZone(zone):
                 netns.make(self.name(zone))
             case RemoveZone(zone):
-                self._keep(other for other in self._holders if other != zone)
+                self._keep([other for other in self._holders if other != zone])
                 netns.remove(self.name(zone))
             case MovePort(link, mac, source, target):
                 self._move(link, mac, source, target)
@@ -205,11 +218,11 @@ class Kernel:
             case Set(zone, key, value):
                 self.inside(zone, lambda: _write(key, value))
             case LoadRules(zone, rules, foreign):
-                self.inside(zone, lambda: self._holder(zone).load(rules, foreign))
+                self.inside(zone, lambda: self._held(zone, lambda holder: holder.load(rules, foreign)))
             case ChangeElements(zone, changes):
-                self.inside(zone, lambda: self._holder(zone).change(changes))
+                self.inside(zone, lambda: self._held(zone, lambda holder: holder.change(changes)))
             case OwnTables(zone):
-                self.inside(zone, lambda: self._holder(zone).adopt())
+                self.inside(zone, lambda: self._held(zone, Holder.adopt))
             case AddAddress(zone, address):
                 self.inside(zone, lambda: _add_address(address))
             case DropAddress(zone, address, link):

@@ -33,7 +33,11 @@ FRAMES, ROUNDS = 10_000, 9  # of one measured round, and how many: the quickest 
 REPLACEMENTS = 6
 MAC, HOST_MAC = "02:68:67:14:00:0b", "02:00:00:00:00:50"
 BOX, ZONE, SERVICE = "10.20.0.11", "bigscreen", 5353
-BESIDE = {"empty": "with empty chains", "one": "with one admitted"}
+BESIDE = {
+    "empty": "with empty chains",
+    "tracked": "with chains that only track connections",
+    "one": "with one admitted",
+}
 POLICY = """\
 site: bench
 zones:
@@ -51,6 +55,7 @@ EMPTY = """
 table netdev empty { chain ingress { type filter hook ingress device port0 priority -500; policy accept; }; }
 table inet empty { chain input { type filter hook input priority 0; policy accept; }; }
 """
+TRACKED = "add rule inet empty input ct state invalid drop\n"
 
 
 def main() -> None:
@@ -153,7 +158,10 @@ def _cost(kernel: Kernel, host: str, rows: list[tuple[str, str, str]]) -> None:
     }
     _enforce(kernel, _policy(ADMITTED))
     with contextlib.ExitStack() as stack:
-        wires = {"all": (host, kernel.name(ZONE)), **{kind: _beside(kernel, kind, stack) for kind in ("one", "empty")}}
+        wires = {
+            "all": (host, kernel.name(ZONE)),
+            **{kind: _beside(kernel, kind, stack) for kind in ("one", "tracked", "empty")},
+        }
         for _, box in wires.values():
             server = netns.inside(box, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             stack.enter_context(server).bind((BOX, SERVICE))
@@ -179,7 +187,7 @@ def _beside(kernel: Kernel, kind: str, stack: contextlib.ExitStack) -> tuple[str
         _cable(peer.home, "eth0", sender)
         _enforce(peer, _policy(1))
         return sender, peer.name(ZONE)
-    box, sender = f"{kernel.prefix}empty", f"{kernel.prefix}empty-host"
+    box, sender = f"{kernel.prefix}{kind}", f"{kernel.prefix}{kind}-host"
     _cable(box, "port0", sender)
     for words in (
         ["address", "add", f"{BOX}/12", "dev", "port0"],
@@ -187,7 +195,7 @@ def _beside(kernel: Kernel, kind: str, stack: contextlib.ExitStack) -> tuple[str
         ["link", "set", "lo", "up"],
     ):
         command.run(["ip", "-n", box, *words])
-    netns.inside(box, lambda: command.run(["nft", "-f", "-"], stdin=EMPTY))
+    netns.inside(box, lambda: command.run(["nft", "-f", "-"], stdin=EMPTY + (TRACKED if kind == "tracked" else "")))
     return sender, box
 
 

@@ -9,24 +9,31 @@ from typing import Any
 import pytest
 
 from gateway.isolation import listing, ruleset
+from gateway.isolation.nfnl.requests import Table
 from gateway.isolation.policy import Policy
 from gateway.isolation.reconcile import (
     HOME,
     AddAddress,
+    AddLookup,
     DropAddress,
+    DropLookup,
+    DropRoute,
     LoadRules,
     MakeZone,
     MovePort,
     NamePort,
+    OwnTables,
+    Pin,
     RemoveZone,
     Set,
     SetDown,
     SetUp,
+    Unpin,
     missing_ports,
     reconcile,
 )
 from gateway.isolation.ruleset import Rules
-from gateway.isolation.topology import PORT, Link, Place, Seen, topology_of
+from gateway.isolation.topology import PORT, Link, Lookup, Neighbour, Path, Place, Seen, topology_of
 
 LOOPBACK = Link("lo", "00:00:00:00:00:00", up=True)
 
@@ -95,6 +102,29 @@ def test_a_port_goes_up_only_behind_its_ruleset(wanted: dict[str, Place]) -> Non
             {"settings": lambda settings: {**settings, "net/ipv4/ip_forward": "1"}},
             Set("culture", "net/ipv4/ip_forward", "0"),
         ),
+        (
+            {"settings": lambda settings: {k: v for k, v in settings.items() if k != "net/ipv4/ip_forward"}},
+            Set("culture", "net/ipv4/ip_forward", "0"),
+        ),
+        (
+            {
+                "links": lambda links: (
+                    dataclasses.replace(links[0], addresses=("10.9.9.9/32",)),
+                    links[1],
+                )
+            },
+            DropAddress("culture", "10.9.9.9/32", "lo"),
+        ),
+        (
+            {"routes": lambda routes: (*routes, Path("10.77.0.0/16", "10.10.0.1", 77))},
+            DropRoute("culture", Path("10.77.0.0/16", "10.10.0.1", 77)),
+        ),
+        ({"lookups": lambda lookups: (*lookups, Lookup(4, 7, 77))}, DropLookup("culture", Lookup(4, 7, 77))),
+        ({"lookups": lambda lookups: lookups[1:]}, AddLookup("culture", Lookup(4, 0, 255))),
+        (
+            {"neighbours": lambda _: (Neighbour("10.10.0.9", "02:00:00:00:00:09"),)},
+            Unpin("culture", Neighbour("10.10.0.9", "02:00:00:00:00:09")),
+        ),
     ],
 )
 def test_one_difference_is_one_action(
@@ -104,6 +134,69 @@ def test_one_difference_is_one_action(
     ((name, alter),) = change.items()
     seen["culture"] = dataclasses.replace(seen["culture"], **{name: alter(getattr(seen["culture"], name))})
     assert reconcile(wanted, seen) == [expected]
+
+
+def test_what_only_some_kernels_know_is_set_where_it_is_and_left_where_it_is_not(
+    wanted: dict[str, Place], seen: dict[str, Seen]
+) -> None:
+    """A setting that is not there differs only if every kernel has it."""
+    key = "net/mptcp/enabled"
+    settings = dict(seen["culture"].settings)
+    settings.pop(key)
+    seen["culture"] = dataclasses.replace(seen["culture"], settings=settings)
+    assert reconcile(wanted, seen) == []
+    seen["culture"] = dataclasses.replace(seen["culture"], settings={**settings, key: "1"})
+    assert reconcile(wanted, seen) == [Set("culture", key, "0")]
+
+
+def test_a_neighbour_is_pinned_again_where_it_is_missing_or_another(
+    edited: Callable[[str, str], Policy], seen: dict[str, Seen]
+) -> None:
+    """A permanent entry with another MAC is replaced, not removed before."""
+    wanted = topology_of(
+        edited(
+            "addresses: [10.10.0.11/24],", 'addresses: [10.10.0.11/24], neighbours: {10.10.0.1: "02:aa:00:00:00:01"},'
+        )
+    )
+    pinned = Neighbour("10.10.0.1", "02:aa:00:00:00:01")
+    for there, expected in (
+        ((), [Pin("culture", pinned)]),
+        ((Neighbour("10.10.0.1", "02:00:00:00:00:01"),), [Pin("culture", pinned)]),
+        ((pinned,), []),
+        ((pinned, Neighbour("10.10.0.1", "", proxy=True)), [Unpin("culture", Neighbour("10.10.0.1", "", proxy=True))]),
+    ):
+        seen["culture"] = dataclasses.replace(as_wanted(wanted["culture"]), neighbours=there)
+        assert reconcile(wanted, seen) == expected
+
+
+@pytest.mark.parametrize(
+    ("table", "can_own", "expected"),
+    [
+        (Table("inet", "headgate", 4711, 6), True, None),
+        (Table("inet", "headgate", 0, 4), True, OwnTables),
+        (Table("inet", "headgate", 0, 0), True, LoadRules),
+        (Table("inet", "headgate", 0, 0), False, None),
+        (Table("inet", "other", 0, 0), True, None),
+    ],
+)
+def test_tables_that_nobody_owns_are_taken_over_or_made_again(
+    wanted: dict[str, Place], seen: dict[str, Seen], table: Table, can_own: bool, expected: type | None
+) -> None:
+    """What was made to be owned is taken over as it is; the rest is loaded anew, where the kernel knows owners."""
+    seen["culture"] = dataclasses.replace(seen["culture"], tables=(table,), can_own=can_own)
+    assert [type(action) for action in reconcile(wanted, seen)] == ([expected] if expected else [])
+
+
+def test_one_admission_is_one_element(edited: Callable[[str, str], Policy], seen: dict[str, Seen]) -> None:
+    """And no reload of rules."""
+
+    def grouped(hosts: str) -> dict[str, Place]:
+        return topology_of(edited("from: [10.40.0.20]}", f"from: ['@screens']}}\ngroups: {{screens: [{hosts}]}}"))
+
+    before, after = grouped("10.40.0.20, 10.40.0.21"), grouped("10.40.0.20, 10.40.0.22")
+    seen["management"] = as_wanted(before["management"])
+    (action,) = reconcile(after, seen)
+    assert str(action) == "management: set screens4: add 10.40.0.22, remove 10.40.0.21"
 
 
 def test_a_foreign_table_is_taken_out_with_the_reload(wanted: dict[str, Place], seen: dict[str, Seen]) -> None:
