@@ -93,7 +93,8 @@ class Witness:
             self._rule(body)
 
     def _set(self, body: Mapping[str, Any]) -> None:
-        if set(body) - {"family", "table", "name", "type", "handle", "elem"} or body["type"] not in (
+        # A size bounds how many fit, not which are in.
+        if set(body) - {"family", "table", "name", "type", "handle", "size", "elem"} or body["type"] not in (
             "ipv4_addr",
             "ipv6_addr",
         ):
