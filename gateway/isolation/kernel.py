@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
-from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from appliance.runtime import command
-from gateway.isolation import netns, rawlink
+from gateway.isolation import edits, netns, rawlink
 from gateway.isolation.holder import Holder, Known
 from gateway.isolation.netns import KernelFailed
 from gateway.isolation.nfnl.messages import Damaged
@@ -44,12 +42,9 @@ from gateway.isolation.reconcile import (
     SetUp,
     Unpin,
 )
-from gateway.isolation.topology import PORT, Lookup, Neighbour, Place, Seen
-from gateway.isolation.topology import Path as Route
+from gateway.isolation.topology import Place, Seen
 
-SYSCTL = Path("/proc/sys")
 FAILURES = (NetlinkError, OSError, command.CommandFailed, Damaged, Changed)
-LONGEST_SETTING = 4096  # bytes read of one
 
 
 class Kernel:
@@ -138,7 +133,7 @@ class Kernel:
         return Seen(
             tuple(links.values()),
             tuple(sorted(routes)),
-            {key: value for key in keys if (value := _read(key)) is not None},
+            {key: value for key in keys if (value := edits.read(key)) is not None},
             known.rules,
             tuple(sorted(neighbours)),
             tuple(sorted(lookups)),
@@ -210,13 +205,13 @@ class Kernel:
             case MovePort(link, mac, source, target):
                 self._move(link, mac, source, target)
             case NamePort(zone, mac):
-                self.inside(zone, lambda: _rename(mac))
+                self.inside(zone, lambda: edits.rename(mac))
             case SetDown(zone, link):
-                self.inside(zone, lambda: _set_state(link, "down"))
+                self.inside(zone, lambda: edits.set_state(link, "down"))
             case SetUp(zone, link):
-                self.inside(zone, lambda: _set_state(link, "up"))
+                self.inside(zone, lambda: edits.set_state(link, "up"))
             case Set(zone, key, value):
-                self.inside(zone, lambda: _write(key, value))
+                self.inside(zone, lambda: edits.write(key, value))
             case LoadRules(zone, rules, foreign):
                 self.inside(zone, lambda: self._held(zone, lambda holder: holder.load(rules, foreign)))
             case ChangeElements(zone, changes):
@@ -224,21 +219,21 @@ class Kernel:
             case OwnTables(zone):
                 self.inside(zone, lambda: self._held(zone, Holder.adopt))
             case AddAddress(zone, address):
-                self.inside(zone, lambda: _add_address(address))
+                self.inside(zone, lambda: edits.add_address(address))
             case DropAddress(zone, address, link):
-                self.inside(zone, lambda: _drop_address(address, link))
+                self.inside(zone, lambda: edits.drop_address(address, link))
             case AddRoute(zone, route):
-                self.inside(zone, lambda: _add_route(route))
+                self.inside(zone, lambda: edits.add_route(route))
             case DropRoute(zone, route):
-                self.inside(zone, lambda: _drop_route(route))
+                self.inside(zone, lambda: edits.drop_route(route))
             case Pin(zone, neighbour):
-                self.inside(zone, lambda: _pin(neighbour))
+                self.inside(zone, lambda: edits.pin(neighbour))
             case Unpin(zone, neighbour):
-                self.inside(zone, lambda: _unpin(neighbour))
+                self.inside(zone, lambda: edits.unpin(neighbour))
             case AddLookup(zone, lookup):
-                self.inside(zone, lambda: _add_lookup(lookup))
+                self.inside(zone, lambda: edits.add_lookup(lookup))
             case DropLookup(zone, lookup):
-                self.inside(zone, lambda: _drop_lookup(lookup))
+                self.inside(zone, lambda: edits.drop_lookup(lookup))
             case unknown:
                 assert_never(unknown)
 
@@ -246,16 +241,7 @@ class Kernel:
         # The name on the way is the MAC's, so that two ports that change places never meet under one name.
         passing = ("hg" + mac.replace(":", ""))[:15] if mac else link
         with _target(self.name(target)) as descriptor:
-
-            def go() -> None:
-                with IPRoute() as netlink:
-                    index = _index(netlink, link)
-                    netlink.link("set", index=index, state="down")
-                    if link != passing:
-                        netlink.link("set", index=index, ifname=passing)
-                    netlink.link("set", index=index, net_ns_fd=descriptor)
-
-            self.inside(source, go)
+            self.inside(source, lambda: edits.move(link, passing, descriptor))
 
 
 class _target:  # noqa: N801 (a context manager used like a function)
@@ -280,101 +266,3 @@ def _paired(others: Mapping[str, int]) -> list[tuple[str, str]]:
     return [
         (link.name, numbers[link.netnsid]) for link in links if link.netnsid is not None and link.netnsid in numbers
     ]
-
-
-def _index(netlink: Any, name: str) -> int:
-    found = netlink.link_lookup(ifname=name)
-    if not found:
-        raise KernelFailed(f"there is no link '{name}'")
-    return int(found[0])
-
-
-def _rename(mac: str) -> None:
-    with Rtnetlink() as rtnetlink:
-        index = next(
-            (index for index, link in rtnetlink.links().items() if link.mac == mac and link.name != "lo"), None
-        )
-    if index is None:
-        raise KernelFailed(f"no link has the MAC {mac}")
-    with IPRoute() as netlink:
-        netlink.link("set", index=index, state="down")
-        netlink.link("set", index=index, ifname=PORT)
-
-
-def _set_state(link: str, state: str) -> None:
-    with IPRoute() as netlink:
-        netlink.link("set", index=_index(netlink, link), state=state)
-
-
-def _add_address(address: str) -> None:
-    host, _, length = address.partition("/")
-    with IPRoute() as netlink:
-        netlink.addr("add", index=_index(netlink, PORT), address=host, prefixlen=int(length))
-
-
-def _add_route(route: Route) -> None:
-    with IPRoute() as netlink:
-        netlink.route("add", dst=route.to, gateway=route.via)
-
-
-def _add_lookup(lookup: Lookup) -> None:
-    with IPRoute() as netlink:
-        family = socket.AF_INET if lookup.version == 4 else socket.AF_INET6
-        netlink.rule("add", family=family, priority=lookup.priority, table=lookup.table)
-
-
-# What is removed is named to the kernel in the very words in which it told of it, so that nothing else is met.
-
-
-def _drop_address(address: str, link: str) -> None:
-    with Rtnetlink() as rtnetlink:
-        indices = {index for index, found in rtnetlink.links().items() if found.name == link}
-        _drop(rtnetlink, rawlink.DELADDR, [b for (i, a), b in rtnetlink.addresses() if i in indices and a == address])
-
-
-def _drop_route(route: Route) -> None:
-    with Rtnetlink() as rtnetlink:
-        own = tuple(rawlink.each_own(rtnetlink.links()))
-        _drop(rtnetlink, rawlink.DELROUTE, [body for path, body in rtnetlink.routes(own) if path == route])
-
-
-def _drop_lookup(lookup: Lookup) -> None:
-    with Rtnetlink() as rtnetlink:
-        _drop(rtnetlink, rawlink.DELRULE, [body for found, body in rtnetlink.lookups() if found == lookup])
-
-
-def _pin(neighbour: Neighbour) -> None:
-    with Rtnetlink() as rtnetlink:
-        index = next((index for index, link in rtnetlink.links().items() if link.name == neighbour.link), None)
-        if index is None:
-            raise KernelFailed(f"there is no link '{neighbour.link}'")
-        rtnetlink.pin(index, neighbour)
-
-
-def _unpin(neighbour: Neighbour) -> None:
-    with Rtnetlink() as rtnetlink:
-        entries = rtnetlink.neighbours(rtnetlink.links())
-        _drop(rtnetlink, rawlink.DELNEIGH, [body for found, body in entries if found == neighbour])
-
-
-def _drop(rtnetlink: Rtnetlink, kind: int, bodies: list[bytes]) -> None:
-    for body in bodies:  # none: it went with something that was removed before it
-        rtnetlink.one(kind, body)
-
-
-def _read(key: str) -> str | None:
-    # Some hundred of these each second: without the layers of Python's files they cost a third.
-    try:
-        descriptor = os.open(f"{SYSCTL}/{key}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None  # not there: it differs from whatever is wanted
-    try:
-        return os.read(descriptor, LONGEST_SETTING).decode(errors="replace").strip()
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-
-
-def _write(key: str, value: str) -> None:
-    (SYSCTL / key).write_text(value)

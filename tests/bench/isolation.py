@@ -253,16 +253,18 @@ def _applying(kernel: Kernel, rows: list[tuple[str, str, str]]) -> None:
     rows.append(("look at a zone and home, nothing changed", f"{statistics.median(looks) * 1e3:.1f} ms CPU", ""))
 
 
-def _memory(kernel: Kernel) -> float:
-    """Return the largest resident set of a process that reads the zone once, in MB."""
+def _memory(kernel: Kernel) -> tuple[float, float]:
+    """Return the largest resident set of a process, in MB, that reads the zone once, and what it was before."""
     program = (
         "import resource; from gateway.isolation.kernel import Kernel; from sys import argv;"
-        f"k = Kernel(argv[1], own=False); known = k.rules('{ZONE}', fresh=True);"
-        f"assert len(known.rules.elements['inet', 'televisions4']) == {4 * ADMITTED};"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        "told = lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024);"
+        "k = Kernel(argv[1], own=False); told();"
+        f"known = k.rules('{ZONE}', fresh=True); told();"
+        f"assert len(known.rules.elements['inet', 'televisions4']) == {4 * ADMITTED}"
     )
     done = subprocess.run([sys.executable, "-c", program, kernel.prefix], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    before, after = map(float, done.stdout.split())
+    return before, after
 
 
 def _one_admission(kernel: Kernel, rows: list[tuple[str, str, str]]) -> None:
