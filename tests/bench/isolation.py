@@ -241,13 +241,8 @@ def _applying(kernel: Kernel, rows: list[tuple[str, str, str]]) -> None:
     reading = [_timed(lambda: kernel.rules(ZONE, fresh=True)) for _ in range(3)]
     listing = _timed(lambda: kernel.inside(ZONE, lambda: command.run(["nft", "-j", "list", "ruleset"])))
     rows.append(("read it back", f"{min(reading):.3f} s", f"nft -j list ruleset: {listing:.2f} s"))
-    rows.append(
-        (
-            "the same in a process of its own: memory",
-            f"{_memory(kernel):.0f} MB",
-            "of which Python and its modules 45 MB",
-        )
-    )
+    before, after = _memory(kernel)
+    rows.append(("the same in a process of its own: memory", f"{after:.0f} MB", f"before it read: {before:.0f} MB"))
     wanted = topology_of(policy)
     looks = [_cpu(lambda: reconcile(wanted, kernel.observe(wanted, fresh=False))) for _ in range(20)]
     rows.append(("look at a zone and home, nothing changed", f"{statistics.median(looks) * 1e3:.1f} ms CPU", ""))
