@@ -24,7 +24,7 @@ from gateway.isolation.policy import Policy
 from gateway.isolation.proof import live, prove
 from gateway.isolation.proof.dumped import Dump
 from gateway.isolation.reconcile import HOME, Action, LoadRules, missing_ports, reconcile
-from gateway.isolation.shelf import Shelf
+from gateway.isolation.shelf import Shelf, signatures_of
 from gateway.isolation.topology import PORT, Seen, topology_of
 
 log = logging.getLogger("headgate.guard")
@@ -145,9 +145,7 @@ class Enforcer:
             Refused: it is older, or not signed as the one in force asks.
         """
         policy = policies.load(self.asked)
-        beside = self.asked.with_name(self.asked.name + approval.SUFFIX)
-        signatures = beside.read_bytes() if beside.exists() else None
-        refused = approval.refusal(in_force, policy, signatures)
+        refused = approval.refusal(in_force, policy, signatures_of(self.asked))
         if refused is not None:
             raise refused
         return policy
@@ -194,7 +192,7 @@ class Enforcer:
         if before is not None and before.digest == policy.digest:
             pending = None  # nothing changes, so there is nothing to go back to; what waits goes on waiting
         elif pending is not None and before is not None:
-            self.shelf.keep("previous", before)
+            self.shelf.keep("previous", before, signatures_of(self.shelf.state / "enforced.yaml"))
             self.shelf.set_pending(pending)  # before the kernel hears of it, so that a crash goes back as well
             self.pending = pending
         try:
@@ -208,11 +206,21 @@ class Enforcer:
                 "not-enforced", f"the kernel does not hold it, the previous policy stays: {error}", 500
             ) from error
         self.faults.pop("asked", None)
+        signatures = signatures_of(self.asked)
+        self.shelf.keep("enforced", policy, signatures)
+        approved = approval.approvers(before, policy, signatures)
         changed = before is None or before.digest != policy.digest
         self._settle(policy)
         if changed or done:
             self._tell_proofs(policy)
-            self.tell("apply", "asked", digest=policy.digest, before=before.digest if before else "", actions=len(done))
+            self.tell(
+                "apply",
+                "asked",
+                digest=policy.digest,
+                before=before.digest if before else "",
+                actions=len(done),
+                approved=", ".join(approved),
+            )
         return {
             "digest": policy.digest,
             "changed": changed,

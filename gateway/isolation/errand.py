@@ -46,8 +46,8 @@ def _explain(request: dict[str, Any]) -> dict[str, Any]:
 
 def _audit(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     from gateway.isolation import audit, dossier
-    from gateway.isolation.approval import SUFFIX
     from gateway.isolation.kernel import Kernel
+    from gateway.isolation.shelf import signatures_of
 
     read = policies.load(Path(request["policy"]))
     report = request["report"]
@@ -63,7 +63,6 @@ def _audit(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
     told = {"site": read.site, "time": now.isoformat(timespec="seconds"), **audit.summary(found)}
     if report is not None:
         emit({"progress": "writing the report"})
-        beside = places.ETC / f"policy.yaml{SUFFIX}"
         standing = request.get("standing")
         written, grade = dossier.write(
             read,
@@ -72,7 +71,7 @@ def _audit(request: dict[str, Any], emit: Emit) -> dict[str, Any]:
             state=places.STATE,
             standing=standing,
             denied=standing["denied"] if standing else {},
-            signatures=beside.read_bytes() if beside.exists() else None,
+            signatures=signatures_of(places.STATE / "guard" / "enforced.yaml"),
             now=now,
         )
         files = [str(written.json), *map(str, written.pages.values())]

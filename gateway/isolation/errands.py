@@ -32,10 +32,14 @@ class Errands:
         if self._turn.locked():
             raise Refused("busy", "an audit is under way: try again when it has ended", 409)
         async with self._turn:
+            # The very libraries that we run with, whatever the environment and the distribution hold.
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-sS",
                 "-m",
                 "gateway.isolation.errand",
+                env=environment,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 cwd=ROOT,
