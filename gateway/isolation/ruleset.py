@@ -61,6 +61,22 @@ NOT_FIRST: Object = {"&": [{"payload": {"protocol": "ip", "field": "frag-off"}},
 # Hop by hop, routing (source routes, SRv6), fragment, authentication, destination options: no service needs them.
 EXTENSIONS = [0, 43, 44, 51, 60]
 UNSAMPLED = Rate(0)
+TAGS = {"set": ["8021q", "8021ad"]}
+UNTAGGED = field("ether", "type", TAGS, "!=")
+HEADERS = {4: "ip", 6: "ip6"}
+# What a sender's MAC stands beside its address in.
+MAC_OF = {
+    4: (("arp", "saddr ip", ("arp", "saddr ether")), ("ip", "saddr", ("ether", "saddr"))),
+    6: (("ip6", "saddr", ("ether", "saddr")),),
+}
+WHOLE: dict[int, tuple[Object, ...]] = {
+    4: (
+        field("ip", "hdrlength", 5),
+        {"match": {"op": "==", "left": NOT_FIRST, "right": 0}},
+        field("ip", "protocol", {"set": ["icmp", "tcp", "udp"]}),
+    ),
+    6: (field("ip6", "nexthdr", {"set": ["ipv6-icmp", "tcp", "udp"]}),),
+}
 
 
 @dataclass(frozen=True)
@@ -130,50 +146,55 @@ def _port(policy: Policy, zone: str, device: str) -> tuple[Object, ...]:
     section = policy.zones[zone]
     own: list[Network] = [ipaddress.ip_network(a.ip) for a in section.addresses]
     ingress = _Chain("netdev", "ingress", policy.log.denied)
-    # Also a tag of priority alone (VLAN 0), which the kernel would take off and forget.
-    ingress.drop("tagged", field("ether", "type", {"set": ["8021q", "8021ad"]}))
-    if any(n.version == 4 for n in own):
-        if wrong := _false_neighbour(section, 4, "arp", "saddr ip", ("arp", "saddr ether")):
-            ingress.drop("false neighbour", *wrong)
+    versions = sorted({n.version for n in own})
+    for version in versions:
+        for protocol, address, other in MAC_OF[version]:
+            if wrong := _false_neighbour(section, version, protocol, address, other):
+                ingress.drop("false neighbour", *wrong)
+    if 4 in versions:
         ingress.add(
             "arp for the box",
             field("arp", "htype", 1),
             field("arp", "ptype", "ip"),
+            UNTAGGED,
             *among("arp", "saddr ip", inside, 4),
             *among("arp", "saddr ip", outside, 4, op="!="),
             *among("arp", "daddr ip", own, 4),
             ACCEPT,
         )
-        ingress.drop("options", field("ip", "hdrlength", 5, "!="))
-        ingress.drop("fragments", {"match": {"op": "!=", "left": NOT_FIRST, "right": 0}})
-        if wrong := _false_neighbour(section, 4, "ip", "saddr", ("ether", "saddr")):
-            ingress.drop("false neighbour", *wrong)
-        _senders(ingress, "ip", 4, inside, outside)
-        ingress.drop("not for the box", *among("ip", "daddr", own, 4, op="!="))
-        ingress.add("whole packets", field("ip", "protocol", {"set": ["icmp", "tcp", "udp"]}), ACCEPT)
-    if any(n.version == 6 for n in own):
+    # What is good comes in by one rule; only what it does not let in is asked what is wrong with it.
+    for version in versions:
+        header = HEADERS[version]
+        ingress.add(
+            "whole packets",
+            *among(header, "daddr", own, version),
+            *WHOLE[version],
+            UNTAGGED,
+            *among(header, "saddr", inside, version),
+            *among(header, "saddr", outside, version, op="!="),
+            ACCEPT,
+        )
+    if 6 in versions:
         link: list[Network] = [*inside, ipaddress.ip_network("fe80::/10")] if some(inside, 6) else []
-        if wrong := _false_neighbour(section, 6, "ip6", "saddr", ("ether", "saddr")):
-            ingress.drop("false neighbour", *wrong)
         solicits = field("icmpv6", "type", {"set": NEIGHBOURS})
-        ingress.add("neighbours", solicits, MOST_HOPS, *among("ip6", "saddr", link, 6), ACCEPT)
-        _senders(ingress, "ip6", 6, inside, outside)
-        ingress.drop("not for the box", *among("ip6", "daddr", own, 6, op="!="))
-        ingress.add("whole packets", field("ip6", "nexthdr", {"set": ["ipv6-icmp", "tcp", "udp"]}), ACCEPT)
-        ingress.drop("extension headers", field("ip6", "nexthdr", {"set": EXTENSIONS}))
+        ingress.add("neighbours", solicits, MOST_HOPS, UNTAGGED, *among("ip6", "saddr", link, 6), ACCEPT)
+    # Also a tag of priority alone (VLAN 0), which the kernel would take off and forget.
+    ingress.drop("tagged", field("ether", "type", TAGS))
+    for version in versions:
+        header = HEADERS[version]
+        if version == 4:
+            ingress.drop("options", field("ip", "hdrlength", 5, "!="))
+            ingress.drop("fragments", {"match": {"op": "!=", "left": NOT_FIRST, "right": 0}})
+        if taken := among(header, "saddr", outside, version):
+            ingress.drop("false sender", *taken)
+        if some(inside, version):
+            ingress.drop("false sender", *among(header, "saddr", inside, version, op="!="))
+        ingress.drop("not for the box", *among(header, "daddr", own, version, op="!="))
+        if version == 6:
+            ingress.drop("extension headers", field("ip6", "nexthdr", {"set": EXTENSIONS}))
     ingress.drop("default")
     hook = chain("netdev", "ingress", type="filter", hook="ingress", dev=device, prio=EARLY, policy="drop")
     return (table("netdev"), hook, *ingress.rules)
-
-
-def _senders(
-    ingress: _Chain, header: str, version: int, inside: tuple[Network, ...], outside: tuple[Network, ...]
-) -> None:
-    """Append what drops packets from whom they cannot come."""
-    if taken := among(header, "saddr", outside, version):
-        ingress.drop("false sender", *taken)
-    if some(inside, version):
-        ingress.drop("false sender", *among(header, "saddr", inside, version, op="!="))
 
 
 def _false_neighbour(section: Zone, version: int, protocol: str, address: str, other: tuple[str, str]) -> list[Object]:
@@ -192,7 +213,6 @@ def _inet(policy: Policy, zone: str) -> tuple[tuple[Object, ...], dict[tuple[str
     groups = _Groups(policy)
     incoming.add("loopback", meta("iifname", "lo"), ACCEPT)
     outgoing.add("loopback", meta("oifname", "lo"), ACCEPT)
-    incoming.drop("invalid", state("invalid"))
     incoming.add("replies", state("established"), ACCEPT)
     incoming.add("errors", state("related"), field("icmp", "type", "destination-unreachable"), ACCEPT)
     outgoing.add("replies", state("established"), ACCEPT)
@@ -200,7 +220,6 @@ def _inet(policy: Policy, zone: str) -> tuple[tuple[Object, ...], dict[tuple[str
         errors = {"set": ["destination-unreachable", "packet-too-big"]}
         neighbours = field("icmpv6", "type", {"set": NEIGHBOURS})
         incoming.add("errors", state("related"), field("icmpv6", "type", errors), ACCEPT)
-        incoming.add("neighbours", neighbours, MOST_HOPS, ACCEPT)
         outgoing.add("neighbours", neighbours, MOST_HOPS, ACCEPT)
     for name, service in policy.services.items():
         if service.zone == zone:
@@ -216,6 +235,9 @@ def _inet(policy: Policy, zone: str) -> tuple[tuple[Object, ...], dict[tuple[str
             opening = _opening(reach.port.protocol, reach.port.port)
             for matches in groups.matches("daddr", reach.to):
                 outgoing.add(f"reach.{name}", *opening, *matches, ACCEPT)
+    incoming.drop("invalid", state("invalid"))
+    if six:
+        incoming.add("neighbours", field("icmpv6", "type", {"set": NEIGHBOURS}), MOST_HOPS, ACCEPT)
     for hook in (incoming, outgoing, forward):
         hook.drop("default")
     objects = (table("inet"), *_hooks(), *groups.sets, *incoming.rules, *outgoing.rules, *forward.rules)
