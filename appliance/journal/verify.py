@@ -38,6 +38,7 @@ HASH, WIDTH = 32, 256  # bytes of a hash; hashes or records of a whole tile
 DASH = "\N{EM DASH} "
 LONGEST_NOTE = 16 << 10  # bytes
 MOST_NAMED = 20  # faults told one by one
+MOST_MISSING = 10_000  # tiles looked for that are not there: nobody's signature makes the verifier work without end
 PROOF = "c2sp.org/tlog-proof@v1"
 
 
@@ -262,12 +263,9 @@ class Report:
 
 def verify_folder(folder: Path, key: str = "", witnesses: Sequence[str] = (), since: Sequence[Path] = ()) -> Report:
     """Return what the journal in ``folder`` shows; Damaged is raised where there is none, or a key is none."""
-    log = (
-        parse_key(key)
-        if "+" in key.partition("ed25519:")[0]
-        else parse_key(_read(folder / KEY).decode(errors="replace"))
-    )
-    log = parse_key(key, log.name) if key else log
+    named = "+" in key.partition("ed25519:")[0]  # a verifier key says whose it is
+    beside = "" if named else parse_key(_read(folder / KEY).decode(errors="replace")).name
+    log = parse_key(key or _read(folder / KEY).decode(), beside)
     report, known = Report(log.name), [parse_key(text, kind=WITNESS) for text in witnesses]
     notes: dict[str, Checkpoint] = {}
     for path in (folder / CHECKPOINT, *[folder / WITNESSED] * (folder / WITNESSED).exists(), *since):
@@ -288,7 +286,11 @@ def verify_folder(folder: Path, key: str = "", witnesses: Sequence[str] = (), si
 
 def _records(folder: Path, log: Key, notes: dict[str, Checkpoint], report: Report) -> None:
     """Hash all records anew, and compare with every signature and every tile."""
-    faults, tree, published = report.faults, Tree(), notes.get(CHECKPOINT, Checkpoint("", 0, b""))
+    faults, tree = report.faults, Tree()
+    most = (sum(1 for _ in (folder / "tile").rglob("*")) + MOST_MISSING) * WIDTH
+    for name in [name for name, note in notes.items() if note.size > most]:
+        faults.append(f"{name}: {notes.pop(name).size} records were signed, far fewer are here")
+    published = notes.get(CHECKPOINT, Checkpoint("", 0, b""))
     try:
         first, batches, rest = parse_tail(_read(folder / TAIL), published.size if CHECKPOINT in notes else None)
     except Damaged as error:
@@ -324,41 +326,27 @@ def _records(folder: Path, log: Key, notes: dict[str, Checkpoint], report: Repor
             faults.append(f"{name}: another history: its {note.size} records are not the first {note.size} here")
     if rest != [b""]:
         report.notes.append(
-            f"{TAIL}: {sum(map(len, rest))} bytes behind the last signature, of a write that was interrupted"
+            f"{TAIL}: {sum(map(len, rest))} bytes of a write that was interrupted, behind the last signature"
         )
     _tiles(folder, tree, first, published.size, report)
 
 
 def _as_signed(folder: Path, tree: Tree, head: Checkpoint, faults: list[str]) -> Tree:
     """Name the records that are not those of ``head``, by the hash tiles, and return the tree of what was signed."""
-    found, stored = bytes(tree.levels[0]), {0: b"", 1: b""}
-    for level, number, width in _tiles_of(head.size):
-        if level in stored:
-            path = folder / "tile" / str(level) / number_path(number, width)
-            data = path.read_bytes() if path.exists() else b""
-            stored[level] += data[: width * HASH].ljust(width * HASH, b"\0")
-    chosen = b""
-    for at in range(
-        0, head.size * HASH, WIDTH * HASH
-    ):  # of both accounts of a tile, the one that the level above knows
-        whole = Tree()
-        whole.add(found[at : at + WIDTH * HASH])
-        known = stored[1][at // WIDTH : at // WIDTH + HASH]
-        account = found if whole.root(WIDTH) == known else stored[0]
-        chosen += account[at : at + WIDTH * HASH]
-    for account in (stored[0], chosen):
-        signed = Tree()
-        signed.add(account[: head.size * HASH])
-        if signed.root(head.size) == head.root:
-            break
-    else:
-        faults.append("the records have not the signed root, and neither have the hash tiles; they disagree here:")
-    pairs = zip(_split(found), _split(account), strict=False)
-    altered = [number for number, (one, other) in enumerate(pairs, 1) if one != other]
+    found, stored, signed = bytes(tree.levels[0]), bytearray(), Tree()
+    for number in range(-(-head.size // WIDTH)):
+        width = min(WIDTH, head.size - number * WIDTH)
+        path = folder / "tile" / "0" / number_path(number, width)
+        stored += (path.read_bytes() if path.exists() else b"")[: width * HASH].ljust(width * HASH, b"\0")
+    signed.add(stored)
+    if signed.root(head.size) != head.root:
+        faults.append("neither the records nor the hash tiles have the signed root; they disagree here:")
+    places = range(0, min(len(found), len(stored)), HASH)
+    altered = [at // HASH + 1 for at in places if found[at : at + HASH] != stored[at : at + HASH]]
     faults += [f"record {number}: was altered, moved or put in after it was signed" for number in altered[:MOST_NAMED]]
     if len(altered) > MOST_NAMED:
         faults.append(f"and {len(altered) - MOST_NAMED} more records, up to {altered[-1]}")
-    signed.add(found[head.size * HASH :])
+    signed.add(found[len(stored) :])
     return signed
 
 
@@ -398,10 +386,6 @@ def _leaves(path: Path, faults: list[str]) -> bytes:
     except Damaged as error:
         faults.append(f"{'/'.join(path.parts[path.parts.index('tile') :])}: {error}")
         return b""
-
-
-def _split(hashes: bytes) -> list[bytes]:
-    return [hashes[at : at + HASH] for at in range(0, len(hashes), HASH)]
 
 
 def _read(path: Path) -> bytes:

@@ -140,7 +140,7 @@ def test_an_entry_altered_together_with_its_hashes_is_told(folder: Path) -> None
     tree.add(hashes)
     upper.write_bytes(tree.root(256) + upper.read_bytes()[32:])
     report = spoiled(folder, BUNDLES[0], entries)
-    assert "the records have not the signed root, and neither have the hash tiles" in report.faults[0]
+    assert "neither the records nor the hash tiles have the signed root" in report.faults[0]
     assert report.signed < SIZE
 
 
@@ -247,6 +247,16 @@ def test_a_tail_that_claims_anything_is_bounded(folder: Path, place: int) -> Non
     assert any(TAIL in fault for fault in verify_folder(folder).faults)
     (folder / CHECKPOINT).unlink()
     assert not verify_folder(folder).ok
+
+
+@pytest.mark.parametrize("size", [10**18, 256 * 10**12])
+def test_a_signed_lie_does_not_make_the_verifier_work_without_end(folder: Path, size: int) -> None:
+    """A box that signs an absurd number of entries is told as short of them, at once, whatever else is damaged."""
+    (folder / CHECKPOINT).write_bytes(note.sign(verify.Checkpoint(ORIGIN, size, bytes(32)), PRIVATE))
+    told = f"{CHECKPOINT}: {size} records were signed, far fewer are here"
+    assert told in verify_folder(folder).faults
+    (folder / TAIL).unlink()
+    assert told in verify_folder(folder).faults
 
 
 def run_alone(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
