@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -177,4 +178,20 @@ def denials(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             ],
         }
         for zone, told in zones.items()
+    ]
+
+
+def tripped(heard: str) -> list[dict[str, Any]]:
+    """Return what is written down of a line of the trip-wire: each link that it set down at once."""
+    found = re.findall(r"(\w+): link (\S{1,15}) was up and was set down", heard)
+    return [
+        {
+            "decision": "undo",
+            "reason": "link-up-at-home" if zone == "home" else "foreign-link",
+            "way": 30 if zone == "home" else 16,
+            "zones": [] if zone == "home" else [zone],
+            "detail": f"link {link} was up in {zone}",
+            "done": "set it down at once",
+        }
+        for zone, link in dict.fromkeys(found)
     ]

@@ -92,7 +92,10 @@ class Enforcer:
         self.tell_many([{"decision": decision, "reason": reason, **more}])
 
     def tell_many(self, told: Iterable[Mapping[str, Any]]) -> None:
-        """Write decisions down together."""
+        """Write decisions down together, if there are any."""
+        told = list(told)
+        if not told:
+            return
         if self.chronicle is None:
             self.chronicle = self._open_chronicle(self.policy.site if self.policy else "box")
         self.chronicle.tell_many(told)

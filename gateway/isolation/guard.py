@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +37,10 @@ from gateway.isolation.units import Units
 
 log = logging.getLogger("headgate.guard")
 EVERY = 1.0  # seconds between two looks
+BREATH = (
+    0.05  # seconds before each look: whoever changes something all the time does not keep the guard from its other work
+)
+MOST_HEARD = 100  # lines of the trip-wire that wait to be written down
 SAMPLED = 60.0  # seconds between two entries of what was denied
 Result = TypeVar("Result")
 
@@ -103,8 +108,10 @@ def _chronicle(state: Path, run: Path, site: str) -> BoxChronicle:
 async def _watch(guard: Enforcer, tripwire: Tripwire, alone: Alone) -> None:
     """Look each second, and at once when something changed."""
     changed, loop = asyncio.Event(), asyncio.get_running_loop()
+    heard: deque[str] = deque(maxlen=MOST_HEARD)
 
-    def wake(_: str) -> None:
+    def wake(what: str) -> None:
+        heard.append(what)
         loop.call_soon_threadsafe(changed.set)
 
     def start() -> None:
@@ -112,6 +119,8 @@ async def _watch(guard: Enforcer, tripwire: Tripwire, alone: Alone) -> None:
             tripwire.start(guard.policy, wake)
 
     def look() -> None:
+        while heard:
+            guard.tell_many(decisions.tripped(heard.popleft()))
         guard.look()
         if guard.policy is not None:
             tripwire.arm(guard.policy)
@@ -120,6 +129,7 @@ async def _watch(guard: Enforcer, tripwire: Tripwire, alone: Alone) -> None:
     while True:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(changed.wait(), EVERY)
+        await asyncio.sleep(BREATH)
         changed.clear()
         await alone(look)
 

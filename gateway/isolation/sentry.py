@@ -23,8 +23,8 @@ class Looks(Protocol):
     def scan(self, policy: Policy) -> Sequence[Found]:
         """Return everything that joins two zones, or could."""
 
-    def undo(self, finding: Found) -> Found:
-        """Undo a finding and say what was done."""
+    def undo_all(self, findings: Sequence[Found]) -> Sequence[Found]:
+        """Undo what can be undone, and say with each what was done."""
 
 
 class Gate(Protocol):
@@ -62,15 +62,11 @@ class Sentry:
         found: Sequence[Found] = ()
         for _ in range(ROUNDS):
             found = self.looks.scan(policy)
-            acted = False
-            for one in found:
-                if one.mends:
-                    done = self.looks.undo(one)
-                    if done.done:
-                        acted = True
-                        self.undone[done.name] = self.undone.get(done.name, 0) + 1
-                        self._tell("undo", {f"{done.name} {done.what}": done.done}, {done.done: done})
-            if not acted:
+            done = [one for one in self.looks.undo_all(found) if one.done] if found else []
+            for one in done:
+                self.undone[one.name] = self.undone.get(one.name, 0) + 1
+                self._tell("undo", {f"{one.name} {one.what}": one.what}, {one.what: one})
+            if not done:
                 break
         return found
 

@@ -10,7 +10,7 @@ from appliance.runtime import command
 from appliance.runtime.errors import Refused
 from gateway.isolation import units
 from gateway.isolation.changes import changes
-from gateway.isolation.decisions import Findings, Pending, begin_with, pending_of, state_of, to_tell
+from gateway.isolation.decisions import Findings, Pending, begin_with, pending_of, state_of, to_tell, tripped
 from gateway.isolation.policy import Policy
 
 
@@ -96,3 +96,12 @@ def test_units_follow_the_services(site: Policy, monkeypatch: pytest.MonkeyPatch
     assert called[3][0] == "try-reload-or-restart"
     assert "headgate-delivery@bigscreen.service" in called[3]
     assert "headgate-resolver@bigscreen.service" not in called[3]
+
+
+def test_what_the_tripwire_set_down_is_written_down_once_a_link():
+    """Each link by its place and name; other changes that it heard are no decisions."""
+    heard = "home: link x was up and was set down; culture: address; culture: link cheat0 was up and was set down; and 3 more"
+    told = [(one["reason"], one["way"], one["zones"]) for one in tripped(heard)]
+
+    assert told == [("link-up-at-home", 30, []), ("foreign-link", 16, ["culture"])]
+    assert tripped("the trip-wire ended: unknown change") == []

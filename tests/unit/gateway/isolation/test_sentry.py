@@ -39,8 +39,11 @@ class Looks:
             raise OSError(13, self.fails)
         return list(self.there)
 
-    def undo(self, finding: Found) -> Found:
-        if self.stubborn:
+    def undo_all(self, findings: Any) -> list[Found]:
+        return [self._undo(finding) for finding in findings]
+
+    def _undo(self, finding: Found) -> Found:
+        if self.stubborn or not finding.mends:
             return finding
         self.there.remove(finding)
         return replace(finding, done="ended process 7")
