@@ -69,12 +69,12 @@ def merge(probes: Iterable[Probe], scene: Scene, source: str, heard: Round, told
     Raises:
         ValueError: ``told`` is not what it prints.
     """
-    shots = craft.shots_of((scene, [source]))
     try:
         answered = json.loads(told)
         sightings = [Sighting(int(a["number"]), "answer", source, str(a["words"])) for a in answered["answers"]]
         sent = int(answered["sent"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the attacker's report cannot be read: {error!r}") from error
+    shots = craft.shots_of((scene, [source]))
     failed = "" if sent >= sum(len(shot.frames) for shot in shots) else f"the attacker sent {sent} frames only"
     return refute(probes, shots, Round((*heard.sightings, *sightings), failed), "outside")

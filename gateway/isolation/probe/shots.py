@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 Kind = Literal["leak", "answer", "effect"]
 MAGIC = 8  # bytes of a shot's nonce: six of the run, two of the shot
+WINDOW = 4  # bytes: every mark's first part has as many
+LONGEST_HEAD = 256  # bytes of a frame in which a mark begins: headers, also those that an error quotes
 BEACON = 0xFFFF  # the shot number of the frames by which a listener shows that it hears
 
 
@@ -44,7 +46,10 @@ class Reader:
 
     def __init__(self, run: bytes, shots: Iterable[Shot]) -> None:
         self._run = run
-        self._marks = [(mark, shot.number) for shot in shots for mark in shot.marks]
+        self._marks: dict[bytes, list[tuple[tuple[bytes, ...], int]]] = {}
+        for shot in shots:
+            for mark in shot.marks:
+                self._marks.setdefault(mark[0][:WINDOW], []).append((mark, shot.number))
 
     def numbers(self, frame: bytes) -> Iterator[int]:
         """Yield the number of each shot whose nonce or mark is in ``frame``."""
@@ -56,10 +61,13 @@ class Reader:
                 found.add(number)
                 yield number
             place = frame.find(self._run, place + 1)
-        for mark, number in self._marks:
-            if number not in found and all(part in frame for part in mark):
-                found.add(number)
-                yield number
+        # There are thousands of marks, and a hundred places in a frame where one may begin.
+        head = frame[:LONGEST_HEAD]
+        for start in self._marks.keys() & {head[at : at + WINDOW] for at in range(len(head) - WINDOW + 1)}:
+            for mark, number in self._marks[start]:
+                if number not in found and all(part in frame for part in mark):
+                    found.add(number)
+                    yield number
 
 
 def dump(shots: Iterable[Shot]) -> str:

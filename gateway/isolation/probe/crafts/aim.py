@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -29,11 +29,12 @@ class Aim:
         self.nonce = nonce_of(scene.nonce, number)
         self.cargo = self.nonce + CARGO
         self.word = self.nonce.hex()  # the nonce where only letters may stand; such packets bear the nonce too
-        self.stranger = (
-            f"02:{scene.nonce[0]:02x}:{scene.nonce[1]:02x}:{scene.nonce[2]:02x}:{number >> 8:02x}:{number & 255:02x}"
-        )
+        # Where the whole nonce has no room stand bytes of its reverse: whatever the nonce is, the one never looks like the other.
+        reverse = bytes(byte ^ 0xFF for byte in scene.nonce)
+        self.stranger = (b"\x02" + reverse[:3] + self.nonce[6:]).hex(":")
         self.port = 20000 + number * 2 % 40000  # the attacker's, two for each shot: helpers open the next one too
-        self.four_bytes = int.from_bytes(scene.nonce[:2] + self.nonce[6:], "big") & 0x7FFFFFFF
+        self.four_bytes = int.from_bytes(reverse[:2] + self.nonce[6:], "big") & 0x7FFFFFFF
+        self._ends = bytes.fromhex((self.own.mac + self.own.host_mac).replace(":", ""))
         self._frames: list[bytes] = []
         self._marks: list[tuple[bytes, ...]] = []
         self._traces: list[str] = []
@@ -106,8 +107,17 @@ class Aim:
     def send(self, *packets: Any) -> None:
         """Take frames: whole ones, or packets without an Ethernet header for the box's port."""
         for packet in packets:
-            whole = packet if isinstance(packet, bytes | Ether) else self.ether() / packet
-            self._frames.append(bytes(whole))
+            if isinstance(packet, bytes):
+                self._frames.append(packet)
+            elif isinstance(packet, Ether):
+                self._frames.append(bytes(packet))
+            else:  # the header by hand: scapy would copy all that is behind it
+                kind = b"\x86\xdd" if isinstance(packet, IPv6) else b"\x08\x00"
+                self._frames.append(self._ends + kind + bytes(packet))
+
+    def send_made(self, packets: Iterable[bytes]) -> None:
+        """Take IPv4 packets that are bytes already, for the box's port."""
+        self._frames += (self._ends + b"\x08\x00" + packet for packet in packets)
 
     def mark(self, *parts: bytes) -> None:
         """Tell that whatever holds all ``parts`` belongs to this attack."""

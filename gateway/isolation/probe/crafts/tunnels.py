@@ -33,19 +33,19 @@ def _inner_frames(aim: Aim) -> Iterator[bytes]:
         yield bytes(Ether(src=aim.stranger, dst=DEVICE, type=0x0800)) + inner
 
 
-def _outer(aim: Aim) -> Iterator[str]:
-    yield aim.own.box4
-    yield from (side.box4 for side in aim.others)
+def _outer(aim: Aim, insides: tuple[bytes, ...]) -> Iterator[tuple[str, bytes]]:
+    """Yield the box here with everything, and the box in other zones with the first of it."""
+    yield from ((aim.own.box4, inside) for inside in insides)
+    yield from ((side.box4, insides[0]) for side in aim.others)
 
 
 def _in_ip(aim: Aim, protocol: int, *insides: bytes) -> None:
-    for to in _outer(aim):
-        aim.send(*(aim.ip(to, proto=protocol) / Raw(inside) for inside in insides))
+    aim.send(*(aim.ip(to, proto=protocol) / Raw(inside) for to, inside in _outer(aim, insides)))
 
 
 def _in_udp(aim: Aim, port: int, *insides: bytes) -> None:
-    for to in _outer(aim):
-        aim.send(*(aim.ip(to) / UDP(sport=aim.port, dport=port) / Raw(inside) for inside in insides))
+    for to, inside in _outer(aim, insides):
+        aim.send(aim.ip(to) / UDP(sport=aim.port, dport=port) / Raw(inside))
 
 
 def ipip(aim: Aim) -> None:
