@@ -109,10 +109,10 @@ class Enforcer:
         """
         policy, reason = self._first()
         self._enforce(policy)
-        self._tell_proofs(policy)
         if reason == "not-confirmed":
             self._forget_pending(policy)
         self._settle(policy)
+        self._tell_proofs(policy)
         self.tell("revert" if reason == "not-confirmed" else "apply", reason, digest=policy.digest)
 
     def _first(self) -> tuple[Policy, str]:
