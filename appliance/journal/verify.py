@@ -338,7 +338,7 @@ def _as_signed(folder: Path, tree: Tree, head: Checkpoint, faults: list[str]) ->
         width = min(WIDTH, head.size - number * WIDTH)
         path = folder / "tile" / "0" / number_path(number, width)
         stored += (path.read_bytes() if path.exists() else b"")[: width * HASH].ljust(width * HASH, b"\0")
-    signed.add(stored)
+    signed.add(bytes(stored))
     if signed.root(head.size) != head.root:
         faults.append("neither the records nor the hash tiles have the signed root; they disagree here:")
     places = range(0, min(len(found), len(stored)), HASH)
