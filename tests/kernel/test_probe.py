@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import shutil
 import socket
 import struct
 import threading
@@ -341,6 +342,8 @@ class Answering:
 @pytest.mark.parametrize("zone", ["management", "culture", "bigscreen"])
 def test_nmap_agrees(site: Any, zone: str) -> None:
     """An outside tool finds open exactly what the policy offers in the zone; everything else stays silent."""
+    if shutil.which("nmap") is None:
+        pytest.skip("SKIPPED LOUDLY: nmap is not installed (apt-get install nmap)")
     network = {"management": "10.40.0", "culture": "10.10.0", "bigscreen": "10.20.0"}[zone]
     site.give(zone, f"{network}.50/24")
     with closing(Answering(site, zone)) as answering:
