@@ -15,6 +15,7 @@ from gateway.isolation.policy import Policy
 State = Literal["enforced", "pending", "drift", "failed"]
 SHORTEST_CONFIRM, LONGEST_CONFIRM = 1.0, 3600.0  # seconds in which an applied policy may be confirmed
 MOST_TOLD = 20  # findings told in one status, reasons in one entry of what was denied
+SERVICE = "services."  # begins the reason of a sampled packet that was let in
 SAMPLES_TOLD = 3  # of each reason: a record holds 16 KiB
 TELL_AGAIN = 60.0  # seconds before the same drift is told once more
 
@@ -160,25 +161,32 @@ def to_tell(drift: Mapping[str, str], told: Mapping[str, tuple[str, float]], now
 
 
 def denials(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what is written down of denied packets (``denied.Row``): a decision a zone, the commonest reasons with some samples."""
-    zones: dict[str, list[Mapping[str, Any]]] = {}
-    for row in sorted(rows, key=lambda row: -row["denied"]):
-        zones.setdefault(row["zone"], []).append(row)
+    """Return what is written down of sampled packets (``denied.Row``): a decision a zone for those denied, one for connections opened.
+
+    Connections are sampled where a service says ``log: true``; those are recorded, and denied to nobody.
+    """
+    told: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: (-row["denied"], -row["recorded"])):
+        decision = "opened" if row["reason"].startswith(SERVICE) else "deny"
+        told.setdefault((decision, row["zone"]), []).append(row)
     return [
         {
-            "decision": "deny",
-            "reason": "packets",
+            "decision": decision,
+            "reason": "packets" if decision == "deny" else "sampled",
             "zone": zone,
-            "denied": sum(row["denied"] for row in told),
-            "recorded": sum(row["recorded"] for row in told),
-            "rows": [
-                {key: value for key, value in row.items() if key not in ("zone", "samples") and value}
-                | {"samples": list(row["samples"][:SAMPLES_TOLD])}
-                for row in told[:MOST_TOLD]
-            ],
+            **({"denied": sum(row["denied"] for row in found)} if decision == "deny" else {}),
+            "recorded": sum(row["recorded"] for row in found),
+            "rows": [_brief(row) for row in found[:MOST_TOLD]],
         }
-        for zone, told in zones.items()
+        for (decision, zone), found in told.items()
     ]
+
+
+def _brief(row: Mapping[str, Any]) -> dict[str, Any]:
+    brief = {key: value for key, value in row.items() if key not in ("zone", "samples") and value}
+    if row["reason"].startswith(SERVICE):
+        brief.pop("denied", None)
+    return brief | {"samples": list(row["samples"][:SAMPLES_TOLD])}
 
 
 def tripped(heard: str) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from gateway.isolation.netns import KernelFailed
 from gateway.isolation.policy import Policy
 from gateway.isolation.proof import live, prove
 from gateway.isolation.proof.dumped import Dump
-from gateway.isolation.reconcile import HOME, Action, LoadRules, missing_ports, reconcile
+from gateway.isolation.reconcile import HOME, Action, LoadRules, SetDown, missing_ports, reconcile
 from gateway.isolation.shelf import Shelf, signatures_of
 from gateway.isolation.topology import PORT, Seen, topology_of
 
@@ -311,8 +311,25 @@ class Enforcer:
         for zone, detail in decisions.to_tell(drift, self._told, now).items():
             self.tell("put-back", "drift", zone=zone or "home", detail=detail)
             self._told[zone] = (detail, now)
-        self._enforce(policy)
+        try:
+            self._enforce(policy)
+        except KernelFailed:
+            self._close_doors(policy)
+            raise
         self.repaired |= {zone: f"put back at {decisions.written(now)}: {detail}" for zone, detail in drift.items()}
+
+    def _close_doors(self, policy: Policy) -> None:
+        """Take the port of each zone down whose ruleset cannot be made right; it goes up again once the ruleset stands."""
+        wanted = topology_of(policy)
+        for action in reconcile(wanted, self.kernel.observe(wanted)):
+            if isinstance(action, LoadRules) and action.zone != HOME:
+                self.kernel.act(SetDown(action.zone, PORT))
+                self.tell(
+                    "close",
+                    "not-enforced",
+                    zone=action.zone,
+                    detail="the ruleset cannot be made right: its port is down",
+                )
 
     def _revert(self) -> None:
         unconfirmed, previous = self.policy, self.shelf.policy("previous")

@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.isolation.decisions import SERVICE
+
 if TYPE_CHECKING:
     from gateway.isolation.enforcer import Enforcer
     from gateway.isolation.sampler import Denied
@@ -53,7 +55,7 @@ class _Sights(Collector):
         yield _gauge("headgate_guard_findings", "What joins two zones or could, and is there now.", dict(found), "name")
         undone = {(name,): count for name, count in dict(self._sentry.undone).items()}
         yield _counter("headgate_guard_undone", "What would have joined two zones and was undone.", undone, "name")
-        totals = self._denied.totals()
+        totals = {key: total for key, total in self._denied.totals().items() if not key[1].startswith(SERVICE)}
         packets = {key: total[0] for key, total in totals.items()}
         yield _counter(
             "headgate_guard_denied_packets", "Packets that a zone denied, by reason.", packets, "zone", "reason"

@@ -149,7 +149,9 @@ def _write_down(guard: Enforcer, denied: Denied) -> None:
 
 def _by_zone(denied: Denied) -> dict[str, tuple[int, int]]:
     zones: dict[str, tuple[int, int]] = {}
-    for (zone, _), (counted, recorded) in denied.totals().items():
+    for (zone, why), (counted, recorded) in denied.totals().items():
+        if why.startswith(decisions.SERVICE):
+            continue
         before = zones.get(zone, (0, 0))
         zones[zone] = (before[0] + counted, before[1] + recorded)
     return zones

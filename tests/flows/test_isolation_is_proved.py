@@ -75,7 +75,6 @@ def test_a_cheat_on_a_box_is_found_named_and_undone(stage: Stage, cheat: cheats.
             run_cheat(stage, "go", cheat.name, a, *pids)
         names = (cheat.finds, "drift") if cheat.finds in PUT_BACK else (cheat.finds,)
         until(f"{cheat.finds} is in the journal", lambda: any(e["reason"] in names for e in entries(stage, before)))
-        assert all(e["way"] == cheat.way for e in entries(stage, before) if e["reason"] == cheat.finds)
     finally:
         stage.lab.exec(BOX, ["python3", CHEATS, "undo", cheat.name, a, "bigscreen", *pids])
     until("nothing is left of it", lambda: not status(stage)["findings"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -11,17 +12,21 @@ from typing import Any
 
 import pytest
 
+from appliance.identity.keys import PrivateKey
 from appliance.journal.verify import verify_folder
 from appliance.runtime import command
 from appliance.runtime.command import CommandFailed
 from appliance.runtime.errors import ConfigError, Refused
 from appliance.telemetry.spool import Spool
-from gateway.isolation import audit, listing, netns
+from gateway.isolation import approval, audit, listing, netns, ruleset
+from gateway.isolation import policy as policies
 from gateway.isolation.chronicle import BoxChronicle
 from gateway.isolation.enforcer import Enforcer
+from gateway.isolation.nfnl import requests
+from gateway.isolation.nfnl.link import Link
 from gateway.isolation.policy import Policy
 from gateway.isolation.reconcile import HOME
-from gateway.isolation.shelf import Shelf
+from gateway.isolation.shelf import Shelf, signatures_beside
 from gateway.isolation.topology import topology_of
 
 pytestmark = pytest.mark.kernel
@@ -414,3 +419,86 @@ def test_namespaces_of_the_site_are_all_that_a_guard_touches(bench: Bench) -> No
     netns.make(bystander)
     bench.guard.start()
     assert netns.inside(bystander, lambda: command.run(["nft", "-s", "list", "ruleset"])) == ""
+
+
+def test_a_zone_whose_ruleset_cannot_be_made_right_loses_its_port(bench: Bench) -> None:
+    """A foreign table that its owner keeps cannot be removed: the zone's port goes down, and up again once the table is gone."""
+    bench.guard.start()
+    with contextlib.closing(bench.site.kernel.inside("bigscreen", Link)) as other:
+        other.commit([requests.new_table("inet", "mine", requests.OWNER)])
+        bench.guard.look()
+        assert "state DOWN" in bench.ip("bigscreen", "link", "show", "port0")
+        assert "state UP" in bench.ip("culture", "link", "show", "port0")
+        assert bench.status()["state"] == "failed"
+        assert ("close", "not-enforced") in bench.decisions()
+    bench.guard.look()
+    assert "state UP" in bench.ip("bigscreen", "link", "show", "port0")
+    assert bench.status()["state"] == "enforced"
+
+
+def test_a_ruleset_that_is_not_what_the_policy_means_is_never_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the compiler wrong, the proof would say so with a packet, and the previous policy would stay."""
+    bench.guard.start()
+    first = bench.guard.status()["enforced"]
+    assert all(told["equal"] for told in bench.guard.status()["proofs"].values())
+    right = ruleset.compile_zone
+
+    def wrong(policy: Policy, zone: str, *more: Any) -> Any:
+        rules = right(policy, zone, *more)
+        if "8081" not in str(rules.objects):
+            return rules
+        objects = json.loads(json.dumps(rules.objects).replace("8081", "8082"))
+        return ruleset.Rules(tuple(objects), rules.elements)
+
+    monkeypatch.setattr(ruleset, "compile_zone", wrong)
+    bench.ask("listen: tcp/8080", "listen: tcp/8081")
+    with pytest.raises(Refused, match=r"zone bigscreen is not proved: .*dport 808[12]") as refused:
+        bench.guard.apply()
+    assert refused.value.reason == "not-enforced"
+    assert bench.guard.status()["enforced"] == first
+    assert all(told["equal"] for told in bench.guard.status()["proofs"].values())
+
+
+def test_a_successor_needs_the_signatures_that_the_policy_in_force_asks_for(bench: Bench, tmp_path: Path) -> None:
+    """Two keys over the exact bytes, and a higher serial; one signature, another file's or an old policy change nothing."""
+    keys = {name: PrivateKey.generate() for name in ("li-wei", "wang-fang")}
+    told = ", ".join(f'{name}: "{key.public}"' for name, key in keys.items())
+    asks = f"serial: 1\napproval: {{signatures: 2, keys: {{{told}}}}}\n"
+    bench.asked.write_text(asks + bench.asked.read_text())
+    sign(bench.asked, keys)
+    bench.guard.start()
+    first = bench.asked.read_text()
+
+    def refused() -> str:
+        with pytest.raises(Refused) as found:
+            bench.guard.apply()
+        assert bench.guard.status()["enforced"] == hashlib.sha256(first.encode()).hexdigest()
+        return found.value.reason
+
+    bench.ask("listen: tcp/8080", "listen: tcp/8081")
+    assert refused() == "same-serial"
+    bench.ask("serial: 1", "serial: 2")
+    assert refused() == "not-signed"  # the signatures beside it are over the first file
+    sign(bench.asked, {"li-wei": keys["li-wei"]})
+    assert refused() == "too-few-signatures"
+    sign(bench.asked, {"li-wei": PrivateKey.generate()})
+    assert refused() == "wrong-key"
+    sign(bench.asked, keys)
+    assert bench.guard.apply()["changed"]
+    bench.again().start()  # a guard that starts again keeps what was approved
+    assert bench.guard.status()["enforced"] == hashlib.sha256(bench.asked.read_bytes()).hexdigest()
+    bench.asked.write_text(first)
+    sign(bench.asked, keys)
+    with pytest.raises(Refused) as older:
+        bench.guard.apply()
+    assert older.value.reason == "older-policy"
+
+
+def sign(path: Path, keys: dict[str, PrivateKey]) -> None:
+    """Write the signatures of ``keys`` over the policy at ``path``."""
+    told: bytes | None = None
+    for name, key in keys.items():
+        told = approval.sign(policies.load(path), name, key, told)
+    signatures_beside(path).write_bytes(told or b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from appliance.runtime import command
 from appliance.runtime.errors import Refused
 from gateway.isolation import units
 from gateway.isolation.changes import changes
-from gateway.isolation.decisions import Findings, Pending, begin_with, pending_of, state_of, to_tell, tripped
+from gateway.isolation.decisions import Findings, Pending, begin_with, denials, pending_of, state_of, to_tell, tripped
 from gateway.isolation.policy import Policy
 
 
@@ -105,3 +106,33 @@ def test_what_the_tripwire_set_down_is_written_down_once_a_link():
 
     assert told == [("link-up-at-home", 30, []), ("foreign-link", 16, ["culture"])]
     assert tripped("the trip-wire ended: unknown change") == []
+
+
+def test_denied_packets_are_written_down_by_zone_and_connections_apart():
+    """Counts are whole, samples few, and a sampled connection of a service was denied to nobody."""
+
+    def row(zone: str, reason: str, denied: int, recorded: int, samples: int) -> dict[str, Any]:
+        return {
+            "zone": zone,
+            "reason": reason,
+            "denied": denied,
+            "recorded": recorded,
+            "samples": [{"src": "x"}] * samples,
+            "lost": 0,
+        }
+
+    rows = [
+        row("a", "input default", 7, 5, 9),
+        row("a", "ingress options", 90, 1, 1),
+        row("a", "services.films", 4, 4, 4),
+        row("b", "input default", 1, 0, 0),
+    ]
+    told = {(one["decision"], one["zone"]): one for one in denials(rows)}
+
+    assert list(told) == [("deny", "a"), ("opened", "a"), ("deny", "b")]
+    assert (told["deny", "a"]["denied"], told["deny", "a"]["recorded"]) == (97, 6)
+    assert [one["reason"] for one in told["deny", "a"]["rows"]] == ["ingress options", "input default"]
+    assert len(told["deny", "a"]["rows"][1]["samples"]) == 3
+    assert "denied" not in told["opened", "a"]
+    assert "denied" not in told["opened", "a"]["rows"][0]
+    assert denials([]) == []
