@@ -17,7 +17,9 @@ from provisioning.lab.state import State
 
 CGROUPS = Path("/sys/fs/cgroup")
 CAPABILITIES = "CAP_NET_ADMIN,CAP_SYS_ADMIN,CAP_BPF,CAP_PERFMON"  # zones, rulesets, and proofs of their absence
-SYSTEM_CALLS = "bpf pidfd_getfd"  # to list programs and to see whose sockets are where; containers refuse them unless told
+SYSTEM_CALLS = (
+    "bpf pidfd_getfd"  # to list programs and to see whose sockets are where; containers refuse them unless told
+)
 ENVIRONMENT = (
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME=/root",
