@@ -19,7 +19,7 @@ from tests.kernel import cheats
 pytestmark = pytest.mark.flow
 BOX = "headend"
 JOURNAL = "/var/lib/headgate/journal/guard"
-CHEATS = "/root/cheats.py"
+CHEATS = "/run/cheats.py"
 # What is put back by the reconciling of the zones, before or instead of the search for bridges.
 PUT_BACK = ("foreign-link", "enslaved-port", "tap-in-two-zones", "policy-routing", "link-up-at-home")
 
@@ -27,7 +27,7 @@ PUT_BACK = ("foreign-link", "enslaved-port", "tap-in-two-zones", "policy-routing
 def test_an_audit_leaves_a_report_that_is_checked_far_from_the_box(stage: Stage, tmp_path: Path):
     """Three engines prove every zone, every attack is stopped, and an auditor checks the signed report without the box."""
     told = json.loads(
-        stage.lab.ssh(BOX, ["headgate", "box", "audit", "--probe", "--report", "/root/audit", "--json"], seconds=300)
+        stage.lab.ssh(BOX, ["headgate", "box", "audit", "--probe", "--report", "/var/tmp/audit", "--json"], seconds=300)
     )
     assert told["ok"], told["faults"]
     proofs = {(one["zone"], one["engine"]) for one in told["proofs"] if one["equal"]}
