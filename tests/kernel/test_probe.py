@@ -26,7 +26,7 @@ from gateway.isolation import policy as policies
 from gateway.isolation.evidence import Probe
 from gateway.isolation.kernel import Kernel
 from gateway.isolation.policy import Policy
-from gateway.isolation.probe import alive, bench, holes, private, prober, twin
+from gateway.isolation.probe import alive, bench, holes, private, prober, twin, wires
 from gateway.isolation.probe.bench import Bench
 from gateway.isolation.probe.catalogue import Hole
 from gateway.isolation.probe.judge import Round, Rounds, judge
@@ -38,6 +38,7 @@ from gateway.isolation.topology import topology_of
 pytestmark = pytest.mark.kernel
 
 ATTACH_FILTER = 26  # SO_ATTACH_FILTER
+MANY = 500  # errors; the kernel would send some fifty at once
 LONGEST = 60.0  # seconds for the whole catalogue over three zones, on a machine that has other things to do
 POLICY = """\
 site: scratch
@@ -198,6 +199,28 @@ def test_a_probe_whose_control_is_broken_is_blind(stage: Stage) -> None:
     results = {p.name: p.result for p in judge(chosen, Rounds({"open": control}, Round()), ("culture", "bigscreen"))}
 
     assert results == {"ra-address": "blind", "icmp-tunnel": "passed"}
+
+
+@pytest.mark.parametrize("attack", ["ip4-in-ip6", "ipip"])
+def test_no_answer_is_held_back(stage: Stage, attack: str) -> None:
+    """The kernel limits how many errors it sends, and the one that it keeps back might be the one that tells of a hole."""
+    shot = next(s for s in stage.shots if s.attack == attack and s.source == "culture")
+
+    def count() -> int:
+        with ExitStack() as stack:
+            built = holes.build("open", stage.scene, [], stack)
+            heard, ears = 0, [ear for ear in built.ears if ear.zone == "culture"]
+            for _ in range(MANY):
+                wires.send(built.wires["culture"], shot.frames[0])
+            end = time.monotonic() + LONGEST
+            while heard < MANY and time.monotonic() < end:
+                news = list(wires.heard(ears, 1.0))
+                heard += sum(not outgoing and shot.frames[0][14:54] in frame for _, frame, outgoing in news)
+                if not news:
+                    break
+            return heard
+
+    assert private.run(count) == MANY
 
 
 def test_a_deaf_listener_blinds(stage: Stage, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,8 @@ from gateway.isolation.words import Port
 
 ROUNDS = 5  # of bringing the twin to what is wanted; two are needed
 LONGEST_FRAME = 9000  # bytes: the wires let large frames pass, so that it is the box that refuses them
-# Answers are not held back, so that none is missed.
-TALKATIVE = {"net/ipv4/icmp_ratemask": "0", "net/ipv6/icmp/ratelimit": "0"}
+# Errors are not held back, neither for each host nor for all together, so that none is missed.
+TALKATIVE = {"net/ipv4/icmp_ratemask": "0", "net/ipv6/icmp/ratelimit": "0", "net/ipv6/icmp/ratemask": "\n"}
 
 
 def ip(namespace: str, *lines: str) -> None:
