@@ -23,6 +23,7 @@ lane: {}
 ATTACKERS = {"attacker-big": ("headend", "10.20.0.11"), "attacker-small": ("edge", "10.30.0.12")}
 # Everything else that the lab's boxes have an address in: nothing of it may answer a screen zone.
 ELSEWHERE = ("10.10.0.11", "10.10.0.12", "10.10.0.20", "10.40.0.11", "10.40.0.12", "10.40.0.20", "10.50.0.13")
+REPORTS = "/var/lib/headgate/audits"
 PROBES = (resources.files("provisioning.lab.tour") / "probes.py").read_text()
 
 
@@ -36,8 +37,45 @@ def walk(stage: Stage) -> Iterator[Step]:
         yield Step(
             f"{box} enforces exactly the policy that was asked for", ok, {"digest": status["enforced"], "zones": zones}
         )
+    yield from prove(stage, "headend")
     for attacker in ATTACKERS:
         yield from attack(stage, attacker)
+
+
+def prove(stage: Stage, box: str) -> Iterator[Step]:
+    """Audit a box with real packets, and check its signed report on the operator's workstation."""
+    argv = ["headgate", "box", "audit", "--probe", "--report", REPORTS, "--json"]
+    told = json.loads(stage.lab.ssh(box, ["sh", "-c", " ".join(argv) + " || true"], seconds=300))
+    proofs = [one for one in told["proofs"] if one["equal"]]
+    engines = sorted({one["engine"] for one in proofs})
+    seen = {"zones": len(told["zones"]), "engines": engines, "seconds": round(sum(one["seconds"] for one in proofs), 1)}
+    ok = len(proofs) == len(told["proofs"]) == 3 * len(told["zones"]) and not any(told["zones"].values())
+    yield Step(f"{box}: the live kernel is proved to do with every packet what the policy says", ok, seen)
+    joining = [one["what"] for one in told["findings"] if one["joins"]]
+    yield Step(
+        f"{box}: no process, descriptor, link or program joins two zones",
+        not joining,
+        told["inspected"] | {"found": joining},
+    )
+    probes = told["probes"]
+    ok = probes["passed"] > 0 and not probes["failed"] and not probes["blind"]
+    yield Step(
+        f"{box}: every attack of the catalogue is stopped, and each was first seen where its hole is open", ok, probes
+    )
+    report = stage.operator.folder / "audit.json"
+    report.write_text(stage.lab.ssh(box, ["cat", told["report"]["files"][0]]))
+    key = stage.operator.folder / "box.pub"
+    key.write_text(stage.lab.ssh(box, ["cat", "/var/lib/headgate/journal/guard/key.pub"]))
+    done = stage.operator.headgate("box", "verify-report", report.name, "--key", key.name, check=False)
+    report.unlink()
+    key.unlink()
+    ok = done.returncode == 0 and told["ok"]
+    said = (done.stdout + done.stderr).strip()
+    yield Step(
+        "the box's signed report is checked at the operator's workstation",
+        ok,
+        {"pages": told["report"]["files"][1:], "said": said},
+    )
 
 
 def before(stage: Stage) -> Iterator[Step]:
