@@ -166,7 +166,8 @@ def summary(found: Evidence) -> dict[str, Any]:
             for one in found.proofs
         ],
         "findings": [
-            {"way": one.way, "name": one.name, "zones": list(one.zones), "what": one.what} for one in found.findings
+            {"way": one.way, "name": one.name, "zones": list(one.zones), "what": one.what, "joins": joins(one)}
+            for one in found.findings
         ],
         "inspected": asdict(found.inspected),
         "measures": {one.name: one.ok for one in found.measures},
