@@ -393,7 +393,7 @@ def test_what_another_root_process_changes_is_found(box: Scratch, change: str, s
     try:
         box.nft(change)
     except command.CommandFailed as failed:
-        pytest.skip(f"this kernel or nft does not take it: {str(failed).splitlines()[0]}")
+        pytest.skip(f"this kernel lacks it, or nft does: {str(failed).splitlines()[0]}")
     found = box.proved()
     assert not found.equal
     assert {
