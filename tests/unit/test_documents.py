@@ -15,11 +15,13 @@ PAGES = [
     "README.zh.md",
     "docs/first-site.md",
     "docs/first-site.zh.md",
+    "docs/isolation.md",
+    "docs/isolation.zh.md",
     "docs/operations.md",
     "docs/architecture.md",
 ]
 CALL = re.compile(r"\bheadgate ([a-z]+)((?: [^\s`]+)*)")
-BLOCK = re.compile(r"^```(?:console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *```(?:console|sh)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
 def calls(text: str) -> list[tuple[str, list[str]]]:
