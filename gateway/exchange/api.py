@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from gateway.exchange.decide import Peer, Refuse
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
 from gateway.exchange.objects import Fills
+from gateway.exchange.pace import Pace
 from gateway.exchange.releases import Held, Releases
 from gateway.isolation.policy import Lane, Policy
 from gateway.release import paths
@@ -58,6 +60,7 @@ class Exchange:
     ) -> None:
         self.policy = policy
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
+        self._pace = Pace()
 
     def application(self, peer: Peer) -> web.Application:
         """Return what answers on the socket of ``peer``."""
@@ -97,6 +100,7 @@ class Exchange:
         if isinstance(file, Refuse):
             await self._journal.refused(file, peer, release=code, path=ask.path)
             raise file.error()
+        await self._at_its_rate(lane, peer, release=code)
         came = await self._fills.make_present(held, ask.path, file)
         await self._journal.passed(peer, held.admitted.release, ask.path, file, came)
         return web.json_response({**file.model_dump(), "from": came})
@@ -108,6 +112,7 @@ class Exchange:
         if isinstance(lane, Refuse):
             await self._journal.refused(lane, peer, object="identifiers")
             raise lane.error()
+        await self._at_its_rate(lane, peer, object="identifiers")
         return web.json_response({"fresh": await self._identifiers.make_fresh(self.policy)})
 
     async def _record(self, peer: Peer, data: bytes) -> web.Response:
@@ -120,8 +125,16 @@ class Exchange:
         if refusal is not None:
             await self._journal.refused(refusal, peer, object="record")
             raise refusal.error()
+        if isinstance(lane, Lane):
+            await self._at_its_rate(lane, peer, object="record")
         await self._journal.append(record)
         return web.Response(status=204)
+
+    async def _at_its_rate(self, lane: Lane, peer: Peer, **what: str) -> None:
+        refusal = self._pace.take(lane, time.monotonic())
+        if refusal is not None:
+            await self._journal.refused(refusal, peer, **what)
+            raise refusal.error()
 
     async def _passing(self, peer: Peer, code: str) -> tuple[Held, Lane]:
         """Return the verified release and the lane that lets it into the peer's zone; a refusal is recorded."""

@@ -155,6 +155,19 @@ def test_rights_lanes_and_sizes_hold_for_each_zone(chain):
     assert reason(chain.get("/r/999999-100000000000001-5/master.m3u8")) == (400, "bad-request")
 
 
+def test_a_lane_lets_no_more_objects_pass_than_its_rate(chain, until):
+    """The third object within a minute is refused with the reason, also to the screen; what crossed already is served on."""
+    chain.publish(FILM)
+    chain.stop("exchange")
+    lane = "to: bigscreen, kind: release, largest: 4 MiB"
+    chain.write_policy(lambda text: text.replace(lane, f"{lane}, rate: 2/min"))
+    chain.start("exchange")
+    assert [chain.play(path).status for path in ("master.m3u8", "video/1.m4s")] == [200, 200]
+    assert reason(chain.play("video/2.m4s")) == (503, "too-fast")
+    assert chain.play("video/1.m4s").status == 200
+    assert chain.play("video/2.m4s", zone="smallscreen").status == 200  # another lane
+
+
 def test_new_version_replaces_and_an_older_one_never_comes_back(chain, until):
     """A newer version is taken in within seconds; an origin that goes back to the older one is not followed."""
     chain.publish(FILM)
