@@ -133,6 +133,10 @@ def status(*, as_json: bool) -> None:
         console.print(f"enforced {told['enforced']}\nwanted   {told['wanted']}")
         if told["confirm_by"]:
             console.print(f"[yellow]goes back at {told['confirm_by']} unless confirmed[/yellow]")
+        proved = [zone for zone, proof in told["proofs"].items() if proof["equal"]]
+        console.print(f"proved   {', '.join(proved) or 'no zone'}; the crossing is {told['crossing']}")
+        for one in told["findings"]:
+            console.print(f"way {one['way']} {one['name']}: {one['what']}", style="yellow", markup=False)
         for fault in told["faults"]:
             console.print(fault, style="red", markup=False)
     if told["state"] != "enforced":
