@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,12 +16,18 @@ from typing import Any
 import pytest
 
 from appliance.journal import verify
+from gateway.isolation import netns
+from gateway.isolation import policy as policies
+from gateway.isolation.probe.prober import NONCE
+from gateway.isolation.probe.scene import scene_of
+from gateway.isolation.probe.wires import open_wire
 from provisioning.lab.tour.stage import Stage, until
 from tests.kernel import cheats
 
 pytestmark = pytest.mark.flow
 BOX = "headend"
 JOURNAL = "/var/lib/headgate/journal/guard"
+ATTACKER = "02:68:67:14:00:42"  # attacker-big's port
 CHEATS = "/run/cheats.py"
 # What is put back by the reconciling of the zones, before or instead of the search for bridges.
 PUT_BACK = ("foreign-link", "enslaved-port", "tap-in-two-zones", "policy-routing", "link-up-at-home")
@@ -50,6 +59,48 @@ def test_an_audit_leaves_a_report_that_is_checked_far_from_the_box(stage: Stage,
     altered = stage.operator.headgate("box", "verify-report", str(report), "--key", str(key_file), check=False)
     assert altered.returncode != 0
     assert "page-differs" in altered.stderr
+
+
+def test_an_attacker_on_the_wire_reaches_nothing(stage: Stage, tmp_path: Path):
+    """The whole catalogue shot at a real box from a real neighbour: nothing of it is on any other network, and nothing answers."""
+    policy = policies.load(stage.operator.folder / "sites" / BOX / "policy.yaml")
+    told = scene_of(policy, os.urandom(NONCE), hosts={"bigscreen": ("10.20.0.66", ATTACKER)})
+    scene = tmp_path / "scene.json"
+    scene.write_text(told.dump())
+    networks = ("bigscreen", "culture", "management", "smallscreen", "institution")
+    with contextlib.ExitStack() as stack:
+        wires = {
+            network: stack.enter_context(netns.inside(stage.lab.switch(network), open_wire)) for network in networks
+        }
+        argv = [
+            "ip",
+            "netns",
+            "exec",
+            stage.lab.namespace("attacker-big"),
+            sys.executable,
+            "-m",
+            "gateway.isolation.probe.shoot",
+        ]
+        argv += ["--interface", "port0", "--scene", str(scene), "--from", "bigscreen"]
+        with (tmp_path / "out").open("w") as out, (tmp_path / "errors").open("w") as errors:
+            shooter = subprocess.Popen(argv, stdout=out, stderr=errors)
+            seen = dict.fromkeys(wires, 0)
+            while True:
+                ended = shooter.poll() is not None
+                ready, _, _ = select.select(list(wires.values()), [], [], 0.5)
+                for zone, wire in wires.items():
+                    if wire in ready:
+                        seen[zone] += told.nonce in wire.recv(1 << 16)
+                if ended and not ready:
+                    break
+    assert shooter.returncode == 0, (tmp_path / "errors").read_text()
+    said = json.loads((tmp_path / "out").read_text())
+
+    assert said["sent"] > 1000
+    assert said["answers"] == []
+    assert seen.pop("bigscreen") > 100  # the listeners see: the attacker's own network is full of it
+    assert not any(seen.values()), seen
+    assert status(stage)["state"] == "enforced"
 
 
 @pytest.fixture(scope="module")
