@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.runtime import http, places
-from appliance.runtime.errors import Refused, Unreachable
+from appliance.runtime.errors import Refused
 from gateway.isolation.report.cli import verify_report
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
@@ -171,13 +170,6 @@ def audit(file: Path | None, report: Path | None, *, probe: bool, as_json: bool)
     }
     with Console(stderr=True, highlight=False).status("auditing") as status:
         told = cli_errand.run(request, status.update)
-    if report is not None:
-        with contextlib.suppress(Unreachable):  # without a guard nobody keeps the journal
-            _ask(
-                "POST",
-                "/audited",
-                {"grade": told["report"]["grade"], "file": told["report"]["sha256"], "faults": len(told["faults"])},
-            )
     if as_json:
         click.echo(json.dumps(told, ensure_ascii=False))
     else:

@@ -203,3 +203,18 @@ def tripped(heard: str) -> list[dict[str, Any]]:
         }
         for zone, link in dict.fromkeys(found)
     ]
+
+
+def audited(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is written down of an audit (``audit.summary``): its outcome, proofs and probes, and the report's digest."""
+    report, probes = result.get("report"), result["probes"]
+    equal = sum(bool(one["equal"]) for one in result["proofs"])
+    told: dict[str, Any] = {
+        "decision": "audit",
+        "reason": report["grade"] if report else "passed" if result["ok"] else "failed",
+        "faults": len(result["faults"]),
+        "proofs": f"{equal} of {len(result['proofs'])} equal",
+    }
+    if probes is not None:
+        told["probes"] = ", ".join(f"{probes[outcome]} {outcome}" for outcome in ("passed", "failed", "blind"))
+    return told | ({"file": report["sha256"]} if report else {})

@@ -19,7 +19,7 @@ from gateway.isolation.report.files import Written
 from gateway.isolation.report.grade import State, grade
 
 MOST_ENTRIES = 20_000  # of the journal that are looked through for the last audit
-AUDIT = "audit"  # the decision that an audit leaves in the journal
+AUDIT = "audit"  # the decision that an audit leaves in the journal, with the digest of its report where it left one
 
 
 def write(
@@ -71,7 +71,7 @@ def _since_last(place: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | Non
     except Corrupt:
         return [], None  # told as a fault of the journal
     for index in range(len(entries) - 1, -1, -1):
-        if entries[index].get("decision") == AUDIT:
+        if entries[index].get("decision") == AUDIT and "file" in entries[index]:
             return entries[index + 1 :], entries[index]
     return entries, None
 

@@ -17,15 +17,14 @@ from gateway.isolation import approval, decisions
 from gateway.isolation import policy as policies
 from gateway.isolation.chronicle import Chronicle
 from gateway.isolation.decisions import Findings, Pending
-from gateway.isolation.evidence import Finding, Proof
+from gateway.isolation.evidence import Finding
 from gateway.isolation.kernel import Kernel
 from gateway.isolation.netns import KernelFailed
 from gateway.isolation.policy import Policy
-from gateway.isolation.proof import live, prove
-from gateway.isolation.proof.dumped import Dump
+from gateway.isolation.prover import Prover
 from gateway.isolation.reconcile import HOME, Action, LoadRules, SetDown, missing_ports, reconcile
 from gateway.isolation.shelf import Shelf, signatures_of
-from gateway.isolation.topology import PORT, Seen, topology_of
+from gateway.isolation.topology import PORT, topology_of
 
 log = logging.getLogger("headgate.guard")
 LIST_AGAIN = 30.0  # seconds after which rulesets are listed although the kernel says that they did not change
@@ -47,7 +46,7 @@ class Watches(Protocol):
     faults: tuple[str, ...]
     shut: bool
 
-    def look(self, policy: Policy) -> None:
+    def look(self, policy: Policy, *, proved: bool = True) -> None:
         """Look, undo, and open or shut the crossing."""
 
 
@@ -71,16 +70,12 @@ class Enforcer:
         self.findings = Findings({}, {})
         self.faults: dict[str, str] = {}  # what went wrong beside the kernel: units, the file asked for
         self.repaired: dict[str, str] = {}
-        self.proofs: dict[str, Proof] = {}  # zone -> what its live ruleset was proved to do, last
+        self.prover = Prover(kernel, self.tell)
         self.sentry: Watches | None = None
         self.on_drift: Callable[[], None] = lambda: None
         self.denials: Callable[[], Mapping[str, tuple[int, int]]] = dict  # zone -> (packets denied, samples recorded)
-        self.quietly: Callable[[], AbstractContextManager[None]] = (
-            nullcontext  # around loads that listeners would slow down
-        )
-        self._proved: dict[
-            str, tuple[str, Dump]
-        ] = {}  # zone -> digest of the policy and ruleset that were held together
+        # Around loads of large rulesets, which listeners would slow down.
+        self.quietly: Callable[[], AbstractContextManager[None]] = nullcontext
         self._listed = 0.0
         self._told: dict[str, tuple[str, float]] = {}
         self._since = clock()
@@ -112,7 +107,7 @@ class Enforcer:
         if reason == "not-confirmed":
             self._forget_pending(policy)
         self._settle(policy)
-        self._tell_proofs(policy)
+        self.prover.tell(policy)
         self.tell("revert" if reason == "not-confirmed" else "apply", reason, digest=policy.digest)
 
     def _first(self) -> tuple[Policy, str]:
@@ -200,7 +195,7 @@ class Enforcer:
             self.pending = pending
         try:
             done = self._enforce(policy)
-            self._must_be_proved()
+            self.prover.demand()
         except KernelFailed as error:
             self._forget_pending(None)
             if before is not None:
@@ -215,7 +210,7 @@ class Enforcer:
         changed = before is None or before.digest != policy.digest
         self._settle(policy)
         if changed or done:
-            self._tell_proofs(policy)
+            self.prover.tell(policy)
             self.tell(
                 "apply",
                 "asked",
@@ -262,47 +257,17 @@ class Enforcer:
                 self._put_back(self.policy, drift)
             else:
                 self._told.clear()
-                self._prove(self.policy, seen)
+                self.prover.prove(self.policy, seen)
         except HeadgateError as error:
             log.error("the kernel is not as the policy wants it: %s", error)
             self.findings = Findings(self.findings.no_port, self.findings.drift, (str(error),))
         if "units" in self.faults:
             self._bring_units(self.policy)
         if self.sentry is not None:
-            self.sentry.look(self.policy)
+            self.sentry.look(self.policy, proved=not self.prover.faults)
         if self.chronicle is not None:
             self.chronicle.look()
         self.publish()
-
-    def _prove(self, policy: Policy, seen: Mapping[str, Seen]) -> None:
-        """Prove each zone whose ruleset is not the one that was proved last; a change of the outcome is told."""
-        for zone, space in seen.items():
-            known = self._proved.get(zone)
-            rules = live.beside(self.kernel, zone, space, known[1] if known else None)
-            if known and known[0] == policy.digest and known[1] is rules:
-                continue
-            device = PORT if any(link.name == PORT for link in space.links) else None
-            before = self.proofs.get(zone)
-            found = prove.prove(policy, zone, device, rules) if zone else prove.prove_lock(policy, rules)
-            self.proofs[zone], self._proved[zone] = found, (policy.digest, rules)
-            if before is not None and before.equal != found.equal:
-                self._tell_proof(policy, found)
-        for gone in set(self.proofs) - set(seen):
-            del self.proofs[gone], self._proved[gone]
-
-    def _must_be_proved(self) -> None:
-        faults = decisions.faults_of(self.proofs.values())
-        if faults:
-            raise KernelFailed("; ".join(faults))
-
-    def _tell_proofs(self, policy: Policy) -> None:
-        for found in self.proofs.values():
-            self._tell_proof(policy, found)
-
-    def _tell_proof(self, policy: Policy, found: Proof) -> None:
-        told = {"zone": found.zone or "home", "rules": found.rules, "elements": found.elements, "policy": policy.digest}
-        faults = decisions.faults_of([found])
-        self.tell("prove", "equal" if found.equal else "differs", **told, **({"detail": faults[0]} if faults else {}))
 
     def _put_back(self, policy: Policy, drift: dict[str, str]) -> None:
         now = self.clock()
@@ -324,12 +289,8 @@ class Enforcer:
         for action in reconcile(wanted, self.kernel.observe(wanted)):
             if isinstance(action, LoadRules) and action.zone != HOME:
                 self.kernel.act(SetDown(action.zone, PORT))
-                self.tell(
-                    "close",
-                    "not-enforced",
-                    zone=action.zone,
-                    detail="the ruleset cannot be made right: its port is down",
-                )
+                told = "the ruleset cannot be made right: its port is down"
+                self.tell("close", "not-enforced", zone=action.zone, detail=told)
 
     def _revert(self) -> None:
         unconfirmed, previous = self.policy, self.shelf.policy("previous")
@@ -359,7 +320,7 @@ class Enforcer:
             actions = reconcile(wanted, seen)
             if not actions:
                 self.findings = Findings(missing_ports(wanted, seen), {})
-                self._prove(policy, seen)
+                self.prover.prove(policy, seen)
                 return done
             with self.quietly() if any(map(_is_large, actions)) else nullcontext():
                 for action in actions:
@@ -407,7 +368,7 @@ class Enforcer:
                 *self.faults.values(),
                 *([self.chronicle.failing] if self.chronicle and self.chronicle.failing else ()),
             ),
-            proofs=tuple(self.proofs.values()),
+            proofs=tuple(self.prover.proofs.values()),
             bridges=self.sentry.findings if self.sentry else (),
             blind=self.sentry.faults if self.sentry else (),
             shut=self.sentry.shut if self.sentry else False,
@@ -423,10 +384,9 @@ class Enforcer:
             raise Refused("no-journal", "nothing was decided yet, so there is no journal", 409)
         return {**asdict(self.chronicle.checkpoint()), "denied": self.denials()}
 
-    def audited(self, told: dict[str, Any]) -> dict[str, Any]:
-        """Write down that the box was audited, with the report's digest."""
-        self.tell("audit", **told)
-        return self.standing()
+    def audited(self, result: Mapping[str, Any]) -> None:
+        """Write down what an audit found (``audit.summary``)."""
+        self.tell_many([decisions.audited(result)])
 
     def publish(self) -> dict[str, Any]:
         """Write the status where others read it, and return it."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+import functools
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -35,8 +37,8 @@ class Guards(Protocol):
     def standing(self) -> dict[str, Any]:
         """Return how the journal stands, and what was denied."""
 
-    def audited(self, told: dict[str, Any]) -> dict[str, Any]:
-        """Write down that the box was audited."""
+    def audited(self, result: Mapping[str, Any]) -> None:
+        """Write down what an audit found."""
 
 
 def application(guard: Guards, alone: Alone, errands: Errands) -> web.Application:
@@ -58,10 +60,6 @@ def application(guard: Guards, alone: Alone, errands: Errands) -> web.Applicatio
     async def standing(_: web.Request) -> web.Response:
         return web.json_response(await alone(guard.standing))
 
-    async def audited(request: web.Request) -> web.Response:
-        told = await _audited(request)
-        return web.json_response(await alone(lambda: guard.audited(told)))
-
     async def errand(request: web.Request) -> web.StreamResponse:
         asked = await _errand(request)
         if asked["kind"] == "audit" and asked["report"] is not None:
@@ -73,6 +71,8 @@ def application(guard: Guards, alone: Alone, errands: Errands) -> web.Applicatio
         async with contextlib.aclosing(lines):
             await answer.write(first)
             async for line in lines:
+                if asked["kind"] == "audit" and (result := json.loads(line).get("result")):
+                    await alone(functools.partial(guard.audited, result))  # before anybody hears of it
                 await answer.write(line)
         return answer
 
@@ -84,7 +84,6 @@ def application(guard: Guards, alone: Alone, errands: Errands) -> web.Applicatio
             web.post("/confirm", confirm),
             web.get("/status", status),
             web.get("/standing", standing),
-            web.post("/audited", audited),
             web.post("/errand", errand),
         ]
     )
@@ -100,14 +99,6 @@ async def _within(request: web.Request) -> float | None:
         return None if within is None else float(within)
     except (ValueError, TypeError, AttributeError) as error:
         raise Refused("bad-request", 'the body is {"confirm_within": seconds} or nothing', 400) from error
-
-
-async def _audited(request: web.Request) -> dict[str, Any]:
-    try:
-        told = await request.json()
-        return {"reason": str(told["grade"])[:40], "file": str(told["file"])[:64], "faults": int(told["faults"])}
-    except (ValueError, TypeError, KeyError) as error:
-        raise Refused("bad-request", 'the body is {"grade", "file", "faults"}', 400) from error
 
 
 async def _errand(request: web.Request) -> dict[str, Any]:

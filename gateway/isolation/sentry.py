@@ -45,18 +45,21 @@ class Sentry:
         self.shut = False
         self._told: dict[str, tuple[str, float]] = {}
 
-    def look(self, policy: Policy) -> None:
-        """Look at the whole box, undo what can be undone, and open or shut the crossing by what is left."""
+    def look(self, policy: Policy, *, proved: bool = True) -> None:
+        """Look at the whole box, undo what can be undone, and open or shut the crossing by what is left.
+
+        Nothing crosses either while a zone's ruleset is not ``proved`` to be the policy's.
+        """
         try:
             left = self._undone(policy)
         except (HeadgateError, OSError) as error:
-            self._set(shut=True)
+            self._set("blind")
             self._fail(f"what joins zones cannot be looked for: {error}")
             return
         self.findings = tuple(left)
         self.faults = ()
         self._tell("found", {f"{one.name} {one.what}": one.what for one in left}, {one.what: one for one in left})
-        self._set(shut=must_stop_lanes(left))
+        self._set("bridge" if must_stop_lanes(left) else "" if proved else "not-proved")
 
     def _undone(self, policy: Policy) -> Sequence[Found]:
         found: Sequence[Found] = ()
@@ -78,15 +81,16 @@ class Sentry:
             more = {"done": one.done} if one.done else {}
             self.tell(decision, one.name, way=one.way, zones=list(one.zones), detail=one.what, **more)
 
-    def _set(self, *, shut: bool) -> None:
-        if shut != self.shut:
+    def _set(self, why: str) -> None:
+        """Shut the crossing because of ``why``, or open it where there is nothing."""
+        if bool(why) != self.shut:
             try:
-                self.gate.shut(shut=shut)
+                self.gate.shut(shut=bool(why))
             except HeadgateError as error:
-                self._fail(f"the crossing cannot be {'shut' if shut else 'opened'}: {error}")
+                self._fail(f"the crossing cannot be {'shut' if why else 'opened'}: {error}")
                 return
-            self.shut = shut
-            self.tell("shut" if shut else "open", "bridge" if shut else "clear", findings=len(self.findings))
+            self.shut = bool(why)
+            self.tell("shut" if why else "open", why or "clear", findings=len(self.findings))
 
     def _fail(self, words: str) -> None:
         if words not in self.faults:

@@ -159,6 +159,9 @@ def test_the_audit_reads_the_kernel_and_leaves_a_signed_report(box: Box, tmp_pat
     assert told["ok"], told["faults"]
     key = (box.folder / "state" / "journal" / "guard" / "key.pub").read_text().strip()
     (tmp_path / "key.pub").write_text(key)
+    journal = box.folder / "state" / "journal" / "guard"
+    last = json.loads(box.run(*HEADGATE, "journal", "show", str(journal), "--last", "1", "--json").stdout)
+    assert (last["decision"], last["proofs"], last["file"]) == ("audit", "12 of 12 equal", told["report"]["sha256"])
     (written,) = report.glob("*.json")
     checked = box.run(*HEADGATE, "box", "verify-report", str(written), "--key", str(tmp_path / "key.pub"), "--json")
     assert checked.returncode == 0, checked.stderr

@@ -11,7 +11,17 @@ from appliance.runtime import command
 from appliance.runtime.errors import Refused
 from gateway.isolation import units
 from gateway.isolation.changes import changes
-from gateway.isolation.decisions import Findings, Pending, begin_with, denials, pending_of, state_of, to_tell, tripped
+from gateway.isolation.decisions import (
+    Findings,
+    Pending,
+    audited,
+    begin_with,
+    denials,
+    pending_of,
+    state_of,
+    to_tell,
+    tripped,
+)
 from gateway.isolation.policy import Policy
 
 
@@ -136,3 +146,29 @@ def test_denied_packets_are_written_down_by_zone_and_connections_apart():
     assert "denied" not in told["opened", "a"]
     assert "denied" not in told["opened", "a"]["rows"][0]
     assert denials([]) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"ok": True, "faults": [], "probes": None}, {"reason": "passed", "faults": 0, "proofs": "1 of 2 equal"}),
+        (
+            {
+                "ok": False,
+                "faults": ["x"],
+                "probes": {"passed": 3, "failed": 1, "blind": 0},
+                "report": {"grade": "not-shown", "sha256": "ab"},
+            },
+            {
+                "reason": "not-shown",
+                "faults": 1,
+                "proofs": "1 of 2 equal",
+                "probes": "3 passed, 1 failed, 0 blind",
+                "file": "ab",
+            },
+        ),
+    ],
+)
+def test_an_audit_is_written_down_with_proofs_and_probes(more: dict[str, Any], told: dict[str, Any]):
+    """What was proved and probed, and the digest of the report where one was written."""
+    assert audited({"proofs": [{"equal": True}, {"equal": False}], **more}) == {"decision": "audit", **told}

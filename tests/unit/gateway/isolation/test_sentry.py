@@ -123,6 +123,17 @@ def test_who_cannot_see_lets_nothing_cross():
     assert (scene.gate.calls, scene.sentry.faults) == ([True, False], ())
 
 
+def test_while_a_zone_is_not_proved_nothing_crosses():
+    """A ruleset that may do anything is no better than a bridge."""
+    scene = Scene(Looks())
+    scene.sentry.look(POLICY, proved=False)
+    scene.sentry.look(POLICY, proved=False)
+    scene.sentry.look(POLICY, proved=True)
+
+    assert scene.told == [("shut", "not-proved"), ("open", "clear")]
+    assert scene.gate.calls == [True, False]
+
+
 @pytest.mark.parametrize("shut", [True, False])
 def test_a_gate_that_does_not_move_is_tried_again(shut: bool):
     """Where systemd does not answer, the next look tries again, and until then the fault is told."""
