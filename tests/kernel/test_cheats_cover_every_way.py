@@ -59,7 +59,7 @@ WAYS = {
     ),
     14: Way("odd TCP"),
     15: Way("other transports"),
-    16: Way("virtual links between zones", (DOWN + "test_a_foreign_link_is_down_within_five_milliseconds",)),
+    16: Way("virtual links between zones", (DOWN + "test_a_foreign_link_is_down_again_each_time_it_is_up",)),
     17: Way("bridges, bonds, promiscuous ports"),
     18: Way("traffic control, fwd and dup, policy routing", (PUT_BACK, PROVED)),
     19: Way("BPF: XDP, AF_XDP, socket maps"),

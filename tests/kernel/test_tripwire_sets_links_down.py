@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import signal
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,14 +68,12 @@ def flags(site: Site, zone: str, link: str) -> list[str]:
     return json.loads(command.run(["ip", "-j", "-n", site.name(zone), "link", "show", link]))[0]["flags"]
 
 
-def test_a_foreign_link_is_down_within_five_milliseconds(site: Site, tripwire: Tripwire, heard: Heard):
-    """Set up a hundred times, it is down again each time; the clock of a busy machine allows one in ten to be late."""
+def test_a_foreign_link_is_down_again_each_time_it_is_up(site: Site, tripwire: Tripwire, heard: Heard):
+    """Set up a hundred times, it is down again each time, without any look of the guard; how soon, `./dev bench bridges` tells."""
     argv = [sys.executable, str(FLAPPING), site.name("culture"), "100"]
     took = json.loads(subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout)
 
     assert len(took) == 100
-    assert statistics.median(took) < 0.005
-    assert sorted(took)[89] < 0.005
     assert "culture: link cheat0 was up and was set down" in heard.until("cheat0 was up")
 
 

@@ -105,15 +105,15 @@ def test_putting_texts_aside_changes_no_value(parts):
 )
 def test_no_text_keeps_the_fast_reader_long(piece):
     """A megabyte of anything is a value or a fault within a second or so."""
-    assert _seconds((piece * (1 << 20))[: 1 << 20]) < 2
+    assert _seconds((piece * (1 << 20))[: 1 << 20]) < 15
 
 
 @pytest.mark.parametrize(
     ("first", "piece"), [("a: [fd00::1]\n", "- a\n"), ("a: [fd00::1, ", "a, "), ("a: [fd00::1]\nb: ", "[")]
 )
 def test_no_text_keeps_the_slow_reader_long(first, piece):
-    """It never gets more than it reads in a second or so."""
-    assert _seconds((first + piece * tree.LONGEST_SLOW)[: tree.LONGEST_SLOW]) < 4
+    """It never gets more than it reads in a second or so, also on a slow machine in less than fifteen."""
+    assert _seconds((first + piece * tree.LONGEST_SLOW)[: tree.LONGEST_SLOW]) < 15
 
 
 def _seconds(text):
