@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
@@ -336,28 +337,32 @@ class Answering:
     def __init__(self, site: Any, zone: str) -> None:
         self.offered = {(s.listen.protocol, s.listen.port) for s in site.policy.services.values() if s.zone == zone}
         address = str(site.policy.zones[zone].addresses[0].ip)
+        self._ended = threading.Event()
+        self._threads: list[threading.Thread] = []
         self.sockets = [
             site.kernel.inside(zone, partial(self._open, kind, (address, port))) for kind, port in sorted(self.offered)
         ]
 
-    @staticmethod
-    def _open(kind: str, address: tuple[str, int]) -> socket.socket:
+    def _open(self, kind: str, address: tuple[str, int]) -> socket.socket:
         if kind == "tcp":
             return socket.create_server(address)
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         server.bind(address)
-        threading.Thread(target=Answering._answer, args=(server,), daemon=True).start()
+        server.settimeout(0.1)  # seconds until it asks whether the test has ended
+        self._threads.append(threading.Thread(target=self._answer, args=(server,), daemon=True))
+        self._threads[-1].start()
         return server
 
-    @staticmethod
-    def _answer(server: socket.socket) -> None:
-        while True:
-            data, sender = server.recvfrom(2048)
-            if data == b"end":
-                return
-            server.sendto(b"here", sender)
+    def _answer(self, server: socket.socket) -> None:
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                _, sender = server.recvfrom(2048)
+                server.sendto(b"here", sender)
 
     def close(self) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
         for server in self.sockets:
             server.close()
 
