@@ -6,7 +6,9 @@ It knows no words for numbers, looks into headers bit by bit, and takes only wha
 from __future__ import annotations
 
 import ipaddress
+import operator
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Any
 
 from gateway.isolation.proof.headers import Headers, Node
@@ -142,7 +144,7 @@ class Witness:
             mask = None
             if "&" in left:
                 left, bits = left["&"]
-                mask = sum(bits) if isinstance(bits, list) else int(bits)
+                mask = _bits(bits)
             name, besides = self._field(left)
             words = (
                 right["set"]
@@ -207,3 +209,14 @@ class Witness:
         if left == {"meta": {"key": "nfproto"}}:
             return NFPROTO[word]
         return LITTLE.get(word, word) if name in TYPE_FIELDS else word
+
+
+def _bits(told: Any) -> int:
+    """Return a mask as a number: nft 1.0 lists its bits, later ones write them as nested ``{"|": [...]}``."""
+    if isinstance(told, dict) and set(told) == {"|"}:
+        told = told["|"]
+    if isinstance(told, list):
+        return reduce(operator.or_, map(_bits, told), 0)
+    if not isinstance(told, int) or isinstance(told, bool):
+        raise Strange(f"{told} is no mask")
+    return told
