@@ -31,6 +31,7 @@ from appliance.runtime import blocks
 from appliance.runtime.errors import ConfigError, Fault
 
 LONGEST_FILE = 1 << 20  # bytes, where a caller does not say otherwise
+SHORTER = "take out what does not belong here; very many addresses are shorter as a text, an address a line"
 LONGEST_SLOW = 128 << 10  # characters that ruamel.yaml's own reader gets: it takes up to 10 microseconds for one
 DEEPEST = 32  # levels of nesting
 MOST_VALUES = 100_000  # keys, values, lists and sections of one file
@@ -104,7 +105,7 @@ def compose(data: bytes | str, file: str, longest: int = LONGEST_FILE) -> Node:
         ConfigError: not UTF-8, not YAML, too long, too deep, too many values, aliased, tagged, or empty.
     """
     if len(data) > longest:
-        raise ConfigError([Fault(file, 1, 1, "", f"longer than {longest} bytes")])
+        raise ConfigError([Fault(file, 1, 1, "", f"longer than {longest} bytes", hint=SHORTER)])
     try:
         text = data.decode() if isinstance(data, bytes) else data
     except UnicodeDecodeError as error:
