@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import threading
@@ -173,17 +172,6 @@ class Kernel:
         except FAILURES as error:
             raise KernelFailed(f"{zone or 'home'} {what}: {error}") from error
 
-    def pairs(self) -> list[tuple[str, str, str]]:
-        """Return (zone, link, other zone) for each link whose other end is in another zone or at home."""
-        spaces = [HOME, *self.zones()]
-        found = []
-        for zone in spaces:
-            with contextlib.ExitStack() as stack:
-                others = {other: stack.enter_context(_target(self.name(other))) for other in spaces if other != zone}
-                ends = self.inside(zone, functools.partial(_paired, others))
-                found += [(zone, link, other) for link, other in ends]
-        return found
-
     def act(self, action: Action) -> None:
         """Do one action.
 
@@ -256,13 +244,3 @@ class _target:  # noqa: N801 (a context manager used like a function)
 
     def __exit__(self, *_: object) -> None:
         os.close(self.descriptor)
-
-
-def _paired(others: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Return (link, other zone) by the numbers that this namespace has for ``others`` (RTM_GETNSID)."""
-    with Rtnetlink() as rtnetlink:
-        numbers = {rtnetlink.number_of(descriptor): other for other, descriptor in others.items()}
-        links = rtnetlink.links().values()
-    return [
-        (link.name, numbers[link.netnsid]) for link in links if link.netnsid is not None and link.netnsid in numbers
-    ]

@@ -18,7 +18,7 @@ from gateway.isolation.nfnl.netlink import Netlink
 from gateway.isolation.topology import LOOPBACK, Link, Lookup, Neighbour, Path, follows
 
 GETLINK, NEWADDR, DELADDR, GETADDR, DELROUTE, GETROUTE = 18, 20, 21, 22, 25, 26  # RTM_*
-NEWNEIGH, DELNEIGH, GETNEIGH, NEWRULE, DELRULE, GETRULE, GETNSID = 28, 29, 30, 32, 33, 34, 90
+NEWNEIGH, DELNEIGH, GETNEIGH, NEWRULE, DELRULE, GETRULE = 28, 29, 30, 32, 33, 34
 CREATE_REPLACE = 0x400 | 0x100  # NLM_F_CREATE | NLM_F_REPLACE
 UP = 1  # IFF_UP
 KERNEL, UNICAST = 2, 1  # RTPROT_KERNEL, RTN_UNICAST
@@ -38,7 +38,6 @@ TO_TABLE, INVERT = 1, 2  # FR_ACT_TO_TBL, FIB_RULE_INVERT
 # Of a rule of routing: what it is called by, padding, and who made it.
 NOTHING_SAID = {6, 14, 15, 18, 21}  # FRA_PRIORITY, SUPPRESS_PREFIXLEN, TABLE, PAD, PROTOCOL
 DRIVER, ETHTOOL = 3, 0x8946  # ETHTOOL_GDRVINFO, SIOCETHTOOL
-NSID, FD = 1, 3  # NETNSA_NSID, NETNSA_FD
 
 
 def generation() -> int:
@@ -56,19 +55,6 @@ class Rtnetlink(Netlink):
 
     def __init__(self) -> None:
         super().__init__(NETLINK_ROUTE)
-
-    def number_of(self, descriptor: int) -> int | None:
-        """Return the number that this namespace has for the one open at ``descriptor``, or None where it has none.
-
-        Raises:
-            OSError: the kernel does not tell.
-        """
-        answer = self.one(
-            GETNSID, struct.pack("=Bxxx", socket.AF_UNSPEC) + attribute(FD, struct.pack("=I", descriptor))
-        )
-        told = attributes(answer.body[4:]).get(NSID) if answer else None
-        found = struct.unpack("=i", told)[0] if told is not None else -1
-        return int(found) if found >= 0 else None
 
     def links(self) -> dict[int, Link]:
         """Return index -> link, with its addresses but for the one of IPv6 that follows from the MAC.
