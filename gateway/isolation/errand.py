@@ -90,6 +90,8 @@ def main() -> None:
         do(json.loads(sys.stdin.read(LARGEST)), emit)
     except HeadgateError as error:
         emit({"error": str(error), "reason": error.reason if isinstance(error, Refused) else "failed"})
+    except OSError as error:  # a full disk, a folder that cannot be written
+        emit({"error": f"{error.filename or 'the report'}: {error.strerror}", "reason": "failed"})
 
 
 if __name__ == "__main__":

@@ -64,11 +64,10 @@ def application(guard: Guards, alone: Alone, errands: Errands) -> web.Applicatio
         asked = await _errand(request)
         if asked["kind"] == "audit" and asked["report"] is not None:
             asked["standing"] = await alone(guard.standing)
-        lines = errands.run(asked)
-        first = await anext(lines)  # a refusal comes before the answer has begun
-        answer = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
-        await answer.prepare(request)
-        async with contextlib.aclosing(lines):
+        async with contextlib.aclosing(errands.run(asked)) as lines:
+            first = await anext(lines)  # a refusal comes before the answer has begun
+            answer = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+            await answer.prepare(request)
             await answer.write(first)
             async for line in lines:
                 if asked["kind"] == "audit" and (result := json.loads(line).get("result")):
