@@ -161,7 +161,9 @@ def test_the_tail_is_held_by_its_signatures(folder: Path) -> None:
     (folder / TAIL).write_bytes(good.replace(b'"number":702', b'"number":777'))
     assert verify_folder(folder).faults == [f"{TAIL}: records 701 to 703 are not as they were signed"]
     *_, line = good.rpartition(b'{"number":703}')
-    told = good.replace(line, line[:-6] + (b"B" if line[-6:-5] == b"A" else b"A") + line[-5:])  # a character of the signature
+    told = good.replace(
+        line, line[:-6] + (b"B" if line[-6:-5] == b"A" else b"A") + line[-5:]
+    )  # a character of the signature
     (folder / TAIL).write_bytes(told)
     assert verify_folder(folder).faults == [f"{TAIL}: records 703 to 703 are not as they were signed"]
     first = good.index(b'{"number":702}\n') + len(b'{"number":702}\n')
