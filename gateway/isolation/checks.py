@@ -32,6 +32,7 @@ def problems_of(policy: Policy, broken: Broken) -> Iterator[Problem]:
     yield from _services(policy, broken)
     yield from _reach(policy, broken)
     yield from _lanes(policy, broken)
+    yield from _content(policy, broken)
     yield from _never(policy, broken)
     yield from _cases(policy, broken)
 
@@ -201,6 +202,23 @@ def _lanes(policy: Policy, broken: Broken) -> Iterator[Problem]:
             yield Problem((*where, "rate"), "a lane on which nothing moves: take it out")
         if lane.kind == "identifier" and policy.registry is None and not _left_out(broken, "registry"):
             yield Problem(where, "identifiers cross only if 'registry:' says who signs them")
+
+
+def _content(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    trust, important, store = policy.trust, policy.important, policy.store
+    if trust is not None and trust.origin not in policy.origins and not _left_out(broken, "origins", trust.origin):
+        yield Problem(("trust", "origin"), f"unknown origin '{trust.origin}'", nearest(trust.origin, policy.origins))
+    if trust is None and not _left_out(broken, "trust"):
+        for name, body in policy.bodies.items():
+            if not body.keys:
+                yield Problem(("bodies", name), "has no 'keys:', and without 'trust:' nobody else says which are its")
+    for index, zone in enumerate(important.outside if important else ()):
+        yield from _known_zone(policy, broken, ("important", "outside", index), zone)
+    for zone in store.quotas.zones:
+        yield from _known_zone(policy, broken, ("store", "quotas", "zones", zone), zone)
+    for name in store.quotas.bodies:
+        if name not in policy.bodies and not _left_out(broken, "bodies", name):
+            yield Problem(("store", "quotas", "bodies", name), f"no body '{name}'", nearest(name, policy.bodies))
 
 
 def _never(policy: Policy, broken: Broken) -> Iterator[Problem]:

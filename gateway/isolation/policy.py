@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, StringConstraints, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from appliance.runtime import config
@@ -19,6 +19,7 @@ from appliance.runtime.errors import ConfigError, Fault
 from appliance.runtime.tree import Mapping, Node, compose
 from gateway.isolation import checks, sources
 from gateway.isolation.addresses import Addresses, HostList
+from gateway.isolation.content import S3, Important, Orders, Store, Trust
 from gateway.isolation.groups import Group, Hosts
 from gateway.isolation.question import Address, Kind, Protocol, Question
 from gateway.isolation.words import (
@@ -46,6 +47,7 @@ NO_SENDERS: tuple[Network, ...] = tuple(
 Act = Literal["share", "associate", "reconstruct"]
 DEFAULT_LARGEST = 64 << 20  # bytes of one object where a lane does not say: some seconds of 4K video
 MOST = 500  # entries of one list
+Territory = Annotated[str, StringConstraints(pattern=r"^[1-9]\d{5}$")]  # GB/T 2260
 MOST_NEIGHBOURS = 1024  # pinned in one zone; the kernel keeps as many without collecting garbage (gc_thresh3)
 
 
@@ -82,7 +84,7 @@ class Body(Section):
     """An admitted organisation (主体)."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    keys: Annotated[tuple[Key, ...], Field(min_length=1, max_length=16)]
+    keys: Annotated[tuple[Key, ...], Field(max_length=16)] = ()  # none: those that the trust's operator delegates to it
     identifiers: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=MOST)]
     acts: Annotated[tuple[Act, ...], Field(min_length=1, max_length=3)]
     addresses: Addresses = Group()  # may be used as a group of the body's name
@@ -96,10 +98,13 @@ class Registry(Section):
 
 
 class Origin(Section):
-    """A server of the culture zone that fetch may ask."""
+    """A server of the culture zone that fetch may ask; a parent is another box, asked before origins are."""
 
     address: IPAddress
     port: Annotated[int, Field(ge=1, le=65535)] = 80
+    role: Literal["origin", "parent"] = "origin"
+    tls: bool = False  # HTTPS, its certificate verified by /etc/headgate/origins/ca.crt
+    s3: S3 | None = None
 
 
 class Serving(Section):
@@ -129,6 +134,9 @@ class Lane(Section):
     kind: Kind
     largest: Size = DEFAULT_LARGEST  # bytes of one object
     rate: PerTime | None = None  # objects; None: as fast as they come
+    active: bool = (
+        False  # whether content that runs (scripts, WebAssembly) may cross, of releases that say they are applications
+    )
 
 
 class Log(Section):
@@ -199,6 +207,11 @@ class Policy(Section):
     reach: dict[Name, Reach] = Field(default_factory=dict, max_length=256)
     lanes: dict[Name, Lane] = Field(default_factory=dict, max_length=256)
     log: Log = Log()
+    territory: Territory | None = None  # where the box's screens are
+    trust: Trust | None = None
+    orders: Orders | None = None
+    important: Important | None = None
+    store: Store = Store()
     expect: Annotated[tuple[Expect, ...], Field(max_length=1000)] = ()
     never: Annotated[tuple[Never, ...], Field(max_length=256)] = ()
 

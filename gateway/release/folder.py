@@ -12,9 +12,8 @@ from pathlib import Path
 from appliance.runtime.errors import ConfigError, Corrupt, Fault, Refused
 from appliance.runtime.files import sync_folder, write_atomic
 from gateway.release import media, paths, signed
-from gateway.release.manifest import LARGEST_FILE, MOST_FILES, File, Release
+from gateway.release.manifest import CHUNK, LARGEST_FILE, MOST_FILES, File, Release
 
-CHUNK = 1 << 20  # bytes
 Progress = Callable[[int], None]  # told the bytes that were just done
 
 
@@ -50,21 +49,28 @@ def survey(folder: Path) -> dict[str, int]:
 def gather(folder: Path, sizes: dict[str, int], progress: Progress = lambda _: None) -> dict[str, File]:
     """Return the ``files`` of a manifest: each of ``sizes`` with its digest and content type."""
     return {
-        name: File(sha256=digest, size=size, type=media.type_of(name))
+        name: File(sha256=digest, size=size, type=media.type_of(name), chunks=chunks)
         for name in sizes
-        for digest, size in [digest_of(folder / name, progress)]
+        for digest, size, chunks in [digests_of(folder / name, progress)]
     }
 
 
-def digest_of(path: Path, progress: Progress = lambda _: None) -> tuple[str, int]:
-    """Return the SHA-256 in hex and the size in bytes of the file at ``path``."""
-    digest, size = hashlib.sha256(), 0
+def digests_of(path: Path, progress: Progress = lambda _: None) -> tuple[str, int, tuple[str, ...]]:
+    """Return SHA-256 in hex, size in bytes, and digests by chunk (none of a file that is one chunk) of the file at ``path``."""
+    digest, size, chunks = hashlib.sha256(), 0, []
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
             size += len(chunk)
+            chunks.append(hashlib.sha256(chunk).hexdigest() if size > CHUNK or len(chunk) == CHUNK else "")
             progress(len(chunk))
-    return digest.hexdigest(), size
+    return digest.hexdigest(), size, tuple(chunks) if size > CHUNK else ()
+
+
+def digest_of(path: Path, progress: Progress = lambda _: None) -> tuple[str, int]:
+    """Return the SHA-256 in hex and the size in bytes of the file at ``path``."""
+    digest, size, _ = digests_of(path, progress)
+    return digest, size
 
 
 def read_claimed(folder: Path) -> tuple[bytes, Release] | None:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from appliance.runtime.errors import Corrupt
 from gateway.release import paths
@@ -15,13 +26,26 @@ from gateway.resolver import codes
 LONGEST = 16 << 20  # bytes of a manifest: some 100 000 files
 MOST_FILES = 100_000
 LARGEST_FILE = 1 << 40  # bytes
+CHUNK = 4 << 20  # bytes; a larger file has a digest for each piece of this size, so that it crosses while it comes
 NEWEST = (1 << 53) - 1  # the largest integer that every JSON reader keeps exact (RFC 8259 section 6)
 
+Screen = Literal["big", "small"]
+Act = Literal["share", "associate", "reconstruct"]
+APPLICATION = "application"  # the label of a release whose pages run scripts
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MediaType = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}(; charset=utf-8)?$", max_length=100)
 ]
+
+
+def _moment(value: object) -> object:
+    if not isinstance(value, str | datetime):
+        raise ValueError("a time is a text such as 2026-10-01T00:00:00+08:00")  # noqa: TRY004 (pydantic turns this one into a fault)
+    return value
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment)]  # RFC 3339, with its zone
 
 
 class _Noun(BaseModel):
@@ -34,12 +58,52 @@ class File(_Noun):
     sha256: Digest
     size: int = Field(ge=0, le=LARGEST_FILE)  # bytes
     type: MediaType
+    chunks: tuple[Digest, ...] = Field((), strict=False)  # SHA-256 of each CHUNK bytes, where there is more than one
+
+    @model_validator(mode="after")
+    def _chunked(self) -> File:
+        if len(self.chunks) != (-(-self.size // CHUNK) if self.size > CHUNK else 0):
+            raise ValueError(
+                f"a file of {self.size} bytes has a digest for each {CHUNK} bytes, if it is larger than that"
+            )
+        return self
 
 
 class Rights(_Noun):
-    """Where the content may be shown."""
+    """Where, when and on what the content may be shown; what is empty is not limited."""
 
     zones: tuple[Word, ...] = Field(min_length=1, max_length=16, strict=False)
+    screens: tuple[Screen, ...] = Field((), max_length=2, strict=False)
+    territories: tuple[Annotated[str, StringConstraints(pattern=r"^[1-9]\d{1,5}$")], ...] = Field(
+        (), max_length=100, strict=False
+    )  # leading digits of GB/T 2260 codes: 45 is all of Guangxi
+    since: Moment | None = None  # from then on
+    until: Moment | None = None  # not any more from then on
+    bodies: tuple[Word, ...] = Field((), max_length=100, strict=False)  # whose boxes may take it in
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Rights:
+        if self.since and self.until and self.since >= self.until:
+            raise ValueError("'until' is not after 'since'")
+        return self
+
+
+class Source(_Noun):
+    """Somebody's release that this one makes use of, and the grant of its body."""
+
+    release: str = Field(max_length=codes.LONGEST)  # canonical
+    body: Word
+    act: Act
+    grant: str = Field(max_length=8192)  # a DSSE envelope, as JSON (grants.py)
+
+
+class Live(_Noun):
+    """A channel: its segments arrive as they are made, each signed by the packager."""
+
+    key: Annotated[str, StringConstraints(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$")]  # the packager's
+    segment: float = Field(gt=0, le=60)  # seconds
+    window: int = Field(ge=1, le=10_000)  # segments that a playlist names at once
+    largest: int = Field(64 << 20, ge=1, le=1 << 30)  # bytes of one segment
 
 
 class Release(_Noun):
@@ -53,7 +117,9 @@ class Release(_Noun):
     labels: tuple[Word, ...] = Field((), max_length=32, strict=False)
     rights: Rights
     entry: str  # the path that a player opens
-    files: dict[str, File] = Field(min_length=1, max_length=MOST_FILES)
+    files: dict[str, File] = Field(max_length=MOST_FILES)
+    sources: tuple[Source, ...] = Field((), max_length=256, strict=False)
+    live: Live | None = None
 
     @property
     def code(self) -> str:
@@ -76,7 +142,11 @@ class Release(_Noun):
         for path in self.files:
             if fault := paths.fault_in(path):
                 raise ValueError(f"{path[:80]!r}: {fault}")
-        if self.entry not in self.files:
+        if self.live is None and not self.files:
+            raise ValueError("a release has files")
+        if fault := paths.fault_in(self.entry):
+            raise ValueError(f"the entry {self.entry[:80]!r}: {fault}")
+        if self.live is None and self.entry not in self.files:
             raise ValueError(f"the entry {self.entry[:80]!r} is none of the files")
         return self
 
@@ -104,7 +174,10 @@ def parse(data: bytes) -> Release:
 def render(release: Release) -> bytes:
     """Return the canonical manifest: UTF-8 JSON with sorted keys and no spaces, so that equal releases are equal bytes."""
     return json.dumps(
-        release.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+        release.model_dump(mode="json", exclude_defaults=True),
+        sort_keys=True,
+        ensure_ascii=False,
+        separators=(",", ":"),
     ).encode()
 
 

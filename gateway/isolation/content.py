@@ -1,0 +1,71 @@
+"""What a policy says of content beyond who may publish it: trust, orders, important data, the store."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from appliance.runtime.config import Section
+from gateway.isolation.words import Key, Name, Size
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Leading = Annotated[str, Field(min_length=1, max_length=200)]  # the leading part of canonical codes
+Window = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class Trust(Section):
+    """The TUF repository in which releases are listed: the SHA-256 of its first root, and the origin that has it."""
+
+    root: Digest  # of 1.root.json; every later root is signed by the one before
+    origin: str
+
+
+class Orders(Section):
+    """Who may withdraw and reinstate releases at this box."""
+
+    keys: dict[Name, Key] = Field(min_length=1, max_length=16)
+
+
+class Important(Section):
+    """Important data (重要数据): by label and by identifier; it never crosses towards the zones that are outside."""
+
+    outside: Annotated[tuple[str, ...], Field(min_length=1, max_length=5)]
+    labels: Annotated[tuple[Name, ...], Field(max_length=32)] = ("important",)
+    identifiers: Annotated[tuple[Leading, ...], Field(max_length=10_000)] = ()
+
+
+class Quotas(Section):
+    """The most bytes that objects of one body, or objects that came for one zone, may take."""
+
+    bodies: dict[Name, Size] = Field(default_factory=dict, max_length=4096)
+    zones: dict[str, Size] = Field(default_factory=dict, max_length=5)
+
+
+class Preposition(Section):
+    """When, and how fast, releases are fetched ahead: local time, bytes a second; the releases themselves are a plan's."""
+
+    window: Window = "00:00-23:59"
+    rate: Size = 16 << 20  # bytes a second
+    releases: Annotated[tuple[Leading, ...], Field(max_length=10_000)] = ()  # canonical codes
+
+
+class Store(Section):
+    """The store: its size, what it never gives away, and how it is looked after."""
+
+    size: Size | None = None  # bytes; None: what the disk has, less ``free``
+    free: Size = 1 << 30  # bytes of the disk that stay free
+    keep: Literal["auto", "lru", "sieve", "s3-fifo"] = "auto"  # auto: the one that would have served most bytes here
+    scrub: Size = 8 << 20  # bytes a second that are read and compared with their digests
+    quotas: Quotas = Quotas()
+    pinned: Annotated[tuple[Leading, ...], Field(max_length=10_000)] = ()  # canonical codes of releases that stay
+    preposition: Preposition = Preposition()
+    quarantine: Size = 256 << 20  # bytes of refused content that are kept to be looked at
+
+
+class S3(Section):
+    """An S3-compatible origin: requests are signed (AWS Signature Version 4) with the credentials in ``credentials``."""
+
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")] = "us-east-1"
+    credentials: Name = "s3"  # the name of a file below /etc/headgate/origins: "ACCESS-KEY SECRET", a line
