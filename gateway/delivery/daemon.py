@@ -11,11 +11,11 @@ from appliance.runtime.errors import ConfigError, Fault
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from gateway.delivery import metrics as counted
-from gateway.delivery.exchange import Exchange
 from gateway.delivery.screens import Screens
 from gateway.delivery.usage import Usage
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
+from gateway.serving.exchange import Exchange
 from gateway.store.objects import Objects
 
 log = logging.getLogger("headgate.delivery")

@@ -11,12 +11,12 @@ from aiohttp import web
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from gateway.delivery import metrics, page
-from gateway.delivery.choose import NotModified, Part, Unsatisfiable, Whole, choose
-from gateway.delivery.exchange import Exchange, Manifest
-from gateway.delivery.send import send
 from gateway.delivery.usage import Usage, record
 from gateway.release import paths
 from gateway.release.manifest import File
+from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
+from gateway.serving.exchange import Exchange, Manifest
+from gateway.serving.send import send
 from gateway.store.objects import Objects
 
 CHANGING = ("application/vnd.apple.mpegurl", "application/dash+xml", "text/", "application/json")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.delivery.choose import NotModified, Part, Unsatisfiable, Whole, choose
+from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
 
 TAG = '"' + "0" * 64 + '"'
 

@@ -1,4 +1,4 @@
-"""The exchange as delivery sees it: verified manifests (kept for some seconds), objects, records."""
+"""The exchange as its peers that serve content see it: verified manifests (kept for some seconds), objects, records."""
 
 from __future__ import annotations
 

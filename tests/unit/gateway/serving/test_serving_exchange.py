@@ -7,7 +7,7 @@ from aiohttp import web
 
 from appliance.runtime import http
 from appliance.runtime.errors import Refused, Unreachable
-from gateway.delivery.exchange import AWAY, FRESH, REFUSED, Exchange
+from gateway.serving.exchange import AWAY, FRESH, REFUSED, Exchange
 
 TOLD = {"release": "1", "version": 1, "body": "library", "title": "x", "entry": "a", "files": {}, "digest": "0"}
 
