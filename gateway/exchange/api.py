@@ -139,7 +139,8 @@ class Exchange:
     async def _passing(self, peer: Peer, code: str) -> tuple[Held, Lane]:
         """Return the verified release and the lane that lets it into the peer's zone; a refusal is recorded."""
         policy = self.policy
-        lane = decide.lane_into(policy, peer.zone, "release")  # before any origin hears of the question
+        # Before any origin hears of the question.
+        lane = decide.in_catalogue(policy, peer.zone, code) or decide.lane_into(policy, peer.zone, "release")
         if isinstance(lane, Lane):
             try:
                 held = await self._releases.get(policy, code)

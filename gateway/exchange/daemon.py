@@ -107,8 +107,11 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         )
         sockets = Sockets(RUN / "exchange", exchange)
 
+        counted.prepare(policy)
+
         async def reload() -> None:
             exchange.policy = policies.load(config)
+            counted.prepare(exchange.policy)
             await sockets.follow(exchange.policy)
             counted.RELOADS.inc()
 
@@ -117,6 +120,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             await sockets.follow(policy)
             service.tasks.create_task(identifiers.keep_fresh(lambda: exchange.policy))
             service.tasks.create_task(_let_out(Outlet(crossings, "exchange", RUN)))
+            service.tasks.create_task(_tell_floods(journal))
             service.tasks.create_task(
                 metrics.keep_written(counted.REGISTRY, RUN / "metrics" / "exchange" / "exchange.prom")
             )
@@ -124,6 +128,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             await service.stopped()
         finally:
             await sockets.close()
+            await journal.tell_floods()
             await asyncio.to_thread(crossings.close)
             spool.close()
 
@@ -133,3 +138,10 @@ async def _let_out(outlet: Outlet) -> None:
     while True:
         await asyncio.to_thread(outlet.look)
         await asyncio.sleep(LOOK)
+
+
+async def _tell_floods(journal: Journal) -> None:
+    """Record what was counted, for ever."""
+    while True:
+        await asyncio.sleep(LOOK)
+        await journal.tell_floods()

@@ -8,7 +8,7 @@ from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import Corrupt, Refused
 from appliance.telemetry.records import Record
 from gateway.isolation.policy import Body, Lane, Policy
-from gateway.release import manifest, signed
+from gateway.release import important, manifest, signed
 from gateway.release.manifest import File, Release
 
 SERVED = ("delivery", "resolver")  # what may be a peer of the exchange
@@ -92,6 +92,12 @@ def admit(policy: Policy, envelope: bytes, code: str, known: Release | None) -> 
     return Admitted(release, signer)
 
 
+def in_catalogue(policy: Policy, zone: str, code: str) -> Refuse | None:
+    """Judge by the operator's catalogue of important data alone, before anybody is asked for the release ``code``."""
+    told = important.by_code(policy.important, f"isli:{code}", zone)
+    return Refuse(important.REASON, told) if told else None
+
+
 def lane_into(policy: Policy, zone: str, kind: str) -> Lane | Refuse:
     """Return the lane by which objects of ``kind`` come into ``zone``; of several, the widest."""
     lanes = policy.lanes_of(kind, to=zone)
@@ -108,6 +114,8 @@ def lane_out_of(policy: Policy, zone: str, kind: str) -> Lane | Refuse:
 
 def pass_into(policy: Policy, zone: str, release: Release) -> Lane | Refuse:
     """Judge whether an admitted release may go into ``zone``."""
+    if told := important.by_release(policy.important, release, zone):
+        return Refuse(important.REASON, told)
     lane = lane_into(policy, zone, "release")
     if isinstance(lane, Lane) and zone not in release.rights.zones:
         return Refuse("zone-not-granted", f"the body grants {', '.join(release.rights.zones)}, not {zone}")

@@ -17,8 +17,9 @@ from appliance.runtime.errors import HeadgateError
 from appliance.telemetry.records import Record
 from appliance.telemetry.spool import Spool
 from gateway.exchange import metrics
+from gateway.exchange.attempts import Attempts
 from gateway.exchange.decide import Admitted, Peer, Refuse
-from gateway.release import manifest
+from gateway.release import important, manifest
 from gateway.release.manifest import File, Release
 
 SOURCE = "exchange"
@@ -43,6 +44,7 @@ class Journal:
         self._spool, self._clock, self._ledger = spool, clock, ledger
         self._recent: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._passed: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._attempts = Attempts()
 
     async def append(self, record: Record) -> None:
         """Make ``record`` durable.
@@ -131,12 +133,26 @@ class Journal:
         await self._ledger.append({"time": time.isoformat(), **known, **body})
 
     async def refused(self, refusal: Refuse, peer: Peer | None, **what: Any) -> None:
-        """Record a refusal; refusing goes on also when that fails."""
+        """Record a refusal; refusing goes on also when that fails. An attempt at important data is never left out."""
         zone = peer.zone if peer else "none"
         metrics.REFUSALS.labels(zone, refusal.reason).inc()
+        if refusal.reason == important.REASON:
+            if self._attempts.take(peer.name if peer else "none", what, self._clock()):
+                await self._write_refusal(refusal, zone, {**({"run": peer.run} if peer else {}), **what})
+            return
         if not self._is_new((zone, refusal.reason, *(str(value) for value in what.values()))):
             metrics.UNAUDITED.inc()
             return
+        await self._write_refusal(refusal, zone, what)
+
+    async def tell_floods(self) -> None:
+        """Record the attempts at important data that came too fast for an entry each: one entry a peer, with their number."""
+        for name, flood in self._attempts.due().items():
+            run, _, zone = name.partition("-")
+            told = Refuse(important.REASON, f"{flood.times} more attempts at important data")
+            await self._write_refusal(told, zone or "none", {"run": run, "times": flood.times, "asked": flood.examples})
+
+    async def _write_refusal(self, refusal: Refuse, zone: str, what: Mapping[str, Any]) -> None:
         log.warning("refused (%s) %s for %s: %s", refusal.reason, what, zone, refusal.sentence)
         body = {
             "decision": "refuse",

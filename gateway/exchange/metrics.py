@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from gateway.isolation.policy import Policy
+from gateway.release import important
+
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
     "headgate_exchange_requests", "Requests of peers, by what was asked and how it ended.", ["zone", "ask", "outcome"],
@@ -32,3 +35,9 @@ IDENTIFIERS = Gauge(
     registry=REGISTRY,
 )  # fmt: skip
 RELOADS = Counter("headgate_exchange_policy_reloads", "Policies taken in while running.", registry=REGISTRY)
+
+
+def prepare(policy: Policy) -> None:
+    """Let the attempts at important data count from nought, so that an alert sees the first one too."""
+    for zone in policy.zones:
+        REFUSALS.labels(zone, important.REASON)

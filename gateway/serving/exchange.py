@@ -16,6 +16,7 @@ from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
 from appliance.telemetry.records import Record
+from gateway.release import important
 from gateway.release.manifest import File
 
 FRESH = 3.0  # seconds in which a manifest is not asked for again
@@ -117,7 +118,7 @@ class Exchange:
         except ValidationError as error:
             raise Corrupt("the exchange's answer about a release is none") from error
         except Refused as error:
-            if error.status >= 500:
+            if error.status >= 500 or error.reason == important.REASON:  # of which the exchange hears each attempt
                 raise
             value = error
         self._known[code] = (self._clock(), value)

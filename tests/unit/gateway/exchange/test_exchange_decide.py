@@ -10,6 +10,7 @@ from appliance.telemetry.records import Record
 from gateway.exchange import decide
 from gateway.exchange.decide import Admitted, Peer, Refuse
 from gateway.isolation import policy as policies
+from gateway.isolation.content import Important
 from gateway.isolation.policy import Lane
 from gateway.release import signed
 from gateway.release.manifest import File, Release, Rights
@@ -156,3 +157,15 @@ def test_a_peer_tells_of_itself_only(kind, source, body, right):
 def test_records_leave_by_a_lane(zone, expected):
     """A zone without a lane for records sends none."""
     assert outcome(decide.lane_out_of(POLICY, zone, "record")) == expected
+
+
+def test_important_data_goes_to_no_zone_that_is_outside():
+    """By the release, and by the catalogue alone before anybody is asked."""
+    rules = Important(outside=("bigscreen",), identifiers=(f"isli:{OTHER}",))
+    policy = POLICY.model_copy(update={"important": rules})
+
+    assert outcome(decide.pass_into(policy, "bigscreen", release(labels=("important",)))) == "important-data"
+    assert outcome(decide.pass_into(policy, "bigscreen", release())) == "admitted"
+    assert outcome(decide.in_catalogue(policy, "bigscreen", OTHER)) == "important-data"
+    assert decide.in_catalogue(policy, "bigscreen", CODE) is None
+    assert decide.in_catalogue(policy, "smallscreen", OTHER) is None

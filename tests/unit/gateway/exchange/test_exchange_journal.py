@@ -12,7 +12,7 @@ from appliance.journal.log import Journal as Signed
 from appliance.journal.verify import verify_folder
 from appliance.runtime.errors import Refused
 from appliance.telemetry.spool import Spool
-from gateway.exchange import journal
+from gateway.exchange import attempts, journal
 from gateway.exchange.decide import Admitted, Peer, Refuse
 from gateway.exchange.journal import Journal
 from gateway.release.manifest import File, Release
@@ -169,4 +169,23 @@ async def test_crossings_are_in_a_journal_that_verifies(tmp_path):
     assert {entry.get("sha256") for entry in entries[:-1]} == {file.sha256 for file in files}
     assert entries[-1]["object"] == "identifiers"
     assert verify_folder(tmp_path / "j", str(KEY.public)).signed == 101
+    spool.close()
+
+
+async def test_every_attempt_at_important_data_is_recorded(tmp_path):
+    """The same attempt is recorded each time; a flood beyond that as one entry with its number."""
+    spool = Spool(tmp_path / "spool.db")
+    ledger = Ledger()
+    told = Journal(spool, lambda: 0.0, ledger)
+    for _ in range(attempts.BURST + 7):
+        await told.refused(Refuse("important-data", "it is important"), PEER, release="a")
+    assert len(ledger.entries) == spool.depth() == attempts.BURST
+    assert ledger.entries[0]["run"] == "delivery"
+    await told.tell_floods()
+    await told.tell_floods()
+
+    assert len(ledger.entries) == spool.depth() == attempts.BURST + 1
+    last = ledger.entries[-1]
+    assert (last["reason"], last["zone"], last["run"]) == ("important-data", "bigscreen", "delivery")
+    assert (last["times"], last["asked"]) == (7, [{"release": "a"}])
     spool.close()
