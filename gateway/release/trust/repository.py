@@ -354,3 +354,13 @@ def targets_of(files: Files) -> Metadata[Targets]:
 
 def _metadata(files: Files, name: Name) -> Metadata[Targets]:
     return metadata.read(files.read(name) or b"", Targets, name.file)
+
+
+def bin_content(files: Files, name: str) -> Targets | None:
+    """Return the newest version of a bin, or None where nothing was ever listed in it.
+
+    Raises:
+        Corrupt: the file is damaged.
+    """
+    version = files.newest().get(name, 0)
+    return _metadata(files, Name(name, version)).signed if version else None

@@ -1,0 +1,225 @@
+"""The box's side: is this release listed by its body now? Without I/O of its own: it says which file it needs next, and is given it.
+
+The workflow is that of the TUF specification (section 5), by python-tuf's ``TrustedMetadataSet``: root after root, timestamp,
+snapshot (``Top``), then the operator's targets, the body's role, its bin (``Chain``). Nothing older than what was verified is taken.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tuf.api.exceptions import BadVersionNumberError, RepositoryError
+from tuf.api.metadata import MetaFile, Targets
+from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
+
+from appliance.runtime.errors import Refused
+from gateway.release.trust import kept as keeping
+from gateway.release.trust import layout, listing, metadata, refusals
+from gateway.release.trust.delegate import Delegate, delegate_of
+from gateway.release.trust.kept import Kept
+from gateway.release.trust.layout import ROOT, TARGETS, Name
+from gateway.release.trust.listing import Entry
+from gateway.release.trust.supply import Ask, Needed, Supply
+from gateway.release.trust.top import Top
+
+FRESH = timedelta(seconds=10)  # for which a verified timestamp is not asked for again
+RECENT = timedelta(seconds=2)  # the same, before a release counts as not listed: it may just have been published
+MOST_BINS = 1024  # in memory
+MOST_FILES = 80  # of one look: new roots, and the six below them
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The body lists these exact bytes: ``sha256`` and ``length`` of ``release.json``, signed by ``signer``."""
+
+    entry: Entry
+    delegate: Delegate
+    until: datetime | None  # when the timestamp expires; None: as it was when it was looked up last
+
+
+@dataclass(frozen=True)
+class _Bin:
+    """A verified bin; while the snapshot names the same digests (of bin, role and targets), it needs no second look."""
+
+    digests: tuple[str, ...]
+    expires: datetime
+    entries: dict[str, Entry]
+
+
+class Chain:
+    """The verified metadata of one repository, whose first root is pinned by its SHA-256."""
+
+    def __init__(self, kept: Kept, pinned: str) -> None:
+        self._kept, self._supply = kept, Supply()
+        self._top = Top(kept, pinned, self._supply)
+        self._bins: OrderedDict[str, _Bin] = OrderedDict()
+
+    def look_up(self, body: str, code: str, now: datetime) -> Listed | Needed:
+        """Return how ``body`` lists the release ``code``, or which file is to be given first.
+
+        Raises:
+            Refused: it does not list it (``not-listed``, ``not-admitted``, ``outside-identifiers``), or there is no metadata to
+                trust (``older-metadata``, ``frozen``, ``mixed-metadata``, ``wrong-key``, ``expired-metadata``,
+                ``damaged-metadata``, ``missing-metadata``, ``wrong-clock``).
+        """
+        try:
+            for fresh in (FRESH, RECENT):
+                current = self._top.current(now, fresh)
+                try:
+                    listed = self._listed(current, body, code, now)
+                except Refused as error:
+                    if error.reason not in refusals.SAYS_NO or fresh == RECENT:
+                        raise
+                else:
+                    break
+        except Ask as ask:
+            return ask.needed
+        except Refused as error:
+            if error.reason in refusals.SAYS_NO:
+                keeping.forget(self._kept, code)
+            raise
+        keeping.remember(self._kept, listed.entry, listed.delegate)
+        return listed
+
+    def give(self, file: str, data: bytes | None, now: datetime) -> None:
+        """Take a file that was asked for, None where the origin has none; what nobody asked for is passed over.
+
+        Raises:
+            Refused: it is longer than it may be (``too-large``).
+        """
+        self._supply.give(file, data, now)
+
+    def last_known(self, body: str, code: str) -> Listed:
+        """Return how ``body`` listed the release when it was looked up last, whatever has expired since.
+
+        For a release that was admitted before: it plays on while the origin is away. Nothing new is admitted by this.
+
+        Raises:
+            Refused: it was not listed then (``not-listed``).
+        """
+        found = keeping.remembered(self._kept, code)
+        if found is None or found[1].body != body:
+            raise Refused("not-listed", f"'{body}' was not seen to list {code} before the origin went away")
+        return Listed(*found, None)
+
+    def _listed(self, current: TrustedMetadataSet, body: str, code: str, now: datetime) -> Listed:
+        targets = self._role(current, TARGETS, ROOT, now)
+        with refusals.told(Name(TARGETS, targets.version), now):
+            delegate = delegate_of(targets, body)
+        if delegate is None:
+            raise Refused("not-admitted", f"the operator admits no body '{body}'")
+        if not delegate.may_list(code):
+            raise Refused("outside-identifiers", f"isli:{code} is outside {', '.join(delegate.leading)} of '{body}'")
+        role = self._role(current, body, TARGETS, now)
+        with refusals.told(Name(body, role.version), now):
+            bins = listing.bins_in(delegate, role)
+        name = bins.get_role_for_target(layout.path_of(code))
+        entry = self._bin(current, role, name, body, now).get(code)
+        if entry is None:
+            raise _not_listed(body, code)
+        return Listed(entry, delegate, current.timestamp.expires)
+
+    def _role(self, current: TrustedMetadataSet, role: str, parent: str, now: datetime) -> Targets:
+        """Return a role, verified by its parent: as it is in memory, as it was kept, or as the origin has it."""
+        meta = _meta(current, role)
+        name = Name(role, meta.version)
+        if not current.contains(role, parent):
+            kept = self._kept.read(f"{role}.json")
+            if kept is None or not _fits(current, kept, role, parent):
+                data = self._supply.take(name, meta.length)
+                with refusals.told(name, now):
+                    current.update_delegated_targets(data, role, parent)
+                self._kept.write(f"{role}.json", data)
+        found = current[role]
+        if not isinstance(found, Targets):
+            raise TypeError(f"{role} is no targets metadata")
+        if found.is_expired(now):
+            raise refusals.expired(name, now, found.expires)
+        return found
+
+    def _bin(self, current: TrustedMetadataSet, role: Targets, name: str, body: str, now: datetime) -> dict[str, Entry]:
+        """Return what a bin lists, by code. Bins are held as entries alone: a hundred thousand releases take little memory."""
+        if f"{name}.json" not in current.snapshot.meta:
+            return {}  # nothing was ever listed in it
+        meta = _meta(current, name)
+        file = Name(name, meta.version)
+        digests = tuple(_digest(_meta(current, part)) for part in (name, body, TARGETS))
+        known = self._bins.get(name)
+        if known is None or known.digests != digests:
+            kept, verified = self._kept.read(f"{name}.json"), None
+            if kept is not None:
+                try:
+                    verified = _verified(role, file, meta, kept)
+                except (RepositoryError, ValueError):
+                    kept = None
+            if kept is None or verified is None:
+                data = self._supply.take(file, meta.length)
+                with refusals.told(file, now):
+                    verified = _verified(role, file, meta, data)
+                self._kept.write(f"{name}.json", data)
+            with refusals.told(file, now):
+                entries = {entry.code: entry for entry in map(listing.read_entry, verified.targets.values())}
+            known = _Bin(digests, verified.expires, entries)
+        self._bins[name] = known
+        self._bins.move_to_end(name)
+        while len(self._bins) > MOST_BINS:
+            self._bins.popitem(last=False)
+        if known.expires <= now:
+            raise refusals.expired(file, now, known.expires)
+        return known.entries
+
+
+def ask(
+    chain: Chain, body: str, code: str, now: datetime, read: Callable[[Needed], bytes | None], most: int = MOST_FILES
+) -> Listed:
+    """Look a release up, with ``read`` at hand that gives the repository's files: in a folder, or over a network.
+
+    Raises:
+        Refused: as ``Chain.look_up``; or more than ``most`` files were asked for (``damaged-metadata``).
+    """
+    for _ in range(most):
+        found = chain.look_up(body, code, now)
+        if isinstance(found, Listed):
+            return found
+        chain.give(found.file, read(found), now)
+    raise Refused("damaged-metadata", f"after {most} files there is no end of metadata", 502)
+
+
+def _verified(role: Targets, name: Name, meta: MetaFile, data: bytes) -> Targets:
+    """Return the bin in ``data``: the file that the snapshot names, signed by the keys of the body's role."""
+    meta.verify_length_and_hashes(data)
+    found = metadata.read(data, Targets, name.file)
+    role.verify_delegate(name.role, found.signed_bytes, found.signatures)
+    if found.signed.version != meta.version:
+        raise BadVersionNumberError(f"version {found.signed.version}, the snapshot names {meta.version}")
+    return found.signed
+
+
+def _fits(current: TrustedMetadataSet, data: bytes, role: str, parent: str) -> bool:
+    try:
+        current.update_delegated_targets(data, role, parent)
+    except (RepositoryError, ValueError):
+        return False
+    return True
+
+
+def _meta(current: TrustedMetadataSet, role: str) -> MetaFile:
+    meta = current.snapshot.meta.get(f"{role}.json")
+    if meta is None:
+        if role == TARGETS:
+            raise Refused("damaged-metadata", "the snapshot names no targets", 502)
+        raise Refused("not-listed", f"'{role}' has published nothing yet")
+    return meta
+
+
+def _digest(meta: MetaFile) -> str:
+    if not meta.hashes or "sha256" not in meta.hashes:
+        raise Refused("damaged-metadata", "the snapshot names files without their SHA-256", 502)
+    return meta.hashes["sha256"]
+
+
+def _not_listed(body: str, code: str) -> Refused:
+    return Refused("not-listed", f"'{body}' does not list {code}")
