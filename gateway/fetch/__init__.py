@@ -1,1 +1,5 @@
-"""Asks origins, in the culture zone: ``daemon`` (socket) -> ``decide`` (pure: may this be asked?) -> ``client`` (HTTP, as a stream)."""
+"""Asks parents and origins, in the culture zone.
+
+``daemon`` (socket) -> ``decide`` (pure: may this be asked?) -> ``tiers`` (pure: whom, in which order, by ``health``) -> ``client`` (HTTP,
+as a stream; ``s3`` signs, ``secrets`` are what Ansible gave). ``loops``: no question goes round.
+"""

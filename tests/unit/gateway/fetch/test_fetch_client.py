@@ -1,5 +1,7 @@
 """Fetch against a real web server on loopback that misbehaves in every way."""
 
+import asyncio
+
 import pytest
 from aiohttp import web
 
@@ -28,6 +30,19 @@ async def _answer(request):
             await response.write(b"01234")
             request.transport.abort()
             return response
+        case "part":
+            first = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            headers = {"Content-Range": f"bytes {first}-9/10"}
+            return web.Response(status=206, body=b"0123456789"[first:], headers=headers)
+        case "another-part":
+            return web.Response(status=206, body=b"0123", headers={"Content-Range": "bytes 0-3/10"})
+        case "old":
+            return web.Response(body=b"0123456789", headers={"Age": "30"})
+        case "late":
+            await asyncio.sleep(client.PATIENCE * 20)
+            return web.Response()
+        case "told":
+            return web.Response(body=f"{request.headers['CDN-Loop']} {request.headers['Cache-Control']}".encode())
         case "packed":
             return web.Response(body=b"x", headers={"Content-Encoding": "gzip"})
         case "moved":
@@ -44,10 +59,10 @@ async def ask():
     app.router.add_get("/releases/{what}", _answer)
     async with http.serving(app, tcp=[("127.0.0.1", 0)]) as bound, client.session() as session:
 
-        async def ask(what, largest=10, etag=None, port=bound[0][1]):
-            target = Target("127.0.0.1", port, f"/releases/{what}", largest, etag)
+        async def ask(what, largest=10, etag=None, port=bound[0][1], **told):
+            target = Target("centre", "127.0.0.1", port, f"/releases/{what}", largest, etag, **told)
             async with client.get(session, target) as response:
-                return response.status, b"".join([chunk async for chunk in client.bounded(response, largest)])
+                return response.status, b"".join([chunk async for chunk in client.bounded(response, target)])
 
         yield ask
 
@@ -101,3 +116,45 @@ async def test_no_cookies_are_kept(ask):
     """An origin cannot mark the box."""
     assert await ask("cookie") == (200, b"none")
     assert await ask("cookie") == (200, b"none")
+
+
+@pytest.mark.parametrize("what", ["part", "good"])
+async def test_bytes_that_are_here_are_not_taken_again(ask, what):
+    """An upstream that knows ranges sends the rest; of one that sends the whole the first bytes are passed over."""
+    assert (await ask(what, first=7, largest=3))[1] == b"789"
+
+
+async def test_another_part_than_asked_for_is_refused(ask):
+    """Bytes from elsewhere in the object would never have its digest."""
+    with pytest.raises(Refused, match="another part"):
+        await ask("another-part", first=7)
+
+
+async def test_parents_are_told_what_they_need_to_know(ask):
+    """Who asked before, and how old an answer may be."""
+    assert (await ask("told", largest=99, loop="headgate;site=a", oldest=5, parent=True))[
+        1
+    ] == b"headgate;site=a max-age=5"
+
+
+async def test_a_parent_that_heard_of_it_long_ago_is_passed_over(ask):
+    """What a parent keeps while it cannot ask its own upstream is not taken for new."""
+    with pytest.raises(client.Behind, match="30 seconds old"):
+        await ask("old", oldest=15, parent=True)
+    assert (await ask("old", oldest=30, parent=True))[0] == 200
+
+
+async def test_a_parent_must_begin_to_answer_soon(ask, monkeypatch):
+    """Two boxes that wait for each other wait for a moment only; an origin has more time."""
+    monkeypatch.setattr(client, "PATIENCE", 0.1)
+    with pytest.raises(client.Late):
+        await ask("late", parent=True)
+
+
+async def test_a_parent_whose_own_upstream_is_away_is_well(ask):
+    """A 504 tells of what is behind it; a question that went round is refused as such."""
+    with pytest.raises(client.Behind):
+        await ask("504", parent=True)
+    with pytest.raises(Refused) as error:
+        await ask("508", parent=True)
+    assert error.value.reason == "loop"
