@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
-from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from appliance.runtime.once import Once
 from gateway.exchange import metrics
 from gateway.exchange.decide import Refuse
 from gateway.exchange.journal import Journal
-from gateway.exchange.origin import Origins
+from gateway.exchange.origin import MOST_WRONG, Origins
 from gateway.exchange.releases import Held
 from gateway.release.manifest import File
 from gateway.store.objects import Objects
 
 AT_ONCE = 16  # fills under way
+MOST_BROKEN = 4  # answers that broke off before an object is given up
 WAITING = 512  # objects that wait for their turn
 
 
@@ -27,42 +29,56 @@ class Fills:
         self._once: Once[str, None] = Once(tasks, at_once=AT_ONCE, waiting=WAITING)
         metrics.FILLING.set_function(lambda: len(self._once))
 
-    async def make_present(self, held: Held, path: str, file: File) -> str:
+    async def make_present(self, held: Held, path: str, file: File, via: Sequence[str] = ()) -> str:
         """Return ``store`` where the object was there already, ``origin`` once it was fetched, verified and stored.
 
+        ``via`` are the boxes that ask for it.
+
         Raises:
-            Refused: what the origins have is not the object (``digest-mismatch``), or the disk is full (``store-full``).
-            Unreachable: the origins are away.
+            Refused: what parents and origins have is not the object (``digest-mismatch``), or the disk is full (``store-full``).
+            Unreachable: they are away.
         """
         if self._store.has(file.sha256, file.size):
             return "store"
-        await self._once.do(file.sha256, lambda: self._fill(held, path, file))
+        await self._once.do(file.sha256, lambda: self._fill(held, path, file, via))
         return "origin"
 
-    async def _fill(self, held: Held, path: str, file: File) -> None:
-        failure: HeadgateError = Unreachable("the policy names no origin")
+    async def _fill(self, held: Held, path: str, file: File, via: Sequence[str]) -> None:
         began = time.monotonic()
         code = held.admitted.release.code
-        for origin in sorted(held.policy.origins, key=lambda name: name != held.origin):
+        wrong: list[str] = []
+        broken = 0
+        refusal: Refuse | None = None
+        while True:
+            origin: list[str] = []
             try:
-                await self._take(origin, f"/releases/{code}/{path}", file)
-            except Unreachable as error:
+                await self._take(f"/releases/{code}/{path}", file, wrong, via, origin)
+            except Unreachable:
                 metrics.FILLS.labels("unreachable").inc()
-                failure = failure if isinstance(failure, Refused) else error
+                broken += 1
+                if origin and broken < MOST_BROKEN:  # it broke off in the middle, and rests: somebody else is asked now
+                    continue
+                if refusal is None:
+                    raise
             except (Corrupt, Refused) as error:
-                refusal = _refusal(error, path, origin)
+                refusal = _refusal(error, path, origin[0] if origin else "")
                 metrics.FILLS.labels(refusal.reason).inc()
-                await self._journal.refused(refusal, None, release=code, path=path, origin=origin)
-                failure = refusal.error()
+                await self._journal.refused(
+                    refusal, None, release=code, path=path, **({"origin": origin[0]} if origin else {})
+                )
+                if origin and refusal.reason == "digest-mismatch" and len(wrong) < MOST_WRONG:
+                    wrong += origin  # somebody else may have the right bytes
+                    continue
             else:
                 metrics.FILLS.labels("stored").inc()
                 metrics.FILLED.inc(file.size)
                 metrics.SECONDS.observe(time.monotonic() - began)
                 return
-        raise failure
+            raise refusal.error()
 
-    async def _take(self, origin: str, path: str, file: File) -> None:
-        async with self._origins.ask(origin, path, max(1, file.size)) as answer:
+    async def _take(self, path: str, file: File, wrong: Sequence[str], via: Sequence[str], origin: list[str]) -> None:
+        async with self._origins.any(path, max(1, file.size), wrong=wrong, via=via) as answer:
+            origin.append(answer.origin)
             with self._store.write(file.sha256, file.size) as writer:
                 async for chunk in answer.chunks():
                     await asyncio.to_thread(writer.write, chunk)
@@ -71,7 +87,7 @@ class Fills:
 
 def _refusal(error: Corrupt | Refused, path: str, origin: str) -> Refuse:
     """Return why an origin's answer was not stored: what is not the manifest's object, by size or by digest, is a mismatch."""
-    sentence = f"'{path}' at the origin '{origin}': {error}"
+    sentence = f"'{path}' at the origin '{origin}': {error}" if origin else f"'{path}': {error}"
     if isinstance(error, Corrupt) or error.reason == "too-large":
         return Refuse("digest-mismatch", sentence)
     return Refuse(error.reason, sentence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -14,13 +14,17 @@ from appliance.runtime import http
 from appliance.runtime.errors import Refused, Unreachable
 
 _ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e]{0,190}"', re.ASCII)  # RFC 9110 section 8.8.3
+_AGE = re.compile(r"\d{1,9}", re.ASCII)
+MOST_WRONG = 8  # names that fetch takes
 CHUNK = 256 << 10  # bytes handed on at once
 CONNECTIONS = 32
-TIMEOUT = aiohttp.ClientTimeout(total=600, sock_connect=5, sock_read=30)  # seconds; fetch has narrower ones of its own
+TIMEOUT = aiohttp.ClientTimeout(
+    total=6 * 3600, sock_connect=5, sock_read=60
+)  # seconds; fetch has narrower ones of its own
 
 
 class Answer:
-    """What an origin sends: ``etag``, and the body in chunks; ``unchanged`` where the given ETag still holds."""
+    """What ``origin`` sends: ``etag``, and the body in chunks; ``unchanged`` where the given ETag still holds."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -29,6 +33,11 @@ class Answer:
         self.etag = (
             etag if _ETAG.fullmatch(etag) else ""
         )  # fetch takes no other back; without one we read the whole again
+        self.origin = response.headers.get("Headgate-Origin", "")
+        age = response.headers.get("Age", "0")
+        self.age = (
+            float(age) if _AGE.fullmatch(age) else 0.0
+        )  # seconds since an origin spoke about it, as a parent tells
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes."""
@@ -68,17 +77,54 @@ class Origins:
 
     @contextlib.asynccontextmanager
     async def ask(self, origin: str, path: str, largest: int, etag: str = "") -> AsyncIterator[Answer]:
-        """Ask ``origin`` for ``path`` of at most ``largest`` bytes.
+        """Ask ``origin``, and nobody else, for ``path`` of at most ``largest`` bytes.
 
         Raises:
             Refused: the origin has it not (``unknown-path``), or fetch may not ask for it.
             Unreachable: fetch or the origin is away, or broke off in the middle.
         """
+        told = {"origin": origin, "path": path, "largest": largest} | ({"etag": etag} if etag else {})
+        async with self._post(told, f"the origin '{origin}'") as answer:
+            yield answer
+
+    @contextlib.asynccontextmanager
+    async def any(
+        self,
+        path: str,
+        largest: int,
+        *,
+        first: int = 0,
+        wrong: Sequence[str] = (),
+        etags: Mapping[str, str] | None = None,
+        oldest: int | None = None,
+        direct: bool = False,
+        via: Sequence[str] = (),
+    ) -> AsyncIterator[Answer]:
+        """Ask for ``path`` whoever is best: a parent, or an origin; ``Answer.origin`` says who it was.
+
+        The answer holds at most ``largest`` bytes, from ``first`` on. ``wrong`` are those whose bytes were refused; ``etags`` what is held
+        of whom; ``oldest`` the seconds since a parent heard of it; ``direct`` leaves the parents out; ``via`` the boxes that ask for it.
+
+        Raises:
+            Refused: the origins have it not (``unknown-path``), or somebody has something else, or fetch may not ask for it.
+            Unreachable: fetch or all of them are away, or the one that answered broke off in the middle: ask again, from where it ended.
+        """
+        told: dict[str, object] = {"any": True, "path": path, "largest": largest}
+        told |= {"first": first} if first else {}
+        told |= {"not": list(wrong)[-MOST_WRONG:]} if wrong else {}
+        told |= {"etags": dict(etags)} if etags else {}
+        told |= {"oldest": oldest} if oldest is not None else {}
+        told |= {"direct": True} if direct else {}
+        told |= {"via": list(via)} if via else {}
+        async with self._post(told, "parents and origins") as answer:
+            yield answer
+
+    @contextlib.asynccontextmanager
+    async def _post(self, told: Mapping[str, object], whom: str) -> AsyncIterator[Answer]:
         if self._session is None:
             raise RuntimeError("used outside its 'async with'")
-        told = {"origin": origin, "path": path, "largest": largest} | ({"etag": etag} if etag else {})
         try:
             async with self._session.post("http://fetch/fetch", json=told) as response:
                 yield Answer(await http.check(response))
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unreachable(f"the origin '{origin}' cannot be asked: {error or 'no answer in time'}") from error
+            raise Unreachable(f"{whom} cannot be asked: {error or 'no answer in time'}") from error

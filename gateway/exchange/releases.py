@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
 from gateway.exchange import decide
 from gateway.exchange.decide import Admitted, Refuse
 from gateway.exchange.journal import Journal
-from gateway.exchange.origin import Origins
+from gateway.exchange.origin import MOST_WRONG, Origins
 from gateway.isolation.policy import Policy
 from gateway.release import paths, signed
 from gateway.release.manifest import Release
 from gateway.store.manifests import Manifests
 
-FRESH = 5.0  # seconds until an origin is asked again whether it has a newer version
+FRESH = 5.0  # seconds until somebody is asked again whether there is a newer version
+OLDEST = (
+    30  # seconds since a parent heard of it from an origin: an older answer is not taken, while anybody has a newer one
+)
+DIRECT = 60.0  # seconds until the origins themselves are asked: no parent holds a newer version back for longer
+MOST_TAGS = 8
 PATIENCE = 0.5  # seconds that a screen waits for that answer when there is a verified version already
 MOST = 500  # releases in memory; the others come from disk again
 
@@ -28,13 +33,24 @@ log = logging.getLogger("headgate.exchange")
 
 @dataclass
 class Held:
-    """A verified release, where it came from, and when an origin last spoke about it."""
+    """A verified release, and when an origin last spoke about it."""
 
     policy: Policy  # under which it was verified; under another one it must be verified again
     admitted: Admitted
-    origin: str | None = None
-    etag: str = ""
-    checked: float = float("-inf")  # monotonic seconds
+    etags: dict[str, str] = field(default_factory=dict)  # of whoever gave this version
+    checked: float = float("-inf")  # monotonic seconds: asked last
+    heard: float = float("-inf")  # an origin spoke last, here or at the parent that passed it on
+    direct: float = float("-inf")  # an origin itself was asked last
+
+
+@dataclass(frozen=True)
+class Found:
+    """What ``origin`` has: an envelope, or None where it is the one held."""
+
+    origin: str
+    data: bytes | None
+    etag: str
+    age: float  # seconds since an origin spoke about it
 
 
 class Releases:
@@ -47,8 +63,10 @@ class Releases:
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._once: Once[tuple[str, int], Held] = Once(tasks, at_once=8, waiting=256)
 
-    async def get(self, policy: Policy, code: str) -> Held:
+    async def get(self, policy: Policy, code: str, via: Sequence[str] = ()) -> Held:
         """Return the newest verified version of the release, which is the last one known where the origins are away.
+
+        ``via`` are the boxes that ask for it.
 
         Raises:
             Refused: no origin has it (``unknown-release``), or what they have is not admitted.
@@ -59,48 +77,54 @@ class Releases:
             self._held.move_to_end(code)
             if self._clock() - held.checked < FRESH:
                 return held
-            refreshed = self._once.do((code, id(policy)), lambda: self._refresh(policy, code))
+            refreshed = self._once.do((code, id(policy)), lambda: self._refresh(policy, code, via))
             try:
                 return await asyncio.wait_for(refreshed, PATIENCE)
             except (TimeoutError, HeadgateError):
                 return held
-        return await self._once.do((code, id(policy)), lambda: self._refresh(policy, code))
+        return await self._once.do((code, id(policy)), lambda: self._refresh(policy, code, via))
 
-    async def _refresh(self, policy: Policy, code: str) -> Held:
-        """Ask the origins for the release, and keep what is admitted; the last verified one stays otherwise."""
+    async def _refresh(self, policy: Policy, code: str, via: Sequence[str]) -> Held:
+        """Ask for the release, and keep what is admitted; the last verified one stays otherwise."""
         held = self._held.get(code)
         known = held.admitted.release if held else None
         refusal: Refuse | None = None
         if held is None or held.policy is not policy:
             held, known, refusal = await self._recall(policy, code)
         away: HeadgateError | None = None
-        for origin in _first(held.origin if held else None, policy):
-            found: tuple[bytes, str] | Refuse | None
+        direct = held is not None and self._clock() - held.direct >= DIRECT
+        wrong: list[str] = []
+        while len(wrong) <= MOST_WRONG:
             try:
-                found = await self._ask(origin, code, held)
+                found = await self._ask(code, held, wrong, direct=direct, via=via)
             except Unreachable as error:
-                away = error
-                continue
-            except Refused as error:
-                if error.reason == "unknown-path":  # this origin has no such release
+                if direct:  # the origins are away: parents may have heard of it before
+                    direct = False
                     continue
-                found = Refuse(error.reason, str(error))
-            if found is None and held is not None:
-                held.checked = self._clock()
+                away = error
+                break
+            except Refused as error:
+                if error.reason != "unknown-path":  # else nobody has such a release
+                    refusal = Refuse(error.reason, str(error))
+                    if held is not None:  # nobody else will hear of it
+                        await self._journal.refused(refusal, None, release=code)
+                break
+            now = self._clock()
+            if found.data is None and held is not None:
+                held.checked, held.heard = now, now - found.age
+                held.direct = now if direct else held.direct
                 return self._keep(code, held)
-            if isinstance(found, tuple):
-                data, etag = found
-                verdict = await asyncio.to_thread(decide.admit, policy, data, code, known)
-                if isinstance(verdict, Admitted):
-                    if known != verdict.release or held is None:
-                        await self._journal.admitted(verdict, origin)
-                        await asyncio.to_thread(self._kept.put, code, data)
-                    return self._keep(code, Held(policy, verdict, origin, etag, self._clock()))
-                found = verdict
-            if found is not None:
-                refusal = Refuse(found.reason, f"{found.sentence} (at the origin '{origin}')")
-                if held is not None:  # nobody else will hear of it
-                    await self._journal.refused(refusal, None, release=code, origin=origin)
+            data = found.data or b""
+            verdict = await asyncio.to_thread(decide.admit, policy, data, code, known)
+            if isinstance(verdict, Admitted):
+                if known != verdict.release or held is None:
+                    await self._journal.admitted(verdict, found.origin)
+                    await asyncio.to_thread(self._kept.put, code, data)
+                return self._keep(code, _held(policy, verdict, held, found, now, direct=direct))
+            refusal = Refuse(verdict.reason, f"{verdict.sentence} (at the origin '{found.origin}')")
+            if held is not None:
+                await self._journal.refused(refusal, None, release=code, origin=found.origin)
+            wrong.append(found.origin)
         if held is not None:
             held.checked = self._clock()  # asked just now, in vain: players must not wait for each request
             return self._keep(code, held)
@@ -110,14 +134,26 @@ class Releases:
             raise away
         raise Refuse("unknown-release", f"no origin has the release {code}").error()
 
-    async def _ask(self, origin: str, code: str, held: Held | None) -> tuple[bytes, str] | None:
-        """Return an origin's envelope with its ETag, or None where it is the one held."""
-        etag = held.etag if held is not None and held.origin == origin else ""
+    async def _ask(
+        self, code: str, held: Held | None, wrong: Sequence[str], *, direct: bool, via: Sequence[str]
+    ) -> Found:
+        """Return somebody's envelope, or that it is the one held."""
+        etags = held.etags if held is not None else {}
         path = f"/releases/{code}/{paths.MANIFEST}"
-        async with self._origins.ask(origin, path, signed.LONGEST, etag) as answer:
-            if answer.unchanged and etag:
-                return None
-            return await answer.read(signed.LONGEST), answer.etag
+
+        async def ask(oldest: int | None) -> Found:
+            async with self._origins.any(
+                path, signed.LONGEST, wrong=wrong, etags=etags, oldest=oldest, direct=direct, via=via
+            ) as answer:
+                data = None if answer.unchanged and etags else await answer.read(signed.LONGEST)
+                return Found(answer.origin, data, answer.etag, answer.age)
+
+        try:
+            return await ask(OLDEST)
+        except Unreachable:
+            if held is not None or direct:
+                raise
+            return await ask(None)  # what a parent heard long ago is better than nothing
 
     async def _recall(self, policy: Policy, code: str) -> tuple[Held | None, Release | None, Refuse | None]:
         """Return what the disk has: verified again, the version known in any case, and why it is no longer admitted."""
@@ -142,6 +178,12 @@ class Releases:
         return held
 
 
-def _first(origin: str | None, policy: Policy) -> list[str]:
-    """Return the policy's origins, the one that had it last time before the others."""
-    return sorted(policy.origins, key=lambda name: name != origin)
+def _held(policy: Policy, verdict: Admitted, before: Held | None, found: Found, now: float, *, direct: bool) -> Held:
+    """Return what is held after ``found`` was admitted at ``now``, in the place of what was ``before``."""
+    same = before is not None and before.admitted.release == verdict.release
+    etags = {
+        **(before.etags if before is not None and same else {}),
+        **({found.origin: found.etag} if found.etag else {}),
+    }
+    since = now if direct or before is None else before.direct
+    return Held(policy, verdict, dict(list(etags.items())[-MOST_TAGS:]), now, now - found.age, since)

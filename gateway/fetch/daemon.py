@@ -67,7 +67,7 @@ class Fetch:
             counted.REQUESTS.labels("none", error.reason).inc()
             raise
         began = time.monotonic()
-        for name in ask.excluded:
+        for name in ask.excluded if ask.oldest is None else ():  # what changes may be right the next time
             self._health.wrong(name, ask.path, began)
         failures: list[Failure] = []
         for name in self._order(policy, ask, began):
@@ -129,8 +129,9 @@ class Fetch:
             response.headers["Headgate-Origin"] = target.name
             if failures:
                 response.headers["Headgate-Tried"] = ", ".join(f"{f.name}={f.reason}" for f in failures)
-            if etag := answer.headers.get("ETag"):
-                response.headers["ETag"] = etag
+            for header in ("ETag", "Age"):
+                if value := answer.headers.get(header):
+                    response.headers[header] = value
             if answer.status == 304:
                 return response
             response.content_type = "application/octet-stream"

@@ -17,8 +17,9 @@ from gateway.isolation.policy import Policy
 LONGEST_PATH = 600  # bytes: a release's longest path and the folders before it
 LARGEST = 1 << 40  # bytes of an answer
 ROOTS = ("releases", "registry", "trust")
-MOST_EXCLUDED = 8  # names
+MOST_EXCLUDED, MOST_TAGS = 8, 8  # names
 Named = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Tag = Annotated[str, StringConstraints(pattern=r'^(W/)?"[\x21\x23-\x7e]{0,190}"$')]  # RFC 9110 section 8.8.3
 Site = Annotated[str, StringConstraints(pattern=rf"^{loops.SITE}$")]
 
 
@@ -40,10 +41,8 @@ class Ask(BaseModel):
     any: bool = False
     direct: bool = False
     excluded: list[Named] = Field(default_factory=list, max_length=MOST_EXCLUDED, alias="not")
-    etag: Annotated[str, StringConstraints(pattern=r'^(W/)?"[\x21\x23-\x7e]{0,190}"$')] | None = (
-        None  # RFC 9110 section 8.8.3
-    )
-    of: Named | None = None  # whose ``etag`` it is, where any is asked
+    etag: Tag | None = None  # what the origin that is named gave last
+    etags: dict[Named, Tag] = Field(default_factory=dict, max_length=MOST_TAGS)  # the same by name, where any is asked
     first: int = Field(default=0, ge=0, le=LARGEST)  # bytes that are there already, and not asked for again
     oldest: int | None = Field(
         default=None, ge=0, le=86400
@@ -108,7 +107,7 @@ def target(policy: Policy, ask: Ask, name: str) -> Target:
         origin.port,
         f"/{origin.s3.bucket}{encoded}" if origin.s3 else encoded,
         ask.largest,
-        ask.etag if ask.of in (None, name) else None,
+        ask.etag if ask.origin else ask.etags.get(name),
         ask.first,
         ask.oldest if origin.role == "parent" else None,
         origin.role == "parent",

@@ -140,6 +140,8 @@ def _origins(policy: Policy, broken: Broken) -> Iterator[Problem]:
                 yield Problem(where, "origins are asked in the culture zone, and this box has none")
         elif not culture.holds(origin.address):
             yield Problem((*where, "address"), f"{origin.address} is not in the culture zone: fetch asks nowhere else")
+        elif culture.owns(origin.address):
+            yield Problem((*where, "address"), f"{origin.address} is the box itself: it would ask itself for ever")
         elif not any(
             r.zone == "culture"
             and r.run == "fetch"
@@ -150,6 +152,8 @@ def _origins(policy: Policy, broken: Broken) -> Iterator[Problem]:
             yield Problem(
                 where, f"no 'reach' with 'run: fetch' opens {origin.address} tcp/{origin.port}: it could never be asked"
             )
+        if origin.s3 is not None and origin.role == "parent":
+            yield Problem((*where, "s3"), "a parent is another box, which speaks no S3: 'role: origin' is meant")
     registry = policy.registry
     if (
         registry is not None
@@ -177,6 +181,8 @@ def _services(policy: Policy, broken: Broken) -> Iterator[Problem]:
             yield Problem(
                 (*where, "run"), f"'{service.run}' answers in zone '{service.zone}' as service '{other}' already"
             )
+        if service.run == "share" and service.zone != "culture":
+            yield Problem((*where, "zone"), "boxes share what they have in the culture zone and nowhere else")
         if service.zone in policy.zones:
             yield from _inside(policy, broken, service.zone, (*where, "from"), service.sources)
 

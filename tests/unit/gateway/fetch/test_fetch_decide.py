@@ -114,8 +114,7 @@ def test_upstreams_are_asked_as_the_policy_describes_them():
         "path": "/releases/1/a",
         "largest": 5,
         "any": True,
-        "etag": '"1"',
-        "of": "hub",
+        "etags": {"hub": '"1"'},
         "oldest": 5,
         "via": ["village"],
     }
