@@ -16,6 +16,7 @@ from appliance.runtime.files import write_atomic
 from gateway.release import folder as folders
 from gateway.release import manifest, media, paths, signed
 from gateway.release.manifest import Release, Rights
+from gateway.release.trust import cli as trust
 from gateway.resolver import codes
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -190,3 +191,6 @@ def _tell(release: Release, *, as_json: bool, key: str | None) -> None:
 
 def _fault(path: Path, message: str) -> Fault:
     return Fault(str(path), 1, 1, "", message)
+
+
+commands.add_command(trust.commands)

@@ -17,6 +17,8 @@ PAGES = [
     "docs/first-site.zh.md",
     "docs/isolation.md",
     "docs/isolation.zh.md",
+    "docs/releases.md",
+    "docs/releases.zh.md",
     "docs/operations.md",
     "docs/architecture.md",
 ]

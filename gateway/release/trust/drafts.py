@@ -22,25 +22,26 @@ MOST_KEYS = 16  # of one role
 
 @dataclass(frozen=True)
 class Holders:
-    """Whose keys a root names: enough of ``root`` sign the next root, enough of ``operator`` the bodies; ``online`` the rest."""
+    """Whose keys a root names: enough of ``root`` sign the next root, enough of ``operator`` who is admitted, ``online`` the rest."""
 
     root: tuple[PublicKey, ...]
     threshold: int
     operator: tuple[PublicKey, ...]
     operator_threshold: int
-    online: PublicKey
+    online: tuple[PublicKey, ...]  # more than one while it changes
 
     def fault(self) -> str:
         """Return what is wrong with these keys, or an empty text."""
         for what, keys, threshold in (
             ("root", self.root, self.threshold),
             ("operator's", self.operator, self.operator_threshold),
+            ("online", self.online, 1),
         ):
             if len(set(keys)) != len(keys) or not 1 <= len(keys) <= MOST_KEYS:
                 return f"there are 1 to {MOST_KEYS} {what} keys, each named once"
             if not 1 <= threshold <= len(keys):
                 return f"of {len(keys)} {what} keys no {threshold} can sign"
-        if self.online in (*self.root, *self.operator):
+        if set(self.online) & {*self.root, *self.operator}:
             return "the online key lies on a server: it cannot be a root key or an operator's key too"
         return ""
 
@@ -57,7 +58,7 @@ def root(holders: Holders, version: int, now: datetime) -> Metadata[Root]:
     def role(keys: Sequence[PublicKey], threshold: int) -> Role:
         return Role([metadata.key_id(key) for key in keys], threshold)
 
-    every = (*holders.root, *holders.operator, holders.online)
+    every = (*holders.root, *holders.operator, *holders.online)
     return Metadata(
         Root(
             version=version,
@@ -66,8 +67,8 @@ def root(holders: Holders, version: int, now: datetime) -> Metadata[Root]:
             roles={
                 ROOT: role(holders.root, holders.threshold),
                 TARGETS: role(holders.operator, holders.operator_threshold),
-                SNAPSHOT: role([holders.online], 1),
-                TIMESTAMP: role([holders.online], 1),
+                SNAPSHOT: role(holders.online, 1),
+                TIMESTAMP: role(holders.online, 1),
             },
             consistent_snapshot=True,
         )
@@ -85,7 +86,7 @@ def holders_of(known: Root) -> Holders:
         return tuple(metadata.public_of(known.keys[key]) for key in known.roles[role].keyids)
 
     return Holders(
-        keys(ROOT), known.roles[ROOT].threshold, keys(TARGETS), known.roles[TARGETS].threshold, keys(TIMESTAMP)[0]
+        keys(ROOT), known.roles[ROOT].threshold, keys(TARGETS), known.roles[TARGETS].threshold, keys(TIMESTAMP)
     )
 
 
@@ -151,6 +152,11 @@ def dismiss(old: Targets, body: str, now: datetime) -> Metadata[Targets]:
     if body not in bodies:
         raise Refused("not-admitted", f"no body '{body}' is admitted")
     return targets(old, [other for name, other in bodies.items() if name != body], now)
+
+
+def reissued(old: Targets, now: datetime) -> Metadata[Targets]:
+    """Return targets that admit the same bodies, to be signed anew: by other keys of the operator, or before they expire."""
+    return targets(old, list(delegates_of(old).values()), now)
 
 
 def with_keys(

@@ -86,6 +86,19 @@ def bins_in(delegate: Delegate, role: Targets) -> SuccinctRoles:
     return bins
 
 
+def signs_with(role: Targets) -> PublicKey | None:
+    """Return the key to which a body's role leaves its bins, or None where it leaves them to none or to several.
+
+    Raises:
+        Corrupt: it is of another kind than Ed25519.
+    """
+    bins = role.delegations.succinct_roles if role.delegations is not None else None
+    if role.delegations is None or bins is None or len(bins.keyids) != 1:
+        return None
+    key = role.delegations.keys.get(bins.keyids[0])
+    return None if key is None else metadata.public_of(key)
+
+
 def bin_with(
     old: Targets | None, entries: Iterable[Entry], without: Iterable[str], version: int, now: datetime
 ) -> Metadata[Targets]:

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
-from appliance.identity.keys import PrivateKey
+from appliance.identity.keys import PrivateKey, PublicKey
 from appliance.runtime.errors import Corrupt, Refused
 from gateway.release.trust import judging, layout, listing, metadata
 from gateway.release.trust.delegate import Delegate, delegate_of
@@ -364,3 +365,41 @@ def bin_content(files: Files, name: str) -> Targets | None:
     """
     version = files.newest().get(name, 0)
     return _metadata(files, Name(name, version)).signed if version else None
+
+
+def role_content(files: Files, body: str) -> Targets | None:
+    """Return the newest version of a body's role, or None where it has published nothing yet.
+
+    Raises:
+        Corrupt: the file is damaged.
+    """
+    return bin_content(files, body)
+
+
+def signs_with(files: Files, body: str) -> PublicKey | None:
+    """Return the key to which a body leaves its bins, or None where it has published nothing yet.
+
+    Raises:
+        Corrupt: the file is damaged.
+    """
+    role = role_content(files, body)
+    return None if role is None else listing.signs_with(role)
+
+
+def lost_by(files: Files, new: Root) -> str:
+    """Return the file in force that would not be signed by enough keys of the root ``new``, or an empty text.
+
+    Raises:
+        Corrupt: a file is damaged.
+    """
+    known = _known(files)
+    for role, found in (
+        (TARGETS, targets_of(files) if TARGETS in files.newest() else None),
+        (SNAPSHOT, known[1] if known else None),
+        (TIMESTAMP, known[0] if known else None),
+    ):
+        if found is not None:
+            data: Metadata[Any] = found
+            if not new.get_verification_result(role, data.signed_bytes, data.signatures).verified:
+                return f"{role}.json"
+    return ""

@@ -47,7 +47,7 @@ class Operation:
             "threshold": 2,
             "operator": (self.operator.public,),
             "operator_threshold": 1,
-            "online": self.online.public,
+            "online": (self.online.public,),
         }
         return drafts.Holders(**{**fields, **told})
 

@@ -1,0 +1,132 @@
+"""``headgate release trust``: what bodies do (list, unlist, renew, send), and anybody (verify)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from appliance.runtime.errors import Corrupt, Refused
+from gateway.release import paths, signed
+from gateway.release.trust import kept, layout, repository, verifying
+from gateway.release.trust.files import Files
+from gateway.release.trust.options import FILE, FOLDER, JSON, load, say
+from gateway.release.trust.supply import Needed
+from gateway.release.trust.verifying import Chain
+
+ONLINE = click.option("--online-key", type=FILE, help="The centre's key, if it is at hand: boxes see it at once.")
+KEY = click.option("--key", type=FILE, required=True, help="The body's private key.")
+
+
+@click.command("list")
+@click.argument("folder", type=FOLDER)
+@click.argument("releases", type=FOLDER, nargs=-1, required=True)
+@KEY
+@ONLINE
+@JSON
+def list_(folder: Path, releases: tuple[Path, ...], key: Path, online_key: Path | None, *, as_json: bool) -> None:
+    """List the releases in the folders RELEASES, each with its release.json; doing it again changes nothing.
+
+    Example: headgate release trust list /srv/origin/trust film/ --key library.key
+    """
+    by_body: dict[str, list[tuple[str, bytes]]] = {}
+    for path in releases:
+        data = _envelope(path)
+        release = signed.claimed(data)
+        by_body.setdefault(release.body, []).append((release.code, data))
+    private, online = load(key), load(online_key) if online_key else None
+    written: list[str] = []
+    for body, found in by_body.items():
+        written += repository.list_releases(folder, body, found, private, online).files
+    _tell(written, seen=online is not None, as_json=as_json)
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.argument("body")
+@click.argument("codes", nargs=-1, required=True)
+@KEY
+@ONLINE
+@JSON
+def unlist(
+    folder: Path, body: str, codes: tuple[str, ...], key: Path, online_key: Path | None, *, as_json: bool
+) -> None:
+    """List the releases CODES of BODY no longer: boxes that see it refuse them.
+
+    Example: headgate release trust unlist /srv/origin/trust guangxi-library 999999-100000000000001-4 --key library.key
+    """
+    without = [paths.code_of(code.removeprefix("isli:")) for code in codes]
+    online = load(online_key) if online_key else None
+    done = repository.list_releases(folder, body, [], load(key), online, without=without)
+    _tell(list(done.files), seen=done.visible, as_json=as_json)
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.argument("body")
+@KEY
+@ONLINE
+@JSON
+def renew(folder: Path, body: str, key: Path, online_key: Path | None, *, as_json: bool) -> None:
+    """Sign all that BODY lists anew: with a new key that the operator has added, or before it expires (a year).
+
+    Example: headgate release trust renew /srv/origin/trust guangxi-library --key new.key
+    """
+    done = repository.renew(folder, body, load(key), load(online_key) if online_key else None)
+    _tell(list(done.files), seen=done.visible, as_json=as_json)
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.argument("releases", type=FOLDER, nargs=-1, required=True)
+@click.option("--root", "pinned", required=True, help="The SHA-256 of the first root, as policies pin it.")
+@JSON
+def verify(folder: Path, releases: tuple[Path, ...], pinned: str, *, as_json: bool) -> None:
+    """Do what a box does: verify from the pinned root on that the releases in the folders RELEASES are listed as they are.
+
+    Example: headgate release trust verify /srv/origin/trust film/ --root 9f86d0...
+    """
+    files = Files(folder)
+
+    def read(needed: Needed) -> bytes | None:
+        return files.read(layout.parse(needed.file))
+
+    chain, told = Chain(kept.Memory(), pinned.lower()), []
+    for path in releases:
+        data = _envelope(path)
+        release = signed.claimed(data)
+        found = verifying.ask(chain, release.body, release.code, datetime.now(UTC), read)
+        if hashlib.sha256(data).hexdigest() != found.entry.sha256:
+            raise Refused("not-listed", f"{path}: '{release.body}' lists other bytes of {release.code}")
+        signed.open_signed(data, [found.entry.signer])
+        told.append(
+            {"release": release.code, "version": release.version, "body": release.body, "key": str(found.entry.signer)}
+        )
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+    for item in told if not as_json else []:
+        say(f"{item['release']}: version {item['version']}, listed by {item['body']}, signed by {item['key']}")
+
+
+def _envelope(path: Path) -> bytes:
+    try:
+        with (path / paths.MANIFEST).open("rb") as file:
+            return file.read(signed.LONGEST + 1)
+    except OSError as error:
+        raise Corrupt(f"{path} holds no {paths.MANIFEST}: {error.strerror}") from error
+
+
+def _tell(written: list[str], *, seen: bool, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"files": written, "visible": seen}))
+        return
+    for file in written:
+        say(f"{file}: signed")
+    say(
+        ("boxes see it now" if seen else "boxes see it when the centre refreshes")
+        if written
+        else "it is listed already"
+    )
