@@ -44,5 +44,9 @@ class Manifests:
                 raise Refused("store-full", f"the store's disk is full: {error.strerror}", 507) from error
             raise
 
+    def paths(self) -> list[Path]:
+        """Return the files of all envelopes."""
+        return sorted(self._folder.glob("*.json"))
+
     def _path(self, code: str) -> Path:
         return self._folder / f"{paths.code_of(code)}.json"
