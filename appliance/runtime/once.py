@@ -24,6 +24,10 @@ class Once(Generic[Key, Value]):
         """Return how many keys are being worked at or wait for their turn."""
         return len(self._running)
 
+    def __contains__(self, key: Key) -> bool:
+        """Return whether ``key`` is being worked at or waits for its turn."""
+        return key in self._running
+
     async def do(self, key: Key, work: Callable[[], Awaitable[Value]]) -> Value:
         """Return what ``work`` gives, or what the work under way for ``key`` gives.
 

@@ -21,6 +21,7 @@ from gateway.exchange.releases import Held, Releases
 from gateway.isolation.policy import Lane, Policy
 from gateway.release import paths
 from gateway.resolver import codes
+from gateway.store.keeper import Keeper
 
 LONGEST = 32 << 10  # bytes of a request
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -56,9 +57,15 @@ class Exchange:
     """Everything that a request needs; ``policy`` is replaced when the guard enforces another one."""
 
     def __init__(
-        self, policy: Policy, releases: Releases, fills: Fills, identifiers: Identifiers, journal: Journal
+        self,
+        policy: Policy,
+        releases: Releases,
+        fills: Fills,
+        keeper: Keeper,
+        identifiers: Identifiers,
+        journal: Journal,
     ) -> None:
-        self.policy = policy
+        self.policy, self._keeper = policy, keeper
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
         self._pace = Pace()
 
@@ -101,7 +108,7 @@ class Exchange:
             await self._journal.refused(file, peer, release=code, path=ask.path)
             raise file.error()
         await self._at_its_rate(lane, peer, release=code)
-        came = await self._fills.make_present(held, ask.path, file)
+        came = await self._fills.make_present(held, ask.path, file, peer.zone)
         await self._journal.passed(peer, held.admitted.release, ask.path, file, came)
         return web.json_response({**file.model_dump(), "from": came})
 
@@ -128,7 +135,18 @@ class Exchange:
         if isinstance(lane, Lane):
             await self._at_its_rate(lane, peer, object="record")
         await self._journal.append(record)
+        if record.kind == "usage":
+            self._note_use(record)
         return web.Response(status=204)
+
+    def _note_use(self, record: Record) -> None:
+        """Tell the keeper what was delivered; a release that is not in memory any more is not worth being read again for that."""
+        held = self._releases.peek(str(record.body.get("release")))
+        file = held.admitted.release.files.get(str(record.body.get("path"))) if held else None
+        sent = record.body.get("bytes")
+        if held and file and isinstance(sent, int) and sent > 0:
+            sent, hit = min(sent, file.size), record.body.get("cache") == "hit"
+            self._keeper.used(file.sha256, file.size, sent, held.admitted.release.code, hit=hit)
 
     async def _at_its_rate(self, lane: Lane, peer: Peer, **what: str) -> None:
         refusal = self._pace.take(lane, time.monotonic())

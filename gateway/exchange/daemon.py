@@ -24,8 +24,10 @@ from gateway.exchange.journal import Journal
 from gateway.exchange.objects import Fills
 from gateway.exchange.origin import Origins
 from gateway.exchange.releases import Releases
+from gateway.exchange.tending import Tending
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
+from gateway.store.keeper import Keeper
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 
@@ -84,12 +86,10 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve the peers until told to stop."""
     policy = policies.load(config)
     store, kept = Objects(STATE / "store"), Manifests(STATE / "store")
-    leftovers = store.prepare()
-    kept.prepare()
-    if leftovers:
-        log.warning("threw away %d objects that were not finished", leftovers)
+    _prepare(store, kept)
     for folder in (STATE / "spool", STATE / "identifiers", RUN / "metrics" / "exchange"):
         folder.mkdir(parents=True, exist_ok=True)
+    keeper = Keeper(STATE / "store", policy.store)
     spool = Spool(STATE / "spool" / "spool.db")
     crossings = await asyncio.to_thread(
         open_or_begin, STATE / "journal" / "exchange", STATE / "exchange" / "journal.key", f"{policy.site}/exchange"
@@ -98,19 +98,18 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         clock = time.monotonic
         journal = Journal(spool, clock, Group(crossings, service.tasks))
         identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", journal, clock)
-        exchange = Exchange(
-            policy,
-            Releases(service.tasks, origins, kept, journal, clock),
-            Fills(service.tasks, origins, store, journal),
-            identifiers,
-            journal,
-        )
+        releases = Releases(service.tasks, origins, kept, journal, clock)
+        fills = Fills(service.tasks, origins, store, keeper, journal)
+        exchange = Exchange(policy, releases, fills, keeper, identifiers, journal)
+        tending = Tending(lambda: exchange.policy, keeper, kept, releases, fills, journal)
         sockets = Sockets(RUN / "exchange", exchange)
 
         counted.prepare(policy)
 
         async def reload() -> None:
             exchange.policy = policies.load(config)
+            await asyncio.to_thread(keeper.follow, exchange.policy.store)
+            tending.follow()
             counted.prepare(exchange.policy)
             await sockets.follow(exchange.policy)
             counted.RELOADS.inc()
@@ -119,6 +118,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         try:
             await sockets.follow(policy)
             service.tasks.create_task(identifiers.keep_fresh(lambda: exchange.policy))
+            tending.start(service.tasks)
             service.tasks.create_task(_let_out(Outlet(crossings, "exchange", RUN)))
             service.tasks.create_task(_tell_floods(journal))
             service.tasks.create_task(
@@ -130,6 +130,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             await sockets.close()
             await journal.tell_floods()
             await asyncio.to_thread(crossings.close)
+            await asyncio.to_thread(keeper.close)
             spool.close()
 
 
@@ -145,3 +146,15 @@ async def _tell_floods(journal: Journal) -> None:
     while True:
         await asyncio.sleep(LOOK)
         await journal.tell_floods()
+
+
+def _prepare(store: Objects, kept: Manifests) -> None:
+    """Make the folders and throw leftovers away; a disk that takes nothing in still serves what it has."""
+    try:
+        leftovers = store.prepare()
+        kept.prepare()
+    except OSError as error:
+        log.error("the store's disk takes nothing in; what is there is served: %s", error)
+    else:
+        if leftovers:
+            log.warning("threw away %d objects that were not finished", leftovers)

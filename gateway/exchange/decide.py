@@ -20,6 +20,7 @@ STATUS = {
     "digest-mismatch": 502,
     "unexpected-answer": 502,
     "store-full": 507,
+    "store-broken": 507,
     "too-fast": 503,  # not 429: what waits to be recorded must wait on, not be dropped
 }
 

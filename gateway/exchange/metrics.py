@@ -6,8 +6,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.isolation.policy import Policy
 from gateway.release import important
+from gateway.store import metrics as store
 
 REGISTRY = CollectorRegistry()
+REGISTRY.register(store.REGISTRY)
 REQUESTS = Counter(
     "headgate_exchange_requests", "Requests of peers, by what was asked and how it ended.", ["zone", "ask", "outcome"],
     registry=REGISTRY,

@@ -14,25 +14,34 @@ from gateway.exchange.journal import Journal
 from gateway.exchange.origin import MOST_WRONG, Origins
 from gateway.exchange.releases import Held
 from gateway.release.manifest import File
+from gateway.store import metrics as kept
+from gateway.store.keeper import Keeper, Room
 from gateway.store.objects import Objects
+from gateway.store.scrub import Pace
 
 AT_ONCE = 16  # fills under way
 MOST_BROKEN = 4  # answers that broke off before an object is given up
+OURS = ("store-full", "store-broken")  # no other origin would help
 WAITING = 512  # objects that wait for their turn
 
 
 class Fills:
     """Fills the store, one origin request for an object however many wait for it."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, origins: Origins, store: Objects, journal: Journal) -> None:
-        self._origins, self._store, self._journal = origins, store, journal
+    def __init__(
+        self, tasks: asyncio.TaskGroup, origins: Origins, store: Objects, keeper: Keeper, journal: Journal
+    ) -> None:
+        self._origins, self._store, self._keeper, self._journal = origins, store, keeper, journal
+        self._paces: dict[str, Pace] = {}  # of objects that are fetched ahead, as slowly as the plan says
         self._once: Once[str, None] = Once(tasks, at_once=AT_ONCE, waiting=WAITING)
         metrics.FILLING.set_function(lambda: len(self._once))
 
-    async def make_present(self, held: Held, path: str, file: File, via: Sequence[str] = ()) -> str:
-        """Return ``store`` where the object was there already, ``origin`` once it was fetched, verified and stored.
+    async def make_present(
+        self, held: Held, path: str, file: File, zone: str, *, via: Sequence[str] = (), pace: Pace | None = None
+    ) -> str:
+        """Return ``store`` where the object was there already, ``origin`` once it was fetched, verified and stored for ``zone``.
 
-        ``via`` are the boxes that ask for it.
+        ``via`` are the boxes that ask for it. With a ``pace`` it comes as slowly, until a screen asks for the same.
 
         Raises:
             Refused: what parents and origins have is not the object (``digest-mismatch``), or the disk is full (``store-full``).
@@ -40,10 +49,31 @@ class Fills:
         """
         if self._store.has(file.sha256, file.size):
             return "store"
-        await self._once.do(file.sha256, lambda: self._fill(held, path, file, via))
+        if pace is None:
+            self._paces.pop(file.sha256, None)
+        elif file.sha256 not in self._once:
+            self._paces[file.sha256] = pace
+        try:
+            await self._once.do(file.sha256, lambda: self._fill(held, path, file, zone, via))
+        finally:
+            if pace is not None:
+                self._paces.pop(file.sha256, None)
         return "origin"
 
-    async def _fill(self, held: Held, path: str, file: File, via: Sequence[str]) -> None:
+    async def _fill(self, held: Held, path: str, file: File, zone: str, via: Sequence[str]) -> None:
+        release = held.admitted.release
+        try:
+            room = await asyncio.to_thread(self._keeper.room_for, file.size, release.body, zone)
+        except Refused as error:
+            metrics.FILLS.labels(error.reason).inc()
+            await self._journal.refused(Refuse(error.reason, str(error)), None, release=release.code, path=path)
+            raise
+        with room:
+            await self._ask(held, path, file, room, via)
+            await asyncio.to_thread(self._keeper.added, file.sha256, file.size, release.body, zone, release.code)
+
+    async def _ask(self, held: Held, path: str, file: File, room: Room, via: Sequence[str]) -> None:
+        """Ask whoever is best, and others where that one has not what the manifest says."""
         began = time.monotonic()
         code = held.admitted.release.code
         wrong: list[str] = []
@@ -52,7 +82,7 @@ class Fills:
         while True:
             origin: list[str] = []
             try:
-                await self._take(f"/releases/{code}/{path}", file, wrong, via, origin)
+                await self._take(f"/releases/{code}/{path}", file, room, wrong, via, origin)
             except Unreachable:
                 metrics.FILLS.labels("unreachable").inc()
                 broken += 1
@@ -76,17 +106,37 @@ class Fills:
                 return
             raise refusal.error()
 
-    async def _take(self, path: str, file: File, wrong: Sequence[str], via: Sequence[str], origin: list[str]) -> None:
+    async def _take(
+        self, path: str, file: File, room: Room, wrong: Sequence[str], via: Sequence[str], origin: list[str]
+    ) -> None:
+        """Fetch the object into the store; where the disk gets full in the middle, others go and it is tried once more."""
+        try:
+            await self._receive(path, file, room, wrong, via, origin)
+        except Refused as error:
+            if error.reason == "store-broken":
+                kept.ERRORS.labels("write").inc()
+            if error.reason != "store-full" or not await asyncio.to_thread(self._keeper.squeeze, file.size):
+                raise
+            await self._receive(path, file, room, wrong, via, origin)
+
+    async def _receive(
+        self, path: str, file: File, room: Room, wrong: Sequence[str], via: Sequence[str], origin: list[str]
+    ) -> None:
         async with self._origins.any(path, max(1, file.size), wrong=wrong, via=via) as answer:
-            origin.append(answer.origin)
+            origin[:] = [answer.origin]
             with self._store.write(file.sha256, file.size) as writer:
                 async for chunk in answer.chunks():
                     await asyncio.to_thread(writer.write, chunk)
+                    room.took(len(chunk))
+                    if (pace := self._paces.get(file.sha256)) is not None:
+                        await asyncio.sleep(pace.after(len(chunk), time.monotonic()))
                 await asyncio.to_thread(writer.finish)
 
 
 def _refusal(error: Corrupt | Refused, path: str, origin: str) -> Refuse:
     """Return why an origin's answer was not stored: what is not the manifest's object, by size or by digest, is a mismatch."""
+    if isinstance(error, Refused) and error.reason in OURS:
+        return Refuse(error.reason, str(error))
     sentence = f"'{path}' at the origin '{origin}': {error}" if origin else f"'{path}': {error}"
     if isinstance(error, Corrupt) or error.reason == "too-large":
         return Refuse("digest-mismatch", sentence)

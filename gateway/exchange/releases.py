@@ -84,6 +84,10 @@ class Releases:
                 return held
         return await self._once.do((code, id(policy)), lambda: self._refresh(policy, code, via))
 
+    def peek(self, code: str) -> Held | None:
+        """Return what is in memory of the release, without asking anybody."""
+        return self._held.get(code)
+
     async def _refresh(self, policy: Policy, code: str, via: Sequence[str]) -> Held:
         """Ask for the release, and keep what is admitted; the last verified one stays otherwise."""
         held = self._held.get(code)

@@ -54,7 +54,7 @@ class Store(Section):
     """The store: its size, what it never gives away, and how it is looked after."""
 
     size: Size | None = None  # bytes; None: what the disk has, less ``free``
-    free: Size = 1 << 30  # bytes of the disk that stay free
+    free: Size = 1 << 30  # bytes of the disk that stay free, at most an eighth of it
     keep: Literal["auto", "lru", "sieve", "s3-fifo"] = "auto"  # auto: the one that would have served most bytes here
     scrub: Size = 8 << 20  # bytes a second that are read and compared with their digests
     quotas: Quotas = Quotas()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from appliance.runtime.errors import Refused
 from appliance.runtime.files import sync_folder
 from gateway.store.objects import Objects
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-FAILING = frozenset({errno.EIO, errno.EROFS, errno.EUCLEAN, errno.ENXIO, errno.ENODEV})
 FOLDERS = tuple(f"{number:02x}" for number in range(256))  # by the first two digits of the digests
 
 
@@ -26,6 +22,11 @@ class Disk:
         """Return the bytes that may be written before the disk is full."""
         told = os.statvfs(self._root)
         return told.f_bavail * told.f_frsize
+
+    def total(self) -> int:
+        """Return the bytes that the whole disk has."""
+        told = os.statvfs(self._root)
+        return told.f_blocks * told.f_frsize
 
     def folder(self, name: str) -> dict[str, int]:
         """Return the sizes of the objects in one of ``FOLDERS``, by digest."""
@@ -82,12 +83,3 @@ class Disk:
                 yield data
         finally:
             os.close(descriptor)
-
-
-def told(error: OSError) -> Exception:
-    """Return what callers refuse with where the disk is full or fails, and any other failure as itself."""
-    if error.errno in FULL:
-        return Refused("store-full", f"the store's disk is full: {error.strerror}", 507)
-    if error.errno in FAILING:
-        return Refused("store-broken", f"the store's disk takes nothing in: {error.strerror}", 507)
-    return error

@@ -263,6 +263,8 @@ class Index:
 
     def _open(self) -> None:
         with _translated(self._path):
+            if not self._path.exists() and self._path.name == NAME:
+                self._path.touch(mode=0o600)  # what is kept, and why, is the exchange's own business
             self._db = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
             try:
                 self._db.execute("PRAGMA journal_mode = WAL")
@@ -376,6 +378,8 @@ class Index:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
+    except OSError as error:
+        raise Unreachable(f"the store's index {path} cannot be made now: {error}") from error
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise Corrupt(f"the store's index {path} is damaged: {error}") from error

@@ -20,7 +20,8 @@ from typing import Self, TypeVar
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from gateway.isolation.content import Store
 from gateway.store import limits, metrics
-from gateway.store.disk import Disk, told
+from gateway.store.disk import Disk
+from gateway.store.faults import told
 from gateway.store.index import Coming, Going, Index
 from gateway.store.limits import Standing
 from gateway.store.policies import DEFAULT, KNOWN
@@ -57,8 +58,9 @@ class Keeper:
     """What is kept below ``root``, as the policy's ``store`` says."""
 
     def __init__(self, root: Path, settings: Store, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings, self._clock = settings, clock
+        self._clock = clock
         self.disk = Disk(root)
+        self._settings = limits.fitted(settings, self.disk.total())
         self._room = threading.RLock()  # one makes room at a time
         self._rooms: set[Room] = set()
         self._uses_lock = threading.Lock()
@@ -72,7 +74,7 @@ class Keeper:
 
     def follow(self, settings: Store) -> None:
         """Keep by other settings from now on; what is too much then goes when the next object comes."""
-        self._settings = settings
+        self._settings = limits.fitted(settings, self.disk.total())
         fixed = settings.keep != "auto"
         noted = self.noted("keep")
         choice = settings.keep if fixed else noted if noted in KNOWN else DEFAULT

@@ -11,6 +11,7 @@ from gateway.store.rows import Of
 
 SLACK = 64 << 20  # bytes that go beyond what is needed, so that not each object that comes lets others go
 SLACK_SHARE = 50  # and at most this part of the limit
+FREE_SHARE = 8  # of a small disk at most this part stays free, whatever ``free`` says
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Excess:
     of: tuple[Of, str] | None
     least: int
     wanted: int  # down to the low-water mark
+
+
+def fitted(settings: Store, total: int) -> Store:
+    """Return the settings for a disk of ``total`` bytes: a small one would hold nothing if the whole ``free`` stayed free."""
+    return settings.model_copy(update={"free": min(settings.free, total // FREE_SHARE)})
 
 
 def quotas_of(settings: Store, body: str, zone: str) -> dict[tuple[Of, str], int]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
-from appliance.runtime.errors import Refused
 from appliance.runtime.files import write_atomic
 from gateway.release import paths, signed
+from gateway.store.faults import told
 from gateway.store.objects import make_folder
 
 
@@ -35,14 +34,12 @@ class Manifests:
         """Keep ``envelope`` durably in the place of the one before.
 
         Raises:
-            Refused: the disk is full (``store-full``).
+            Refused: the disk is full (``store-full``) or fails (``store-broken``).
         """
         try:
             write_atomic(self._path(code), envelope)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise Refused("store-full", f"the store's disk is full: {error.strerror}", 507) from error
-            raise
+            raise told(error) from error
 
     def paths(self) -> list[Path]:
         """Return the files of all envelopes."""

@@ -5,7 +5,6 @@ Everybody who may enter the store's folder may read what is in it: the folder's 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -14,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from appliance.runtime.errors import Corrupt, Refused
+from appliance.runtime.errors import Corrupt
 from appliance.runtime.files import sync_folder
+from gateway.store.faults import told
 
 FOLDER_MODE, FILE_MODE = 0o755, 0o644
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Objects:
@@ -76,7 +75,7 @@ class Writer:
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise _told(error) from error
+            raise told(error) from error
         self._file = os.fdopen(descriptor, "wb", buffering=0)
 
     def __enter__(self) -> Self:
@@ -91,7 +90,7 @@ class Writer:
 
         Raises:
             Corrupt: there are more than the manifest says.
-            Refused: the disk is full (``store-full``).
+            Refused: the disk is full (``store-full``) or fails (``store-broken``).
         """
         self._written += len(chunk)
         if self._written > self._size:
@@ -102,14 +101,14 @@ class Writer:
             while view:
                 view = view[self._file.write(view) :]
         except OSError as error:
-            raise _told(error) from error
+            raise told(error) from error
 
     def finish(self) -> Path:
         """Make the object durable, then visible; return where.
 
         Raises:
             Corrupt: what came is not the object of this digest and size.
-            Refused: the disk is full (``store-full``).
+            Refused: the disk is full (``store-full``) or fails (``store-broken``).
         """
         if self._written != self._size:
             raise Corrupt(f"{self._written} bytes came, the manifest says {self._size}")
@@ -124,7 +123,7 @@ class Writer:
             self._path.rename(self._target)
             sync_folder(self._target.parent)
         except OSError as error:
-            raise _told(error) from error
+            raise told(error) from error
         return self._target
 
 
@@ -133,10 +132,3 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if folder.stat().st_mode & 0o777 != FOLDER_MODE:
         folder.chmod(FOLDER_MODE)  # without a set-group-id bit: the unit's RestrictSUIDSGID= forbids to give one
-
-
-def _told(error: OSError) -> Exception:
-    """Return a full disk as what callers refuse with, and any other failure as itself."""
-    if error.errno in _FULL:
-        return Refused("store-full", f"the store's disk is full: {error.strerror}", 507)
-    return error
