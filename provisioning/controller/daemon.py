@@ -15,6 +15,7 @@ from appliance.identity.keys import PrivateKey
 from appliance.runtime import config as configuration
 from appliance.runtime import http
 from appliance.runtime.service import Service
+from provisioning.controller import trust
 from provisioning.controller.hub import Hub
 from provisioning.controller.journals import Journals
 from provisioning.controller.settings import Controller
@@ -51,12 +52,17 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             admitted = hub.wanted.bodies if settings.wanted is not None else None
             registry = Registry(store.engine, key, settings.registry.folder, bodies=admitted)
             more = routes(registry)
+        trusted = await asyncio.to_thread(trust.keeper, settings.trust) if settings.trust is not None else None
+        if trusted is not None:
+            more += trust.routes(trusted)
         address = (settings.listen.address, settings.listen.port)
         await stack.enter_async_context(http.serving(application(hub, more), tcp=[address]))
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(work) for work in (hub.connection.run(), hub.listen(), hub.watch())]
             if registry is not None and settings.registry is not None:
                 running.append(tasks.create_task(_publish(registry, settings.registry.publish)))
+            if trusted is not None:
+                running.append(tasks.create_task(trusted.run()))
             service.ready()
             await service.stopped()
             for task in running:

@@ -42,6 +42,18 @@ class Witness(Section):
     key: Path = STATE / "controller" / "witness.key"
 
 
+class Trust(Section):
+    """The trust repository that the origin serves, and the online key that keeps it fresh; without these the controller signs nothing."""
+
+    key: Path = ETC / "controller" / "trust.key"
+    folder: Path = Path("/srv/origin/trust")
+    root: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = (
+        None  # the SHA-256 of the first root that may be sent
+    )
+    every: Seconds = 5  # between two looks for what was signed
+    lasts: Annotated[float, Field(ge=60, le=30 * 86_400)] = 86_400  # seconds of a timestamp; made anew at half of it
+
+
 class Controller(Section):
     """Settings of the controller."""
 
@@ -54,6 +66,7 @@ class Controller(Section):
     wanted: Path | None = None  # folder of SITE.yaml: the policies that are asked of the boxes
     registry: Registry | None = None
     witness: Witness = Field(default_factory=Witness)
+    trust: Trust | None = None
     silence: Annotated[float, Field(ge=1, le=86_400)] = (
         120  # seconds without a word after which a box counts as offline
     )

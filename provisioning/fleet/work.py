@@ -120,6 +120,9 @@ def variables(fleet: Fleet, site: Site, bundle: Bundle, policy: Path, signatures
         told["centre_address"] = site.address
         key = fleet.folder / "keys" / "registry.pem"
         told["centre_registry_key"] = str(key) if key.exists() else ""
+        online, first = fleet.folder / "keys" / "trust.pem", fleet.folder / "trust" / "1.root.json"
+        told["centre_trust_key"] = str(online) if online.exists() else ""
+        told["centre_trust_root"] = hashlib.sha256(first.read_bytes()).hexdigest() if first.exists() else ""
         told["centre_targets"] = [
             {"targets": [f"{s.address}:{_port(s, 'telemetry', 9100)}"], "labels": {"box": s.name, "ring": str(s.ring)}}
             for s in sorted(fleet.sites.values(), key=lambda s: s.name)

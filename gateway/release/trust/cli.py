@@ -327,5 +327,5 @@ def _targets(folder: Path) -> Any:
     return repository.targets_of(Files(folder)).signed
 
 
-for command in (cli_body.list_, cli_body.unlist, cli_body.renew, cli_body.verify):
+for command in (cli_body.list_, cli_body.unlist, cli_body.renew, cli_body.verify, cli_body.fetch, cli_body.send):
     commands.add_command(command)

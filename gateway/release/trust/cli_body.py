@@ -11,7 +11,8 @@ import click
 
 from appliance.runtime.errors import Corrupt, Refused
 from gateway.release import paths, signed
-from gateway.release.trust import kept, layout, repository, verifying
+from gateway.release.trust import carrying, kept, layout, repository, verifying
+from gateway.release.trust.carrying import Controller
 from gateway.release.trust.files import Files
 from gateway.release.trust.options import FILE, FOLDER, JSON, load, say
 from gateway.release.trust.supply import Needed
@@ -109,6 +110,43 @@ def verify(folder: Path, releases: tuple[Path, ...], pinned: str, *, as_json: bo
         click.echo(json.dumps(told, ensure_ascii=False))
     for item in told if not as_json else []:
         say(f"{item['release']}: version {item['version']}, listed by {item['body']}, signed by {item['key']}")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--from", "controller", required=True, help="The controller, such as http://10.40.0.20:8080.")
+@click.option("--body", default="", help="Bring only what this body lists.")
+@JSON
+def fetch(folder: Path, controller: str, body: str, *, as_json: bool) -> None:
+    """Bring the repository that the controller keeps into FOLDER, to work on a copy.
+
+    Example: headgate release trust fetch trust/ --from http://10.40.0.20:8080 --body guangxi-library
+    """
+    found = carrying.fetch(Controller(controller), folder, body)
+    _carried([name.file for name in found], "fetched", as_json=as_json)
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--to", "controller", required=True, help="The controller, such as http://10.40.0.20:8080.")
+@JSON
+def send(folder: Path, controller: str, *, as_json: bool) -> None:
+    """Hand what was signed in FOLDER to the controller, which judges it as boxes do and shows it to them.
+
+    Example: headgate release trust send trust/ --to http://10.40.0.20:8080
+    """
+    found = carrying.send(Controller(controller), folder)
+    _carried([name.file for name in found], "sent", as_json=as_json)
+
+
+def _carried(files: list[str], what: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"files": files}))
+        return
+    for file in files:
+        say(f"{file}: {what}")
+    if not files:
+        say("nothing is newer")
 
 
 def _envelope(path: Path) -> bytes:

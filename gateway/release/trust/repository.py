@@ -176,9 +176,9 @@ def put(folder: Path, file: str, data: bytes, *, now: datetime | None = None) ->
         newest = files.newest()
         if files.read(name) == data:
             return name
-        if name.version != newest.get(name.role, 0) + 1:
-            told = f"the next version of {name.role} is {newest.get(name.role, 0) + 1}, this is {name.version}"
-            raise Refused("older-metadata", told, 409)
+        known = newest.get(name.role, 0)
+        if name.version is not None and (name.version <= known or (name.kind == "root" and name.version > known + 1)):
+            raise Refused("older-metadata", f"version {known} of {name.role} is here, this is {name.version}", 409)
         _judge(files, newest, name, data, now)
         files.write(name, data)
     return name

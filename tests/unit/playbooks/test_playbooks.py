@@ -21,7 +21,7 @@ VALUES = {
     "ansible_managed": "by a test", "gateway_site": "edge", "gateway_address": "10.40.0.12", "gateway_broker_address": "10.40.0.20",
     "gateway_broker_port": 8883, "gateway_metrics_port": 9100, "centre_address": "10.40.0.20", "centre_controller_port": 8080,
     "centre_broker_port": 8883, "centre_database": "sqlite:////var/lib/headgate/controller/controller.db",
-    "centre_registry_key": "keys/registry.pem",
+    "centre_registry_key": "keys/registry.pem", "centre_trust_key": "keys/trust.pem", "centre_trust_root": "0" * 64,
 }  # fmt: skip
 
 
@@ -71,6 +71,8 @@ def test_the_controller_takes_its_settings():
 
     assert settings.registry is not None
     assert (str(settings.wanted), str(settings.registry.folder)) == ("/var/lib/headgate/wanted", "/srv/origin/registry")
+    assert settings.trust is not None
+    assert (str(settings.trust.folder), settings.trust.root) == ("/srv/origin/trust", "0" * 64)
 
 
 def test_the_broker_lets_a_box_speak_under_its_own_name_only():

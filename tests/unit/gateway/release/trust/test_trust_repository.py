@@ -111,10 +111,18 @@ def test_a_stranger_cannot_refresh(operation: Operation) -> None:
 def test_a_version_is_put_once_and_in_order(operation: Operation) -> None:
     data = (operation.folder / "1.targets.json").read_bytes()
     assert repository.put(operation.folder, "1.targets.json", data, now=operation.now).version == 1
-    for wrong in ("3.targets.json", "1.root.json"):
+    other = data.replace(b'"version":1', b'"version":2')
+    for name, wrong, reason in (
+        ("1.targets.json", other, "older-metadata"),
+        ("3.root.json", data, "older-metadata"),
+        ("3.targets.json", data, "bad-request"),
+        ("2.targets.json", other, "wrong-key"),
+        ("timestamp.json", data, "bad-request"),
+        ("2.snapshot.json", data, "bad-request"),
+    ):
         with pytest.raises(Refused) as refused:
-            repository.put(operation.folder, wrong, data, now=operation.now)
-        assert refused.value.reason == "older-metadata"
+            repository.put(operation.folder, name, wrong, now=operation.now)
+        assert refused.value.reason == reason, name
 
 
 def test_a_bin_that_lists_what_is_not_the_bodys_is_refused(operation: Operation) -> None:
