@@ -16,6 +16,7 @@ DAEMONS = {
     "fetch": "gateway.fetch.daemon",
     "delivery": "gateway.delivery.daemon",
     "resolver": "gateway.resolver.daemon",
+    "publish": "gateway.publish.daemon",
     "telemetry": "appliance.telemetry.daemon",
     "controller": "provisioning.controller.daemon",
 }
@@ -29,7 +30,7 @@ DAEMONS = {
     required=True,
     help="The daemon's file: the site's policy, or its own settings.",
 )
-@click.option("--zone", help="The zone it serves, for delivery and resolver.")
+@click.option("--zone", help="The zone it serves, for delivery, resolver and publish.")
 @click.option("--check", is_flag=True, help="Only check the file, by the same code that the start runs.")
 def commands(daemon: str, config: Path, zone: str | None, *, check: bool) -> None:
     """Run one daemon in the foreground.

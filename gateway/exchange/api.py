@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
@@ -13,11 +14,13 @@ from appliance.runtime.errors import Corrupt, HeadgateError, Refused
 from appliance.telemetry.records import Record
 from gateway.exchange import decide, metrics
 from gateway.exchange.decide import Peer, Refuse
+from gateway.exchange.dropped import Dropped
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
 from gateway.exchange.objects import Fills
 from gateway.exchange.pace import Pace
 from gateway.exchange.releases import Held, Releases
+from gateway.exchange.takes import Takes
 from gateway.isolation.policy import Lane, Policy
 from gateway.release import paths
 from gateway.resolver import codes
@@ -44,6 +47,13 @@ class AskObject(_Ask):
     path: Text
 
 
+class AskTake(_Ask):
+    """``POST /take``: a release that lies in the peer's drop folder, or one file of it."""
+
+    release: Text
+    path: Text | None = None
+
+
 class AskLookup(_Ask):
     """``POST /lookup``."""
 
@@ -64,8 +74,11 @@ class Exchange:
         keeper: Keeper,
         identifiers: Identifiers,
         journal: Journal,
+        takes: Takes,
+        drops: Path,
     ) -> None:
         self.policy, self._keeper = policy, keeper
+        self._takes, self._drops = takes, drops
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
         self._pace = Pace()
 
@@ -87,6 +100,9 @@ class Exchange:
 
             app.router.add_post(f"/{ask}", counted)
 
+        if peer.run in decide.BRINGS:  # they bring, and are given nothing
+            route("take", self._take)
+            return app
         route("release", self._release)
         route("object", self._object)
         route("lookup", self._lookup)
@@ -111,6 +127,15 @@ class Exchange:
         came = await self._fills.make_present(held, ask.path, file, peer.zone)
         await self._journal.passed(peer, held.admitted.release, ask.path, file, came)
         return web.json_response({**file.model_dump(), "from": came})
+
+    async def _take(self, peer: Peer, data: bytes) -> web.Response:
+        ask = _parse(AskTake, data)
+        code = paths.code_of(ask.release)
+        drop = Dropped(self._drops / peer.name)
+        if ask.path is None:
+            return web.json_response(await self._takes.offer(self.policy, peer, drop, code))
+        file = await self._takes.take(self.policy, peer, drop, code, ask.path)
+        return web.json_response({"sha256": file.sha256, "size": file.size})
 
     async def _lookup(self, peer: Peer, data: bytes) -> web.Response:
         ask = _parse(AskLookup, data)

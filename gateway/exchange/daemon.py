@@ -24,6 +24,7 @@ from gateway.exchange.journal import Journal
 from gateway.exchange.objects import Fills
 from gateway.exchange.origin import Origins
 from gateway.exchange.releases import Releases
+from gateway.exchange.takes import Takes
 from gateway.exchange.tending import Tending
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
@@ -100,7 +101,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", journal, clock)
         releases = Releases(service.tasks, origins, kept, journal, clock)
         fills = Fills(service.tasks, origins, store, keeper, journal)
-        exchange = Exchange(policy, releases, fills, keeper, identifiers, journal)
+        takes = Takes(releases, fills, store, journal)
+        exchange = Exchange(policy, releases, fills, keeper, identifiers, journal, takes, STATE / "drop")
         tending = Tending(lambda: exchange.policy, keeper, kept, releases, fills, journal)
         sockets = Sockets(RUN / "exchange", exchange)
 

@@ -11,7 +11,9 @@ from gateway.isolation.policy import Body, Lane, Policy
 from gateway.release import important, manifest, signed
 from gateway.release.manifest import File, Release
 
-SERVED = ("delivery", "resolver")  # what may be a peer of the exchange
+SERVED = ("delivery", "resolver", "publish")  # what may be a peer of the exchange
+BRINGS = ("publish", "carry")  # peers that bring releases in, and ask for nothing else
+CARRIED = ("institution", "culture")  # zones as whose a disk may be carried in, by root
 STATUS = {
     "unknown-release": 404,
     "unknown-path": 404,
@@ -29,7 +31,7 @@ STATUS = {
 class Peer:
     """Who asks: known by the socket, never by what it says."""
 
-    run: str  # delivery or resolver
+    run: str  # delivery, resolver, publish, or carry: root, with a disk in hand
     zone: str
 
     @property
@@ -65,7 +67,8 @@ class Admitted:
 
 def peers(policy: Policy) -> frozenset[Peer]:
     """Return everybody who may speak to the exchange."""
-    return frozenset(Peer(s.run, s.zone) for s in policy.services.values() if s.run in SERVED)
+    served = {Peer(s.run, s.zone) for s in policy.services.values() if s.run in SERVED}
+    return frozenset(served | {Peer("carry", z) for z in CARRIED if policy.lanes_of("release", source=z)})
 
 
 def admit(policy: Policy, envelope: bytes, code: str, known: Release | None) -> Admitted | Refuse:
@@ -111,6 +114,34 @@ def lane_out_of(policy: Policy, zone: str, kind: str) -> Lane | Refuse:
     """Return a lane by which objects of ``kind`` leave ``zone``."""
     lanes = policy.lanes_of(kind, source=zone)
     return lanes[0] if lanes else Refuse("no-lane", f"no lane lets a {kind} out of {zone}")
+
+
+def lanes_out_of(policy: Policy, zone: str, code: str) -> Refuse | None:
+    """Judge whether the release ``code`` may leave ``zone`` at all, before its manifest is looked at."""
+    lanes = policy.lanes_of("release", source=zone)
+    if not lanes:
+        return Refuse("no-lane", f"no lane lets a release out of {zone}")
+    refusals = [in_catalogue(policy, lane.target, code) for lane in lanes]
+    return None if None in refusals else refusals[0]
+
+
+def pass_out_of(policy: Policy, zone: str, release: Release) -> tuple[Lane, ...] | Refuse:
+    """Judge by which lanes an admitted release that came in ``zone`` may go on.
+
+    What a body grants says where its content may be shown. The culture zone shows nothing: it brings content to other boxes.
+    """
+    lanes, refusal = [], lanes_out_of(policy, zone, release.code)
+    for lane in policy.lanes_of("release", source=zone):
+        if told := important.by_release(policy.important, release, lane.target):
+            refusal = Refuse(important.REASON, told)
+        elif lane.target not in ("culture", *release.rights.zones):
+            granted = ", ".join(release.rights.zones)
+            refusal = refusal or Refuse("zone-not-granted", f"the body grants {granted}, not {lane.target}")
+        else:
+            lanes.append(lane)
+    if lanes:
+        return tuple(lanes)
+    return refusal or Refuse("no-lane", f"no lane lets a release out of {zone}")
 
 
 def pass_into(policy: Policy, zone: str, release: Release) -> Lane | Refuse:

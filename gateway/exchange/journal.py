@@ -76,6 +76,30 @@ class Journal:
         metrics.ADMITTED.inc()
         log.info("admitted %s version %d of %s", release.identifier, release.version, release.body)
 
+    async def took_in(self, admitted: Admitted, peer: Peer) -> None:
+        """Record that a release came in whole, by ``peer``; without this it is not kept.
+
+        Raises:
+            Refused: as ``admitted``.
+        """
+        release = admitted.release
+        body = {
+            "decision": "take-in",
+            "reason": "verified",
+            "zone": peer.zone,
+            "run": peer.run,
+            "release": release.code,
+            "version": release.version,
+            "body": release.body,
+            "digest": manifest.digest(release),
+            "key": str(admitted.signer),
+            "files": len(release.files),
+            "bytes": sum(file.size for file in release.files.values()),
+        }
+        await self._audit(body)
+        metrics.TAKEN_IN.inc()
+        log.info("took in %s version %d of %s", release.identifier, release.version, release.body)
+
     async def admitted_table(self, payload: bytes, signer: PublicKey, origin: str) -> None:
         """Record that a table of identifiers was verified; without this it is not put into use.
 

@@ -18,6 +18,11 @@ REFUSALS = Counter("headgate_exchange_refusals", "Crossings refused, by reason."
 ADMITTED = Counter(
     "headgate_exchange_releases_admitted", "Versions of releases verified and admitted.", registry=REGISTRY
 )
+TAKEN_IN = Counter(
+    "headgate_exchange_releases_taken_in",
+    "Versions of releases that came in whole from a drop folder.",
+    registry=REGISTRY,
+)
 FILLS = Counter("headgate_exchange_fills", "Objects asked of origins, by how it ended.", ["outcome"], registry=REGISTRY)
 FILLED = Counter("headgate_exchange_filled_bytes", "Bytes of verified objects put into the store.", registry=REGISTRY)
 FILLING = Gauge("headgate_exchange_filling", "Objects being fetched or waiting for their turn.", registry=REGISTRY)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from appliance.runtime.once import Once
 from gateway.exchange import metrics
-from gateway.exchange.decide import Refuse
+from gateway.exchange.decide import Peer, Refuse
 from gateway.exchange.journal import Journal
-from gateway.exchange.origin import MOST_WRONG, Origins
+from gateway.exchange.origin import CHUNK, MOST_WRONG, Origins
 from gateway.exchange.releases import Held
-from gateway.release.manifest import File
+from gateway.release.manifest import File, Release
 from gateway.store import metrics as kept
 from gateway.store.keeper import Keeper, Room
 from gateway.store.objects import Objects
@@ -106,6 +107,38 @@ class Fills:
                 return
             raise refusal.error()
 
+    async def take_in(
+        self, release: Release, path: str, file: File, source: Callable[[], BinaryIO], peer: Peer
+    ) -> None:
+        """Put an object that a peer brings into the store, by the same verification as one that an origin has.
+
+        Raises:
+            Refused: it is not the object (``digest-mismatch``), or the disk is full (``store-full``); or as ``source`` raised it.
+        """
+
+        async def fill() -> None:
+            try:
+                with await asyncio.to_thread(self._keeper.room_for, file.size, release.body, peer.zone) as room:
+                    await self._copy(file, source, room)
+                    told = (file.sha256, file.size, release.body, peer.zone, release.code)
+                    await asyncio.to_thread(self._keeper.added, *told)
+            except (Corrupt, Refused) as error:
+                refusal = _refusal(error, path, peer.name)
+                metrics.FILLS.labels(refusal.reason).inc()
+                await self._journal.refused(refusal, peer, release=release.code, path=path)
+                raise refusal.error() from error
+            metrics.FILLS.labels("stored").inc()
+            metrics.FILLED.inc(file.size)
+
+        await self._once.do(file.sha256, fill)
+
+    async def _copy(self, file: File, source: Callable[[], BinaryIO], room: Room) -> None:
+        with await asyncio.to_thread(source) as data, self._store.write(file.sha256, file.size) as writer:
+            while chunk := await asyncio.to_thread(data.read, CHUNK):
+                await asyncio.to_thread(writer.write, chunk)
+                room.took(len(chunk))
+            await asyncio.to_thread(writer.finish)
+
     async def _take(
         self, path: str, file: File, room: Room, wrong: Sequence[str], via: Sequence[str], origin: list[str]
     ) -> None:
@@ -137,7 +170,7 @@ def _refusal(error: Corrupt | Refused, path: str, origin: str) -> Refuse:
     """Return why an origin's answer was not stored: what is not the manifest's object, by size or by digest, is a mismatch."""
     if isinstance(error, Refused) and error.reason in OURS:
         return Refuse(error.reason, str(error))
-    sentence = f"'{path}' at the origin '{origin}': {error}" if origin else f"'{path}': {error}"
+    sentence = f"'{path}' at '{origin}': {error}" if origin else f"'{path}': {error}"
     if isinstance(error, Corrupt) or error.reason == "too-large":
         return Refuse("digest-mismatch", sentence)
     return Refuse(error.reason, sentence)

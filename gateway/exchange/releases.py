@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
 from gateway.exchange import decide
-from gateway.exchange.decide import Admitted, Refuse
+from gateway.exchange.decide import Admitted, Peer, Refuse
 from gateway.exchange.journal import Journal
 from gateway.exchange.origin import MOST_WRONG, Origins
 from gateway.isolation.policy import Policy
@@ -61,6 +61,7 @@ class Releases:
     ) -> None:
         self._origins, self._kept, self._journal, self._clock = origins, kept, journal, clock
         self._held: OrderedDict[str, Held] = OrderedDict()
+        self._taking_in = asyncio.Lock()
         self._once: Once[tuple[str, int], Held] = Once(tasks, at_once=8, waiting=256)
 
     async def get(self, policy: Policy, code: str, via: Sequence[str] = ()) -> Held:
@@ -87,6 +88,35 @@ class Releases:
     def peek(self, code: str) -> Held | None:
         """Return what is in memory of the release, without asking anybody."""
         return self._held.get(code)
+
+    async def judge(self, policy: Policy, code: str, envelope: bytes) -> Held:
+        """Return the release that a peer brings, verified as one that an origin has; nothing is kept yet.
+
+        Raises:
+            Refused: it is not admitted, or older than what is known.
+        """
+        held = self._held.get(code)
+        known = held.admitted.release if held else None
+        if held is None or held.policy is not policy:
+            _, known, _ = await self._recall(policy, code)
+        verdict = await asyncio.to_thread(decide.admit, policy, envelope, code, known)
+        if isinstance(verdict, Refuse):
+            raise verdict.error()
+        return Held(policy, verdict)
+
+    async def take_in(self, held: Held, envelope: bytes, peer: Peer) -> None:
+        """Keep a release whose objects are all here; doing it again changes nothing.
+
+        Raises:
+            Refused: it cannot be recorded or kept.
+        """
+        release = held.admitted.release
+        async with self._taking_in:
+            data = await asyncio.to_thread(self._kept.get, release.code)
+            if data != envelope:
+                await self._journal.took_in(held.admitted, peer)
+                await asyncio.to_thread(self._kept.put, release.code, envelope)
+            self._keep(release.code, held)
 
     async def _refresh(self, policy: Policy, code: str, via: Sequence[str]) -> Held:
         """Ask for the release, and keep what is admitted; the last verified one stays otherwise."""

@@ -30,6 +30,7 @@ def problems_of(policy: Policy, broken: Broken) -> Iterator[Problem]:
     yield from _bodies(policy)
     yield from _origins(policy, broken)
     yield from _services(policy, broken)
+    yield from _inward(policy)
     yield from _reach(policy, broken)
     yield from _lanes(policy, broken)
     yield from _content(policy, broken)
@@ -185,6 +186,14 @@ def _services(policy: Policy, broken: Broken) -> Iterator[Problem]:
             yield Problem((*where, "zone"), "boxes share what they have in the culture zone and nowhere else")
         if service.zone in policy.zones:
             yield from _inside(policy, broken, service.zone, (*where, "from"), service.sources)
+
+
+def _inward(policy: Policy) -> Iterator[Problem]:
+    for name, service in policy.services.items():
+        if service.run == "publish" and service.zone != "institution":
+            yield Problem(
+                ("services", name, "zone"), "releases are taken from the institution's network: 'zone: institution'"
+            )
 
 
 def _reach(policy: Policy, broken: Broken) -> Iterator[Problem]:

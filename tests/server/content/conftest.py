@@ -31,7 +31,7 @@ from gateway.release import paths, signed
 from gateway.release.manifest import Release, Rights
 
 CODE = "999999-100000000000001-4"
-ADDRESSES = {"bigscreen": "127.20.0.1", "smallscreen": "127.30.0.1"}
+ADDRESSES = {"bigscreen": "127.20.0.1", "smallscreen": "127.30.0.1", "institution": "127.50.0.1"}
 ORIGIN = "127.10.0.20"
 DEADLINE = 15.0  # seconds for anything that should happen
 

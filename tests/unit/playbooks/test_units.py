@@ -16,6 +16,7 @@ USERS = "".join(path.read_text() for path in ROLES.glob("*/files/system/etc/sysu
 FOLDERS = "".join(path.read_text() for path in ROLES.glob("*/files/system/etc/tmpfiles.d/*.conf"))
 MOST_EXPOSED = 2.5  # of systemd-analyze security, 0 (best) to 10
 SCREENS = ("bigscreen", "smallscreen", "institution")
+INSTANCES = {"headgate-publish@.service": ("institution",)}  # of a template; the others serve every zone of screens
 
 # What no daemon beside the guard may do, and why it would matter.
 SANDBOX = {
@@ -51,6 +52,7 @@ ZONES = {
     "headgate-controller.service": ("NetworkNamespacePath", "/run/netns/management"),
     "headgate-delivery@.service": ("NetworkNamespacePath", "/run/netns/%i"),
     "headgate-resolver@.service": ("NetworkNamespacePath", "/run/netns/%i"),
+    "headgate-publish@.service": ("NetworkNamespacePath", "/run/netns/%i"),
 }
 
 
@@ -99,7 +101,7 @@ def test_every_daemon_has_a_user_that_is_made(name: str):
     unit = settings(name)
     names = [unit["User"][0], unit["Group"][0], *" ".join(unit.get("SupplementaryGroups", [])).split()]
     for user in names:
-        for made in [user.replace("%i", zone) for zone in SCREENS] if "%i" in user else [user]:
+        for made in [user.replace("%i", zone) for zone in INSTANCES.get(name, SCREENS)] if "%i" in user else [user]:
             assert re.search(rf"^[ug] {made}\s", USERS, re.MULTILINE), made
 
 
@@ -112,7 +114,7 @@ def test_what_a_daemon_sees_is_made(name: str):
 
     assert hidden == ["/run/headgate", "/var/lib/headgate", "/etc/headgate"]
     for path in bound:
-        for made in [path.replace("%i", zone) for zone in SCREENS] if "%i" in path else [path]:
+        for made in [path.replace("%i", zone) for zone in INSTANCES.get(name, SCREENS)] if "%i" in path else [path]:
             assert made.endswith(".yaml") or re.search(rf"^d {re.escape(made)}\s", FOLDERS, re.MULTILINE), made
 
 
@@ -127,6 +129,19 @@ def test_a_peer_sees_its_own_socket_only():
                 FOLDERS,
                 re.MULTILINE,
             )
+
+
+def test_who_brings_releases_in_writes_no_store():
+    """Publish writes its drop folder, its inbox and its metrics; the exchange reads the drop folders and writes none."""
+    unit = settings("headgate-publish@.service")
+    writes = ["drop/publish-%i", "inbox/%i"]
+
+    assert unit["BindPaths"] == [f"/var/lib/headgate/{path}" for path in writes] + ["/run/headgate/metrics/publish-%i"]
+    assert unit["BindReadOnlyPaths"] == ["/run/headgate/policy", "/run/headgate/exchange/publish-%i"]
+    assert "/var/lib/headgate/drop" in settings("headgate-exchange.service")["BindReadOnlyPaths"]
+    assert re.search(
+        r"^d /var/lib/headgate/drop/publish-institution 2750 hg-publish-institution hg-exchange$", FOLDERS, re.MULTILINE
+    )
 
 
 def test_screens_never_write_the_store():

@@ -1,0 +1,151 @@
+"""HTTP for an institution's network: offer a release, send what is missing with resume (tus 1.0.0), ask how it stands.
+
+``POST /releases/CODE`` (body: release.json) -> ``GET /releases/CODE[?wait=SECONDS]``; ``HEAD`` and ``PATCH`` of the ``upload`` that each
+missing file has; ``DELETE`` of either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+from typing import Any
+
+from aiohttp import web
+
+from appliance.runtime import http
+from appliance.runtime.errors import Refused
+from gateway.publish import tus
+from gateway.publish.desk import IDLE, Desk
+from gateway.publish.uploads import Part, Upload
+from gateway.release import paths, signed
+
+MOST_SENDING = 64  # requests that send bytes at once
+SILENT = 30.0  # seconds without a byte until a sender is cut off
+SLOWEST = 1024  # bytes a second that a sender reaches on average, after the first minute
+LONGEST_WAIT = 30.0  # seconds that an answer waits for news
+
+
+class Server:
+    """What answers in the institution's network."""
+
+    def __init__(self, site: str, desk: Desk) -> None:
+        self.site, self._desk = site, desk
+        self._sending = 0
+
+    def application(self) -> web.Application:
+        """Return it."""
+        app = http.application(signed.LONGEST)
+        add = app.router.add_route
+        add("GET", "/", self._health)
+        add("POST", "/releases/{code}", self._offer)
+        add("GET", "/releases/{code}", self._stands)
+        add("DELETE", "/releases/{code}", self._cancel)
+        add("OPTIONS", "/releases/{code}/files", self._options)
+        add("POST", "/releases/{code}/files", self._create)
+        add("OPTIONS", "/releases/{code}/files/{digest}", self._options)
+        add("HEAD", "/releases/{code}/files/{digest}", self._offset)
+        add("PATCH", "/releases/{code}/files/{digest}", self._append)
+        add("DELETE", "/releases/{code}/files/{digest}", self._discard)
+        return app
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"site": self.site, "takes": "releases"})
+
+    async def _offer(self, request: web.Request) -> web.Response:
+        code = paths.code_of(request.match_info["code"])
+        if (request.content_length or 0) > signed.LONGEST:
+            raise Refused("too-large", f"an envelope has at most {signed.LONGEST} bytes", 413)
+        upload = await self._desk.begin(code, await request.read())
+        return web.json_response(upload.told(), status=200 if upload.accepted else 201)
+
+    async def _stands(self, request: web.Request) -> web.Response:
+        code = paths.code_of(request.match_info["code"])
+        text = request.query.get("wait", "0")
+        if not (text.isascii() and text.isdigit() and len(text) <= 4):
+            raise Refused("bad-request", "'wait' is a number of seconds", 400)
+        told, deadline = self._desk.told(code), time.monotonic() + min(float(text), LONGEST_WAIT)
+        first = told
+        while told == first and told["state"] in ("incomplete", "checking") and time.monotonic() < deadline:
+            await self._desk.moved(deadline - time.monotonic())
+            told = self._desk.told(code)
+        return web.json_response(told)
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        await self._desk.cancel(paths.code_of(request.match_info["code"]))
+        return web.Response(status=204)
+
+    async def _options(self, _: web.Request) -> web.Response:
+        return web.Response(status=204, headers=tus.OFFERS)
+
+    async def _create(self, request: web.Request) -> web.Response:
+        """A tus client's creation: the manifest has created it already, so this only finds the file by its name."""
+        tus.agree(request.headers)
+        upload = self._desk.find(paths.code_of(request.match_info["code"]))
+        size, told = tus.number(request.headers, "Upload-Length"), tus.metadata(request.headers)
+        file = upload.release.files.get(told.get("filename", told.get("path", "")))
+        if file is None:
+            raise Refused("unknown-path", "the release names no file of this 'filename'", 404)
+        if file.size != size:
+            raise Refused("too-large", f"by the manifest this file has {file.size} bytes", 413)
+        part = upload.parts.get(file.sha256)
+        if part is None:
+            raise Refused("unknown-path", "the box has this file already", 409)
+        where = f"/releases/{upload.release.code}/files/{part.sha256}"
+        return web.Response(status=201, headers={**self._about(part), "Location": where})
+
+    async def _offset(self, request: web.Request) -> web.Response:
+        tus.agree(request.headers)
+        _, part = self._part(request)
+        return web.Response(headers={**self._about(part), "Upload-Length": str(part.size), "Cache-Control": "no-store"})
+
+    async def _append(self, request: web.Request) -> web.Response:
+        offset = tus.append(request.headers)
+        upload, part = self._part(request)
+        if self._sending >= MOST_SENDING:
+            raise Refused("busy", f"{MOST_SENDING} senders are sending already: ask again", 503)
+        self._sending += 1
+        try:
+            await self._desk.write(upload, part, offset, request.content_length, _pieces(request))
+        finally:
+            self._sending -= 1
+        return web.Response(status=204, headers=self._about(part))
+
+    async def _discard(self, request: web.Request) -> web.Response:
+        tus.agree(request.headers)
+        await self._desk.drop_part(*self._part(request))
+        return web.Response(status=204, headers={"Tus-Resumable": tus.VERSION})
+
+    def _part(self, request: web.Request) -> tuple[Upload, Part]:
+        upload = self._desk.find(paths.code_of(request.match_info["code"]))
+        part = upload.parts.get(request.match_info["digest"])
+        if part is None:
+            raise Refused("unknown-path", "no such file of this release is wanted", 404)
+        return upload, part
+
+    def _about(self, part: Part) -> dict[str, Any]:
+        return {
+            "Tus-Resumable": tus.VERSION,
+            "Upload-Offset": str(part.offset),
+            "Upload-Expires": formatdate(time.time() + IDLE, usegmt=True),
+        }
+
+
+async def _pieces(request: web.Request) -> AsyncIterator[bytes]:
+    """Yield the body as it comes; who is silent, or slower than anybody need be, is cut off and may go on later."""
+    began, came = time.monotonic(), 0
+    while True:
+        try:
+            async with asyncio.timeout(SILENT):
+                piece = await request.content.readany()
+        except TimeoutError as error:
+            raise Refused("too-slow", f"nothing came for {SILENT:.0f} seconds", 408) from error
+        except (ConnectionError, web.RequestPayloadError) as error:
+            raise Refused("too-slow", "the sender went away", 408) from error
+        if not piece:
+            return
+        came += len(piece)
+        if time.monotonic() - began > 60 and came < SLOWEST * (time.monotonic() - began):
+            raise Refused("too-slow", f"less than {SLOWEST} bytes a second came", 408)
+        yield piece
