@@ -1,49 +1,83 @@
-"""A folder of files <-> a release: digest it, compare it, copy it to an origin."""
+"""A folder of files <-> a release: look through it, digest it, compare it with its manifest."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from appliance.runtime.errors import ConfigError, Corrupt, Fault, Refused
-from appliance.runtime.files import sync_folder, write_atomic
+from appliance.runtime.errors import ConfigError, Fault
 from gateway.release import media, paths, signed
 from gateway.release.manifest import CHUNK, LARGEST_FILE, MOST_FILES, File, Release
 
+MOST_FAULTS = 200  # of one folder that are told
 Progress = Callable[[int], None]  # told the bytes that were just done
+
+
+@dataclass(frozen=True)
+class Found:
+    """An entry of a folder that is no folder, or one that is not gone into: then ``fault`` says why."""
+
+    path: Path
+    name: str  # from the folder that is looked through
+    fault: str = ""
 
 
 def survey(folder: Path) -> dict[str, int]:
     """Return path -> size in bytes of every file below ``folder`` that a release would hold.
 
     Raises:
-        ConfigError: holds every file that cannot be part of a release.
+        ConfigError: holds every file that cannot be part of a release, with a mend.
     """
+    sizes, faults = look_through(folder)
+    if faults:
+        raise ConfigError(bounded(faults))
+    return sizes
+
+
+def look_through(folder: Path) -> tuple[dict[str, int], list[Fault]]:
+    """Return path -> size in bytes of every file that can be part of a release, and a fault for each that cannot."""
     sizes: dict[str, int] = {}
     faults: list[Fault] = []
-    for path, name in _walk(folder):
-        told = path.lstat()
-        if name == paths.MANIFEST:
+    for count, found in enumerate(_walk(folder)):
+        if count >= MOST_FILES:
+            mend = "make several releases of it, or pack what belongs together into one file"
+            faults.append(_fault(folder, f"holds more than {MOST_FILES} files", mend))
+            break
+        if found.name in (paths.MANIFEST, paths.DESCRIPTION):
             continue
-        if not stat.S_ISREG(told.st_mode):
-            faults.append(_fault(path, "is no plain file: links and devices cannot be published"))
-        elif wrong := paths.fault_in(name):
-            faults.append(_fault(path, wrong))
+        told = found.path.lstat() if not found.fault else None
+        if told is None:
+            faults.append(_fault(found.path, found.fault))
+        elif stat.S_ISLNK(told.st_mode):
+            mend = "put what it points to in its place"
+            faults.append(_fault(found.path, "is a link, and links cannot be published", mend))
+        elif not stat.S_ISREG(told.st_mode):
+            faults.append(_fault(found.path, "is no plain file: devices and pipes cannot be published", "take it out"))
+        elif wrong := paths.fault_in(found.name):
+            near = paths.mended(found.name)
+            mend = f"rename it, such as to '{paths.shown(near)}'" if near else "give it a shorter, plain name"
+            faults.append(_fault(found.path, wrong, mend))
         elif told.st_size > LARGEST_FILE:
-            faults.append(_fault(path, f"is larger than {LARGEST_FILE} bytes"))
+            faults.append(_fault(found.path, f"is larger than {LARGEST_FILE} bytes", "split it"))
         else:
-            sizes[name] = told.st_size
-    if len(sizes) > MOST_FILES:
-        faults.append(_fault(folder, f"holds more than {MOST_FILES} files"))
+            sizes[found.name] = told.st_size
     if not sizes and not faults:
         faults.append(_fault(folder, "holds no files"))
-    if faults:
-        raise ConfigError(faults)
-    return dict(sorted(sizes.items()))
+    return dict(sorted(sizes.items())), faults
+
+
+def bounded(faults: list[Fault]) -> list[Fault]:
+    """Return the first ``MOST_FAULTS`` of ``faults``, and how many more there are."""
+    if len(faults) <= MOST_FAULTS:
+        return faults
+    last = faults[MOST_FAULTS]
+    return [*faults[:MOST_FAULTS], Fault(last.file, 1, 1, "", f"and {len(faults) - MOST_FAULTS} more faults")]
 
 
 def gather(folder: Path, sizes: dict[str, int], progress: Progress = lambda _: None) -> dict[str, File]:
@@ -53,6 +87,12 @@ def gather(folder: Path, sizes: dict[str, int], progress: Progress = lambda _: N
         for name in sizes
         for digest, size, chunks in [digests_of(folder / name, progress)]
     }
+
+
+def head(folder: Path, name: str, most: int) -> bytes:
+    """Return the first bytes of the file ``name``, at most ``most``."""
+    with (folder / name).open("rb") as file:
+        return file.read(most)
 
 
 def digests_of(path: Path, progress: Progress = lambda _: None) -> tuple[str, int, tuple[str, ...]]:
@@ -87,95 +127,54 @@ def read_claimed(folder: Path) -> tuple[bytes, Release] | None:
     return data, signed.claimed(data)
 
 
-def differences(folder: Path, release: Release, progress: Progress = lambda _: None) -> list[Fault]:
-    """Return each file of ``folder`` that is not what ``release`` says, and each that it does not name."""
+def absences(folder: Path, release: Release) -> list[Fault]:
+    """Return each file that ``release`` names and ``folder`` has not, or has in another size; links are no files."""
+    there = {found.name: found.path for found in _walk(folder) if found.name in release.files and not found.fault}
     faults = []
     for name, file in release.files.items():
-        path = folder / name
-        if not path.is_file() or path.is_symlink():
-            faults.append(_fault(path, "is missing"))
-        elif path.stat().st_size != file.size:
-            faults.append(_fault(path, f"has {path.stat().st_size} bytes, the manifest says {file.size}"))
-        elif digest_of(path, progress)[0] != file.sha256:
-            faults.append(_fault(path, "was changed: its SHA-256 is not the manifest's"))
-    known = {*release.files, paths.MANIFEST}
-    faults += [_fault(path, "is not in the manifest") for path, name in _walk(folder) if name not in known]
+        told = there[name].lstat() if name in there else None
+        if told is None or not stat.S_ISREG(told.st_mode):
+            mend = "put it back, or make the release anew without it"
+            faults.append(_fault(folder / name, "is missing, and the manifest names it", mend))
+        elif told.st_size != file.size:
+            mend = "make the release anew, or put the signed file back"
+            faults.append(_fault(folder / name, f"has {told.st_size} bytes, the manifest says {file.size}", mend))
     return faults
 
 
-def publish(folder: Path, origin: Path, progress: Progress = lambda _: None) -> tuple[Path, int]:
-    """Copy the release in ``folder`` to ``origin``/releases/CODE: files first, the manifest last; return where, and the files copied.
-
-    Doing it again copies nothing. Every file is replaced whole, and its bytes are digested on the way.
-
-    Raises:
-        ConfigError: ``folder`` holds no release, or its files are not what the manifest says.
-        Refused: the origin has a newer version (``older-version``), or another content under the same version.
-    """
-    found = read_claimed(folder)
-    if found is None:
-        raise ConfigError([_fault(folder, f"holds no {paths.MANIFEST}: run 'headgate release make' first")])
-    data, release = found
-    target = origin / "releases" / release.code
-    there = read_claimed(target)
-    if there is not None:
-        known = there[1]
-        if known.version > release.version:
-            raise Refused("older-version", f"the origin has version {known.version}, this is {release.version}")
-        if known.version == release.version and known != release:
-            raise Refused(
-                "older-version", f"the origin has other content as version {known.version}: make a new version"
-            )
-    copied = 0
+def differences(folder: Path, release: Release, progress: Progress = lambda _: None) -> list[Fault]:
+    """Return each file of ``folder`` that is not what ``release`` says, and each that it does not name."""
+    faults = absences(folder, release)
+    wrong = {fault.file for fault in faults}
     for name, file in release.files.items():
-        copied += _copy(folder / name, target / name, file, progress)
-    if there is None or there[0] != data:
-        write_atomic(target / paths.MANIFEST, data)
-    return target, copied
+        path = folder / name
+        if paths.shown(str(path)) not in wrong and digest_of(path, progress)[0] != file.sha256:
+            faults.append(_fault(path, "was changed: its SHA-256 is not the manifest's", "make the release anew"))
+    known = {*release.files, paths.MANIFEST, paths.DESCRIPTION}
+    for found in islice(_walk(folder), MOST_FILES):
+        if found.name not in known:
+            faults.append(_fault(found.path, found.fault or "is not in the manifest", "take it out, or make anew"))
+    return bounded(faults)
 
 
-def _copy(source: Path, target: Path, file: File, progress: Progress) -> int:
-    """Make ``target`` the file that the manifest names; return 1 if it had to be written."""
-    if target.is_file() and target.stat().st_size == file.size and digest_of(target)[0] == file.sha256:
-        progress(file.size)
-        return 0
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".headgate-", dir=target.parent)
+def _walk(folder: Path, above: str = "", depth: int = 1) -> Iterator[Found]:
+    """Yield every entry below ``folder`` that is no folder; links are not followed, and nothing is deeper than names may be."""
     try:
-        digest, size = hashlib.sha256(), 0
-        with os.fdopen(descriptor, "wb") as out, source.open("rb") as data:
-            while chunk := data.read(CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-                out.write(chunk)
-                progress(len(chunk))
-            out.flush()
-            os.fchmod(out.fileno(), 0o644)
-            os.fsync(out.fileno())
-        if (digest.hexdigest(), size) != (file.sha256, file.size):
-            raise ConfigError([_fault(source, "was changed since the manifest was made: its SHA-256 differs")])
-        Path(name).replace(target)
-    except FileNotFoundError as error:
-        raise ConfigError([_fault(source, "is missing")]) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
-    sync_folder(target.parent)
-    return 1
-
-
-def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every entry below ``folder`` that is no folder, with its path from there; links are not followed."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            each = sorted(islice(entries, MOST_FILES + 2), key=lambda entry: entry.name)
     except OSError as error:
-        raise Corrupt(f"{folder} cannot be read: {error.strerror}") from error
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            for path, name in _walk(Path(entry.path)):
-                yield path, f"{entry.name}/{name}"
+        told = "its name is too long" if error.errno == errno.ENAMETOOLONG else error.strerror
+        yield Found(folder, above.rstrip("/"), f"cannot be read: {told}")
+        return
+    for entry in each:
+        name = above + entry.name
+        if not entry.is_dir(follow_symlinks=False):
+            yield Found(Path(entry.path), name)
+        elif depth >= paths.DEEPEST:
+            yield Found(Path(entry.path), name, f"is a folder too deep: a path has at most {paths.DEEPEST} levels")
         else:
-            yield Path(entry.path), entry.name
+            yield from _walk(Path(entry.path), f"{name}/", depth + 1)
 
 
-def _fault(path: Path, message: str) -> Fault:
-    return Fault(str(path), 1, 1, "", message)
+def _fault(path: Path, message: str, mend: str = "") -> Fault:
+    return Fault(paths.shown(str(path)), 1, 1, "", message, hint=mend)

@@ -33,6 +33,7 @@ Screen = Literal["big", "small"]
 Act = Literal["share", "associate", "reconstruct"]
 APPLICATION = "application"  # the label of a release whose pages run scripts
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Territory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,5}$")]  # leading digits of a GB/T 2260 code
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MediaType = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}(; charset=utf-8)?$", max_length=100)
@@ -48,11 +49,28 @@ def _moment(value: object) -> object:
 Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment)]  # RFC 3339, with its zone
 
 
-class _Noun(BaseModel):
+def canonical(text: str) -> str:
+    """Return ``text`` if it is the canonical spelling of an ISLI code.
+
+    Raises:
+        ValueError: it is not.
+    """
+    try:
+        code = codes.parse(text)
+    except codes.WrongCode as error:
+        raise ValueError(str(error)) from error
+    if code.scheme != "isli" or code.canonical != text:
+        raise ValueError(f"a release goes by the canonical spelling of an ISLI code, here {code.canonical}")
+    return text
+
+
+class Noun(BaseModel):
+    """Base of what is signed: frozen, exact, and no unknown keys."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
-class File(_Noun):
+class File(Noun):
     """One file of a release."""
 
     sha256: Digest
@@ -69,12 +87,12 @@ class File(_Noun):
         return self
 
 
-class Rights(_Noun):
+class Rights(Noun):
     """Where, when and on what the content may be shown; what is empty is not limited."""
 
     zones: tuple[Word, ...] = Field(min_length=1, max_length=16, strict=False)
     screens: tuple[Screen, ...] = Field((), max_length=2, strict=False)
-    territories: tuple[Annotated[str, StringConstraints(pattern=r"^[1-9]\d{1,5}$")], ...] = Field(
+    territories: tuple[Territory, ...] = Field(
         (), max_length=100, strict=False
     )  # leading digits of GB/T 2260 codes: 45 is all of Guangxi
     since: Moment | None = None  # from then on
@@ -88,16 +106,21 @@ class Rights(_Noun):
         return self
 
 
-class Source(_Noun):
+class Source(Noun):
     """Somebody's release that this one makes use of, and the grant of its body."""
 
     release: str = Field(max_length=codes.LONGEST)  # canonical
     body: Word
     act: Act
-    grant: str = Field(max_length=8192)  # a DSSE envelope, as JSON (grants.py)
+    grant: str = Field("", max_length=8192)  # a DSSE envelope, as JSON (grants.py); of one's own material there is none
+
+    @field_validator("release")
+    @classmethod
+    def _canonical(cls, text: str) -> str:
+        return canonical(text)
 
 
-class Live(_Noun):
+class Live(Noun):
     """A channel: its segments arrive as they are made, each signed by the packager."""
 
     key: Annotated[str, StringConstraints(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$")]  # the packager's
@@ -106,7 +129,7 @@ class Live(_Noun):
     largest: int = Field(64 << 20, ge=1, le=1 << 30)  # bytes of one segment
 
 
-class Release(_Noun):
+class Release(Noun):
     """One version of one body's content: what it is, where it may go, and the digest of every file."""
 
     identifier: str = Field(max_length=codes.LONGEST)  # canonical, such as isli:999999-100000000000001-4
@@ -129,13 +152,7 @@ class Release(_Noun):
     @field_validator("identifier")
     @classmethod
     def _canonical(cls, text: str) -> str:
-        try:
-            code = codes.parse(text)
-        except codes.WrongCode as error:
-            raise ValueError(str(error)) from error
-        if code.scheme != "isli" or code.canonical != text:
-            raise ValueError(f"a release goes by the canonical spelling of an ISLI code, here {code.canonical}")
-        return text
+        return canonical(text)
 
     @model_validator(mode="after")
     def _names(self) -> Release:
@@ -160,7 +177,7 @@ def parse(data: bytes) -> Release:
     if len(data) > LONGEST:
         raise Corrupt(f"the manifest is longer than {LONGEST} bytes")
     try:
-        told = json.loads(data, object_pairs_hook=_once, parse_constant=_no_constant)
+        told = json.loads(data, object_pairs_hook=once, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise Corrupt(f"the manifest is not JSON: {str(error)[:200]}") from error
     try:
@@ -186,7 +203,7 @@ def digest(release: Release) -> str:
     return hashlib.sha256(render(release)).hexdigest()
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse keys written twice: two readers could take different ones (RFC 8259 section 4)."""
     result = dict(pairs)
     if len(result) != len(pairs):
@@ -194,5 +211,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _no_constant(name: str) -> None:
+def no_constant(name: str) -> None:
+    """Refuse NaN and the infinities, which are not JSON."""
     raise ValueError(f"{name} is not JSON")

@@ -12,6 +12,8 @@ LONGEST = 400  # bytes of UTF-8 of a whole path: with an origin's own folders st
 LONGEST_PART = 120  # bytes of one folder or file name, below NAME_MAX also when percent-encoded digits are added
 DEEPEST = 8  # folders
 MANIFEST = "release.json"  # the envelope; it stands beside the files and cannot be one of them
+DESCRIPTION = "release.yaml"  # what the staff wrote about the folder; it is read, never published
+LONGEST_SHOWN = 160  # characters of a name that a person is shown
 _MARKS = frozenset("-_.+~@=,()")
 
 
@@ -41,6 +43,23 @@ def fault_in(path: str) -> str:
             if character not in _MARKS and unicodedata.category(character)[0] not in "LMN":
                 return f"{character!r} cannot stand in a name: letters, digits and {' '.join(sorted(_MARKS))} can"
     return ""
+
+
+def mended(path: str) -> str:
+    """Return the nearest right name for ``path``, or an empty text where there is none."""
+    text = unicodedata.normalize("NFC", path.encode(errors="replace").decode(errors="replace"))
+    letters = "".join(c if c in _MARKS or c == "/" or unicodedata.category(c)[0] in "LMN" else "-" for c in text)
+    near = "/".join(part.lstrip(".") for part in letters.split("/"))
+    return "" if fault_in(near) else near
+
+
+def shown(text: str) -> str:
+    """Return ``text`` in one printable line of bounded length, for people: line ends and other controls are spelt out."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if len(line) <= LONGEST_SHOWN:
+        return line
+    half = LONGEST_SHOWN // 2
+    return f"{line[:half]} ... {line[-half:]} ({len(text)} characters)"
 
 
 @lru_cache(4096)  # asked with each request of a screen; refusals are not kept

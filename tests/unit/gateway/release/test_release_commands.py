@@ -1,4 +1,4 @@
-"""``headgate release``: make, verify, publish."""
+"""``headgate release``: make, preview, verify, publish, show, list, grant."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from gateway.release import folder as folders
 from gateway.release.cli import commands
 
 CODE = "999999-100000000000001-4"
+SEGMENT = b"\0\0\0\x18styp".ljust(3_000_000, b"\0")
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def film(tmp_path):
     folder = tmp_path / "film"
     (folder / "video").mkdir(parents=True)
     (folder / "master.m3u8").write_text("#EXTM3U\n")
-    (folder / "video" / "1.m4s").write_bytes(bytes(3_000_000))
+    (folder / "video" / "1.m4s").write_bytes(SEGMENT)
     return folder
 
 
@@ -88,7 +89,7 @@ def test_wrong_words_are_told(film, key):
 def test_verify_finds_each_difference(film, key):
     """A changed, a missing and an extra file are each told, and the command fails."""
     make(film, key)
-    (film / "video" / "1.m4s").write_bytes(bytes(2_999_999) + b"x")
+    (film / "video" / "1.m4s").write_bytes(SEGMENT[:-1] + b"x")
     (film / "master.m3u8").unlink()
     (film / "extra.txt").write_text("")
     with pytest.raises(Refused) as error:
@@ -144,7 +145,121 @@ def test_publish_refuses_what_was_changed_since(film, key, tmp_path):
     make(film, key)
     (film / "video" / "1.m4s").write_bytes(b"other")
     (tmp_path / "origin").mkdir()
+    with pytest.raises(ConfigError, match="has 5 bytes, the manifest says 3000000"):
+        call("publish", film, "--to", tmp_path / "origin")
+    (film / "video" / "1.m4s").write_bytes(SEGMENT[:-1] + b"x")
     with pytest.raises(ConfigError, match="was changed since"):
         call("publish", film, "--to", tmp_path / "origin")
     assert not list((tmp_path / "origin").rglob("release.json"))
-    assert not list((tmp_path / "origin").rglob(".headgate-*"))
+
+
+def test_a_description_beside_the_folder_is_enough(film, key, tmp_path):
+    """A YAML beside or in the folder says everything; the command line says it better; it is not published."""
+    (tmp_path / "film.yaml").write_text(
+        f"identifier: {CODE}\nbody: library\ntitle: 刘三姐\nlabels: [film]\n"
+        "rights: {zones: [bigscreen], territories: [45], screens: [big]}\n"
+    )
+    made = told(call("make", film, "--key", key[0], "--title", "漓江", "--json"))
+    assert (made["title"], made["entry"], made["labels"]) == ("漓江", "master.m3u8", ["film"])
+    assert folders.read_claimed(film)[1].rights.territories == ("45",)
+    (tmp_path / "film.yaml").rename(film / "release.yaml")
+    assert told(call("make", film, "--key", key[0], "--json"))["files"] == 2
+    assert told(call("verify", film, "--key", key[1], "--json"))["version"] == 2
+    (tmp_path / "film.yaml").write_text("title: x\n")
+    with pytest.raises(ConfigError, match="describes the folder, and so does"):
+        call("make", film, "--key", key[0])
+
+
+def test_faults_of_files_description_and_structure_come_at_once(film, key, tmp_path):
+    """One call tells the link, the playlist's absent segment with its line, and the description's line and column."""
+    (film / "link").symlink_to("/etc/passwd")
+    (film / "video" / "index.m3u8").write_text("#EXTM3U\n#EXTINF:4,\nabsent.m4s\n#EXT-X-ENDLIST\n")
+    (tmp_path / "film.yaml").write_text("identifier: 999999-100000000000001-5\nrights: {zone: [bigscreen]}\n")
+    with pytest.raises(ConfigError) as error:
+        call("make", film, "--key", key[0])
+    text = str(error.value)
+    assert "link:1:1: is a link" in text
+    assert "index.m3u8:3:1: names 'absent.m4s', which is not in the folder" in text
+    assert "film.yaml:1:13: identifier:" in text
+    assert "film.yaml:2:10: rights.zone: unknown key 'zone'" in text
+    assert "did you mean 'zones'?" in text
+
+
+def test_a_dry_run_writes_nothing_and_needs_no_key(film):
+    """--dry-run tells what would be made; without it a key is asked for."""
+    words = ("make", film, "--id", CODE, "--body", "library", "--title", "x", "--zones", "bigscreen")
+    assert told(call(*words, "--dry-run", "--json"))["files"] == 2
+    assert not (film / "release.json").exists()
+    assert call(*words).exit_code == 2
+
+
+def test_rights_that_are_over_are_told(film, key):
+    """A clock a year ahead, or an end in the past: refused with both times, before anything is signed."""
+    with pytest.raises(ConfigError, match=r"the rights ended 2020-01-01.*this clock says"):
+        make(film, key, "--until", "2020-01-01T00:00:00Z")
+    with pytest.raises(ConfigError, match=r"rights\.since"):
+        make(film, key, "--since", "2020-01-01")
+
+
+def test_grant_then_make_with_a_source(film, key, tmp_path):
+    """A grant's file goes into the manifest; without it, or with another file, the release is not made."""
+    out = tmp_path / "library.grant"
+    granted = told(
+        call("grant", "--from", "archive", "--to", "library", "--release", CODE, "--act", "associate", "--key", key[0],
+             "--out", out, "--json")
+    )  # fmt: skip
+    assert granted["from"] == "archive"
+    make(film, key, "--source", f"{CODE}:archive:associate:{out}")
+    source = folders.read_claimed(film)[1].sources[0]
+    assert (source.release, source.body, source.act) == (f"isli:{CODE}", "archive", "associate")
+    for wrong, words in {
+        f"{CODE}:archive:associate": "is not CODE:BODY:ACT:GRANTFILE",
+        f"{CODE}:archive:associate:{film / 'release.json'}": "holds no grant",
+        f"{CODE}:archive:associate:{tmp_path / 'absent'}": "cannot be read",
+        f"{CODE}:archive:steal:{out}": "Input should be",
+    }.items():
+        with pytest.raises(ConfigError, match=words):
+            make(film, key, "--source", wrong)
+
+
+def test_show_and_list(film, key, tmp_path):
+    """A release is shown from its folder and from an origin; a damaged one is in the list with what is wrong."""
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    make(film, key, "--screens", "big")
+    call("publish", film, "--to", origin)
+    assert told(call("show", film, "--json"))["rights"]["screens"] == ["big"]
+    assert told(call("show", CODE, "--at", origin, "--json"))["title"] == "刘三姐"
+    assert "刘三姐" in call("show", f"isli:{CODE}", "--at", origin).stdout
+    (origin / "releases" / "999999-123456789012345-8").mkdir()
+    (origin / "releases" / "torn").mkdir()
+    (origin / "releases" / "torn" / "release.json").write_text("{")
+    listed = {each["release"]: each for each in told(call("list", "--at", origin, "--json"))["releases"]}
+    assert listed[CODE]["bytes"] == 3_000_008
+    assert listed["999999-123456789012345-8"]["state"] == "unfinished"
+    assert listed["torn"]["state"] == "damaged"
+    assert "damaged" in call("list", "--at", origin).stdout
+    with pytest.raises(Refused) as error:
+        call("show", "999999-100000000000002-3", "--at", origin)
+    assert error.value.reason in ("unknown-release", "wrong-check-digit")
+
+
+def test_preview_shows_also_what_is_not_ready(film, key, tmp_path):
+    """The page has the title, the ladder and the faults in both languages, loads nothing, and runs nothing."""
+    (film / "master.m3u8").write_text(
+        '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=2500000,RESOLUTION=1280x720,CODECS="avc1"\nvideo/index.m3u8\n'
+    )
+    (film / "video" / "index.m3u8").write_text("#EXTM3U\n#EXTINF:4,\n1.m4s\n#EXT-X-ENDLIST\n")
+    (film / "a.txt").write_text("<script>alert(1)</script>")
+    answer = told(call("preview", film, "--title", "<b>刘三姐</b>", "--zones", "bigscreen", "--json"))
+    page = (tmp_path / "film-preview.html").read_text()
+    assert answer["page"] == str(tmp_path / "film-preview.html")
+    assert len(answer["faults"]) == 2  # identifier and body are not said
+    assert "1280×720" in page
+    assert "2.5 Mbit/s" in page
+    assert "<script" not in page
+    assert "&lt;b&gt;刘三姐" in page
+    assert "需修改 2 处" in page
+    assert "http" not in page.replace("http-equiv", "")
+    call("preview", film, "--title", "x", "--lang", "en", "--out", tmp_path / "en.html")
+    assert "3 things to mend" in (tmp_path / "en.html").read_text()

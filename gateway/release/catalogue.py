@@ -1,0 +1,120 @@
+"""Where releases can be looked up: a folder, an origin's folder or its web server, the controller."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from gateway.release import folder as folders
+from gateway.release import paths, signed
+from gateway.release.manifest import Release
+
+SECONDS = 15.0  # for one answer
+LONGEST_LIST = 64 << 20  # bytes of the controller's answer
+MOST = 100_000  # releases of one list
+
+
+class Listed(BaseModel):
+    """One line of a list."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    release: str = Field(max_length=100)
+    version: int = 0
+    body: str = ""
+    title: str = ""
+    state: str = "published"
+    zones: tuple[str, ...] = ()
+    bytes: int | None = None
+    boxes: tuple[Any, ...] = ()
+    error: str = ""
+
+
+def listed(origin: Path) -> list[Listed]:
+    """Return what an origin's folder has; a release that cannot be read is in the list with what is wrong with it."""
+    found = []
+    for place in sorted((origin / "releases").glob("*"))[:MOST]:
+        if not place.is_dir():
+            continue
+        name = paths.shown(place.name)[:100]
+        try:
+            claimed = folders.read_claimed(place)
+            if claimed is None:
+                found.append(Listed(release=name, state="unfinished", error="no manifest: publish it again"))
+                continue
+            release = claimed[1]
+            if release.code != place.name:
+                raise Corrupt(f"its manifest is of {release.code}")
+        except (HeadgateError, OSError) as error:
+            found.append(Listed(release=name, state="damaged", error=str(error)))
+        else:
+            found.append(line_of(release))
+    return found
+
+
+def line_of(release: Release) -> Listed:
+    """Return the line that tells of ``release``."""
+    return Listed(
+        release=release.code,
+        version=release.version,
+        body=release.body,
+        title=release.title,
+        zones=release.rights.zones,
+        bytes=sum(file.size for file in release.files.values()),
+    )
+
+
+def asked(controller: str) -> list[Listed]:
+    """Return the releases that the controller at ``controller`` (http://HOST:PORT) tells of.
+
+    Raises:
+        Unreachable: nobody answers.
+        Refused: it refuses.
+        Corrupt: its answer is none.
+    """
+    data = _get(f"{controller.rstrip('/')}/api/releases", LONGEST_LIST)
+    try:
+        return list(_Answer.model_validate_json(data).releases)
+    except ValidationError as error:
+        raise Corrupt("the controller's answer is no list of releases") from error
+
+
+def envelope_at(origin: str, code: str) -> bytes:
+    """Return the envelope of ``code`` at the origin's web server ``origin`` (http://HOST:PORT).
+
+    Raises:
+        Unreachable, Refused: as ``asked``.
+    """
+    return _get(f"{origin.rstrip('/')}/releases/{paths.code_of(code)}/{paths.MANIFEST}", signed.LONGEST)
+
+
+class _Answer(BaseModel):
+    releases: tuple[Listed, ...] = Field(max_length=MOST)
+
+
+def _get(url: str, longest: int) -> bytes:
+    try:
+        return asyncio.run(_read(url, longest))
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise Unreachable(f"{url} cannot be asked: {error or 'no answer in time'}") from error
+
+
+async def _read(url: str, longest: int) -> bytes:
+    timeout = aiohttp.ClientTimeout(total=SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url, allow_redirects=False) as response:
+        if response.status == 404:
+            raise Refused("unknown-release", f"{url}: there is no such thing", 404)
+        if response.status != 200:
+            raise Refused("unexpected-answer", f"{url} answers {response.status}", 502)
+        parts, size = [], 0
+        async for chunk in response.content.iter_chunked(1 << 18):
+            size += len(chunk)
+            if size > longest:
+                raise Refused("too-large", f"the answer is longer than {longest} bytes", 413)
+            parts.append(chunk)
+        return b"".join(parts)
