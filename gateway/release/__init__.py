@@ -1,5 +1,6 @@
 """The signed, immutable unit of content.
 
-``paths`` (names that may stand in a release) -> ``manifest`` (bytes <-> ``Release``) -> ``signed`` (its DSSE envelope);
-``folder`` digests a folder and copies it to an origin; ``cli`` is ``headgate release``.
+The noun: ``paths`` (names that may stand in a release) -> ``manifest`` (bytes <-> ``Release``) -> ``signed`` (its DSSE envelope), ``grants``.
+Making one: ``folder`` (files and digests) and ``description`` (release.yaml) -> ``structure`` (``playlists``, ``presentations``, ``marks``,
+by ``references``) -> ``draft`` -> ``preview``. Publishing: ``publishing`` -> a sink, such as ``origin``. ``cli`` is ``headgate release``.
 """
