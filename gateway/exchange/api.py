@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -190,7 +191,7 @@ class Exchange:
             except Refused as error:
                 await self._journal.refused(Refuse(error.reason, str(error)), peer, release=code)
                 raise
-            lane = decide.pass_into(policy, peer.zone, held.admitted.release)
+            lane = decide.pass_into(policy, peer.zone, held.admitted.release, datetime.now(UTC))
         if isinstance(lane, Refuse):
             await self._journal.refused(lane, peer, release=code)
             raise lane.error()

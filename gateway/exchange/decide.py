@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import Corrupt, Refused
 from appliance.telemetry.records import Record
 from gateway.isolation.policy import Body, Lane, Policy
-from gateway.release import important, manifest, signed
+from gateway.release import important, manifest, rights, signed
 from gateway.release.manifest import File, Release
 
 SERVED = ("delivery", "resolver", "publish")  # what may be a peer of the exchange
@@ -71,7 +72,7 @@ def peers(policy: Policy) -> frozenset[Peer]:
     return frozenset(served | {Peer("carry", z) for z in CARRIED if policy.lanes_of("release", source=z)})
 
 
-def admit(policy: Policy, envelope: bytes, code: str, known: Release | None) -> Admitted | Refuse:
+def admit(policy: Policy, envelope: bytes, code: str, known: Release | None, now: datetime) -> Admitted | Refuse:
     """Judge what an origin gave as the release ``code``, of which version ``known`` is the one verified before."""
     try:
         release = signed.claimed(envelope)  # says only whose keys must have signed it
@@ -93,6 +94,8 @@ def admit(policy: Policy, envelope: bytes, code: str, known: Release | None) -> 
             f"version {known.version} is known; the origin has version {release.version}"
             + (" with other content" if release.version == known.version else ""),
         )
+    if lacking := rights.granted(policy, release, lambda name: policy.bodies[name].keys, now):
+        return Refuse(*lacking)
     return Admitted(release, signer)
 
 
@@ -125,7 +128,7 @@ def lanes_out_of(policy: Policy, zone: str, code: str) -> Refuse | None:
     return None if None in refusals else refusals[0]
 
 
-def pass_out_of(policy: Policy, zone: str, release: Release) -> tuple[Lane, ...] | Refuse:
+def pass_out_of(policy: Policy, zone: str, release: Release, now: datetime) -> tuple[Lane, ...] | Refuse:
     """Judge by which lanes an admitted release that came in ``zone`` may go on.
 
     What a body grants says where its content may be shown. The culture zone shows nothing: it brings content to other boxes.
@@ -134,9 +137,10 @@ def pass_out_of(policy: Policy, zone: str, release: Release) -> tuple[Lane, ...]
     for lane in policy.lanes_of("release", source=zone):
         if told := important.by_release(policy.important, release, lane.target):
             refusal = Refuse(important.REASON, told)
-        elif lane.target not in ("culture", *release.rights.zones):
-            granted = ", ".join(release.rights.zones)
-            refusal = refusal or Refuse("zone-not-granted", f"the body grants {granted}, not {lane.target}")
+        elif lane.target == "culture":
+            lanes.append(lane)
+        elif (held_back := rights.shown(policy, lane.target, release, now)) and held_back[0] != "not-yet":
+            refusal = refusal or Refuse(*held_back)  # what begins later may come in before
         else:
             lanes.append(lane)
     if lanes:
@@ -144,13 +148,13 @@ def pass_out_of(policy: Policy, zone: str, release: Release) -> tuple[Lane, ...]
     return refusal or Refuse("no-lane", f"no lane lets a release out of {zone}")
 
 
-def pass_into(policy: Policy, zone: str, release: Release) -> Lane | Refuse:
-    """Judge whether an admitted release may go into ``zone``."""
+def pass_into(policy: Policy, zone: str, release: Release, now: datetime) -> Lane | Refuse:
+    """Judge whether an admitted release may go into ``zone`` at ``now``."""
     if told := important.by_release(policy.important, release, zone):
         return Refuse(important.REASON, told)
     lane = lane_into(policy, zone, "release")
-    if isinstance(lane, Lane) and zone not in release.rights.zones:
-        return Refuse("zone-not-granted", f"the body grants {', '.join(release.rights.zones)}, not {zone}")
+    if isinstance(lane, Lane) and (held_back := rights.shown(policy, zone, release, now)):
+        return Refuse(*held_back)
     return lane
 
 

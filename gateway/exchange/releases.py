@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
@@ -99,7 +100,7 @@ class Releases:
         known = held.admitted.release if held else None
         if held is None or held.policy is not policy:
             _, known, _ = await self._recall(policy, code)
-        verdict = await asyncio.to_thread(decide.admit, policy, envelope, code, known)
+        verdict = await asyncio.to_thread(decide.admit, policy, envelope, code, known, datetime.now(UTC))
         if isinstance(verdict, Refuse):
             raise verdict.error()
         return Held(policy, verdict)
@@ -149,7 +150,7 @@ class Releases:
                 held.direct = now if direct else held.direct
                 return self._keep(code, held)
             data = found.data or b""
-            verdict = await asyncio.to_thread(decide.admit, policy, data, code, known)
+            verdict = await asyncio.to_thread(decide.admit, policy, data, code, known, datetime.now(UTC))
             if isinstance(verdict, Admitted):
                 if known != verdict.release or held is None:
                     await self._journal.admitted(verdict, found.origin)
@@ -199,7 +200,7 @@ class Releases:
         except Corrupt as error:
             log.error("the kept manifest of %s is damaged, as if it were not there: %s", code, error)
             return None, None, None
-        verdict = await asyncio.to_thread(decide.admit, policy, data, code, None)
+        verdict = await asyncio.to_thread(decide.admit, policy, data, code, None, datetime.now(UTC))
         if isinstance(verdict, Refuse):
             return None, known, verdict
         return Held(policy, verdict), known, None

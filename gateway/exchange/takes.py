@@ -6,6 +6,7 @@ import asyncio
 import functools
 import time
 from collections import OrderedDict
+from datetime import UTC, datetime
 
 from appliance.runtime.errors import Refused
 from gateway.exchange import decide
@@ -81,7 +82,7 @@ class Takes:
         except Refused as error:
             await self._journal.refused(Refuse(error.reason, str(error)), peer, release=code)
             raise
-        lanes = decide.pass_out_of(policy, peer.zone, held.admitted.release)
+        lanes = decide.pass_out_of(policy, peer.zone, held.admitted.release, datetime.now(UTC))
         if isinstance(lanes, Refuse):
             raise await self._refused(lanes, peer, release=code)
         self._held[peer, code] = (held, envelope, lanes)

@@ -1,6 +1,7 @@
 """What may cross: the table of refusals, each with its reason."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,10 +14,11 @@ from gateway.isolation import policy as policies
 from gateway.isolation.content import Important
 from gateway.isolation.policy import Lane
 from gateway.release import signed
-from gateway.release.manifest import File, Release, Rights
+from gateway.release.manifest import File, Release, Rights, Source
 
 CODE = "999999-100000000000001-4"
 OTHER = "999999-123456789012345-8"
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 LIBRARY, MUSEUM, STRANGER = (PrivateKey.generate() for _ in range(3))
 POLICY = policies.parse(
     f"""
@@ -81,17 +83,18 @@ def outcome(value):
         ({"body": "stranger"}, LIBRARY, None, "not-admitted"),
         ({"identifier": f"isli:{OTHER}"}, LIBRARY, None, "outside-identifiers"),
         ({"identifier": "isli:999999-100000000000009-6"}, LIBRARY, None, "unknown-release"),
+        ({"sources": (Source(release=f"isli:{OTHER}", body="museum", act="associate"),)}, LIBRARY, None, "no-grant"),
     ],
 )
 def test_admission(told, key, known, expected):
     """A release is admitted from an admitted body, by its own key, inside its identifiers, never older than the known one."""
     before = release(**known) if known else None
-    assert outcome(decide.admit(POLICY, signed.seal(release(**told), key), CODE, before)) == expected
+    assert outcome(decide.admit(POLICY, signed.seal(release(**told), key), CODE, before, NOW)) == expected
 
 
 def test_admission_tells_release_and_signer():
     """What is admitted is the release as signed, with the key that signed it."""
-    assert decide.admit(POLICY, signed.seal(release(), LIBRARY), CODE, None) == Admitted(release(), LIBRARY.public)
+    assert decide.admit(POLICY, signed.seal(release(), LIBRARY), CODE, None, NOW) == Admitted(release(), LIBRARY.public)
 
 
 def tampered():
@@ -105,7 +108,7 @@ def tampered():
 )
 def test_what_is_no_signed_release_is_refused(data):
     """Anything but a signed release is refused as not signed."""
-    assert outcome(decide.admit(POLICY, data, CODE, None)) == "not-signed"
+    assert outcome(decide.admit(POLICY, data, CODE, None, NOW)) == "not-signed"
 
 
 @pytest.mark.parametrize(
@@ -116,12 +119,13 @@ def test_what_is_no_signed_release_is_refused(data):
         ("bigscreen", {}, "c.mp4", "unknown-path"),
         ("bigscreen", {"rights": Rights(zones=("smallscreen",))}, "a.mp4", "zone-not-granted"),
         ("smallscreen", {"rights": Rights(zones=("smallscreen",))}, "a.mp4", "no-lane"),
+        ("bigscreen", {"rights": Rights(zones=("bigscreen",), until=NOW)}, "a.mp4", "expired"),
         ("management", {}, "a.mp4", "no-lane"),
     ],
 )
 def test_passing(zone, told, path, expected):
     """An object crosses by a lane of its kind into the zone, granted by the body, no larger than the lane says."""
-    lane = decide.pass_into(POLICY, zone, release(**told))
+    lane = decide.pass_into(POLICY, zone, release(**told), NOW)
     verdict = decide.pass_object(lane, release(**told), path) if isinstance(lane, Lane) else lane
     assert outcome(verdict) == expected
 
@@ -165,8 +169,8 @@ def test_important_data_goes_to_no_zone_that_is_outside():
     rules = Important(outside=("bigscreen",), identifiers=(f"isli:{OTHER}",))
     policy = POLICY.model_copy(update={"important": rules})
 
-    assert outcome(decide.pass_into(policy, "bigscreen", release(labels=("important",)))) == "important-data"
-    assert outcome(decide.pass_into(policy, "bigscreen", release())) == "admitted"
+    assert outcome(decide.pass_into(policy, "bigscreen", release(labels=("important",)), NOW)) == "important-data"
+    assert outcome(decide.pass_into(policy, "bigscreen", release(), NOW)) == "admitted"
     assert outcome(decide.in_catalogue(policy, "bigscreen", OTHER)) == "important-data"
     assert decide.in_catalogue(policy, "bigscreen", CODE) is None
     assert decide.in_catalogue(policy, "smallscreen", OTHER) is None
