@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from appliance.runtime.errors import ConfigError, Fault
-from gateway.release import cli_words, origin, paths, publishing
-from gateway.release import folder as folders
+from gateway.release import cli_words, origin, publishing
 from gateway.release.cli_words import FOLDER, JSON
 
 
@@ -24,15 +22,11 @@ def publish(folder: Path, target: Path, *, as_json: bool) -> None:
 
     Example: headgate release publish film/ --to /srv/origin
     """
-    found = folders.read_claimed(folder)
-    if found is None:
-        mend = "run 'headgate release make' first"
-        raise ConfigError([Fault(str(folder), 1, 1, "", f"holds no {paths.MANIFEST}", hint=mend)])
-    total = sum(file.size for file in found[1].files.values())
-    with origin.opened(target, found[1].code) as sink, cli_words.progress() as progress:
-        task = progress.add_task("copying", total=total)
-        copied = publishing.publish(folder, sink, lambda done: progress.advance(task, done))
+    _, release = publishing.made_in(folder)
+    with cli_words.progress() as progress:
+        task = progress.add_task("copying", total=sum(file.size for file in release.files.values()))
+        place, copied = origin.publish(folder, target, lambda done: progress.advance(task, done))
     if as_json:
-        click.echo(json.dumps({"folder": str(sink.target), "copied": copied}))
+        click.echo(json.dumps({"folder": str(place), "copied": copied}))
     else:
-        cli_words.console().print(f"{sink.target}: {copied} files copied")
+        cli_words.console().print(f"{place}: {copied} files copied")

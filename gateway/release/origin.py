@@ -17,7 +17,8 @@ from pathlib import Path
 from appliance.runtime.errors import Refused
 from appliance.runtime.files import sync_folder, write_atomic
 from gateway.release import folder as folders
-from gateway.release import paths
+from gateway.release import paths, publishing
+from gateway.release.folder import Progress
 from gateway.release.manifest import CHUNK, File, Release
 
 UNFINISHED = ".headgate-"  # and the file's SHA-256; no file of a release begins with a dot
@@ -99,3 +100,14 @@ def opened(origin: Path, code: str) -> Iterator[OriginFolder]:
         raise
     finally:
         os.close(descriptor)
+
+
+def publish(folder: Path, origin: Path, progress: Progress = lambda _: None) -> tuple[Path, int]:
+    """Publish the release in ``folder`` to the origin's folder ``origin``; return where, and how many files were copied.
+
+    Raises:
+        ConfigError, Refused: as ``publishing.publish`` and ``opened``.
+    """
+    found = publishing.made_in(folder)
+    with opened(origin, found[1].code) as sink:
+        return sink.target, publishing.publish(folder, sink, progress)

@@ -42,11 +42,7 @@ def publish(folder: Path, sink: Sink, progress: Progress = lambda _: None) -> in
         ConfigError: ``folder`` holds no release, or its files are not what the manifest says; holds all faults.
         Refused: the sink has a newer version (``older-version``), or another content under the same version.
     """
-    found = folders.read_claimed(folder)
-    if found is None:
-        mend = "run 'headgate release make' first"
-        raise ConfigError([_fault(folder, f"holds no {paths.MANIFEST}", mend)])
-    data, release = found
+    data, release = made_in(folder)
     if faults := folders.absences(folder, release):
         raise ConfigError(folders.bounded(faults))
     there = sink.manifest()
@@ -68,6 +64,19 @@ def publish(folder: Path, sink: Sink, progress: Progress = lambda _: None) -> in
     if there is None or there[0] != data:
         sink.commit(data)
     return copied
+
+
+def made_in(folder: Path) -> tuple[bytes, Release]:
+    """Return the envelope in ``folder`` and what it claims.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = folders.read_claimed(folder)
+    if found is None:
+        mend = "run 'headgate release make' first"
+        raise ConfigError([_fault(folder, f"holds no {paths.MANIFEST}", mend)])
+    return found
 
 
 def _newer(release: Release, known: Release) -> None:

@@ -27,6 +27,7 @@ from appliance.runtime.files import write_atomic
 from appliance.telemetry.records import Record
 from appliance.telemetry.spool import Spool
 from gateway.release import folder as folders
+from gateway.release import origin as origins
 from gateway.release import paths, signed
 from gateway.release.manifest import Release, Rights
 
@@ -236,7 +237,7 @@ class Chain:
         }
         release = Release(**{**fields, **told})
         write_atomic(source / paths.MANIFEST, signed.seal(release, key))
-        folders.publish(source, self.origin.folder)
+        origins.publish(source, self.origin.folder)
         return release
 
     def ask(self, peer: str, what: str, told: Any) -> Reply:
