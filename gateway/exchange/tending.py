@@ -8,7 +8,7 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from appliance.runtime.errors import HeadgateError, Refused
@@ -172,7 +172,8 @@ class Tending:
                 continue
             release = held.admitted.release
             for zone in _zones(policy):
-                if not isinstance(decide.pass_into(policy, zone, release), Refuse):
+                verdict = decide.pass_into(policy, zone, release, datetime.now(UTC))
+                if not isinstance(verdict, Refuse) or verdict.reason == "not-yet":  # a premiere is fetched before it
                     found.append(Ahead(release, zone, await asyncio.to_thread(self._missing, release)))
                     break
         return found

@@ -7,26 +7,42 @@ from pathlib import Path
 
 import click
 
+from appliance.identity.keys import PrivateKey
 from gateway.release import cli_words, origin, publishing
-from gateway.release.cli_words import FOLDER, JSON
+from gateway.release.cli_words import FILE, FOLDER, JSON
+from gateway.release.trust import repository
 
 
 @click.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--to", "target", type=FOLDER, required=True, help="The folder that an origin's web server serves.")
+@click.option("--trust", type=FOLDER, help="The TUF repository in which the body lists it then.")
+@click.option("--key", type=FILE, help="The body's private key, to list it.")
+@click.option("--online-key", type=FILE, help="The centre's key, where it is at hand: boxes see it at once.")
 @JSON
-def publish(folder: Path, target: Path, *, as_json: bool) -> None:
-    """Copy the release in FOLDER to an origin's folder: files first, the manifest last.
+def publish(
+    folder: Path, target: Path, trust: Path | None, key: Path | None, online_key: Path | None, *, as_json: bool
+) -> None:
+    """Copy the release in FOLDER to an origin's folder: files first, the manifest last; then list it, with --trust.
 
     Doing it again changes nothing; what was broken off goes on where it was.
 
-    Example: headgate release publish film/ --to /srv/origin
+    Example: headgate release publish film/ --to /srv/origin --trust /srv/origin/trust --key library.key
     """
-    _, release = publishing.made_in(folder)
+    if (trust is None) != (key is None):
+        raise click.UsageError("--trust and --key go together: the body lists its release under its own key")
+    private = PrivateKey.load(key) if key is not None else None
+    online = PrivateKey.load(online_key) if online_key is not None else None
+    envelope, release = publishing.made_in(folder)
     with cli_words.progress() as progress:
         task = progress.add_task("copying", total=sum(file.size for file in release.files.values()))
         place, copied = origin.publish(folder, target, lambda done: progress.advance(task, done))
+    told: dict[str, object] = {"folder": str(place), "copied": copied}
+    if trust is not None and private is not None:
+        listing = repository.list_release(trust, release.body, release.code, envelope, private, online)
+        told |= {"listed": list(listing.files), "visible": listing.visible}
     if as_json:
-        click.echo(json.dumps({"folder": str(place), "copied": copied}))
-    else:
-        cli_words.console().print(f"{place}: {copied} files copied")
+        click.echo(json.dumps(told))
+        return
+    seen = "" if trust is None else ", listed" + ("" if told["visible"] else "; boxes see it when the centre refreshes")
+    cli_words.console().print(f"{place}: {copied} files copied{seen}")

@@ -52,7 +52,7 @@ class Desk:
     def film(self, name: str = "film") -> Path:
         folder = self.base / name
         folder.mkdir(exist_ok=True)
-        (folder / "film.mp4").write_bytes(b"film")
+        (folder / "film.mp4").write_bytes(b"\0\0\0\x0cftypfilm")
         call(
             "make", folder, "--id", CODE, "--body", "library", "--title", "刘三姐", "--entry", "film.mp4",
             "--zones", "bigscreen", "--key", self.key("library"),
@@ -211,3 +211,14 @@ def test_people_are_told_in_words(desk: Desk) -> None:
     assert "isli:999999-1; share; 0 releases" in said
     assert f"pin: {desk.pin}" in said
     assert "root 1 until" in said
+
+
+def test_publishing_lists_the_release_too(desk: Desk, tmp_path: Path) -> None:
+    """`publish --trust` copies and lists in one call; again it changes nothing; without the online key it says who is waited for."""
+    (tmp_path / "origin").mkdir()
+    words = ("publish", desk.film(), "--to", tmp_path / "origin", "--trust", desk.folder, "--key", desk.key("library"))
+    told = call(*words, "--json")
+    assert (told["copied"], told["visible"], bool(told["listed"])) == (1, False, True)
+    again = call(*words, "--online-key", desk.key("online"), "--json")
+    assert (again["copied"], again["visible"], again["listed"]) == (0, True, [])
+    desk.trust("verify", desk.folder, tmp_path / "origin" / "releases" / CODE, "--root", desk.pin)
