@@ -17,6 +17,7 @@ DAEMONS = {
     "delivery": "gateway.delivery.daemon",
     "resolver": "gateway.resolver.daemon",
     "publish": "gateway.publish.daemon",
+    "share": "gateway.share.daemon",
     "telemetry": "appliance.telemetry.daemon",
     "controller": "provisioning.controller.daemon",
 }
@@ -30,7 +31,7 @@ DAEMONS = {
     required=True,
     help="The daemon's file: the site's policy, or its own settings.",
 )
-@click.option("--zone", help="The zone it serves, for delivery, resolver and publish.")
+@click.option("--zone", help="The zone it serves, for delivery, resolver, publish and share.")
 @click.option("--check", is_flag=True, help="Only check the file, by the same code that the start runs.")
 def commands(daemon: str, config: Path, zone: str | None, *, check: bool) -> None:
     """Run one daemon in the foreground.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused
@@ -22,13 +23,16 @@ from gateway.exchange.objects import Fills
 from gateway.exchange.pace import Pace
 from gateway.exchange.releases import Held, Releases
 from gateway.exchange.takes import Takes
+from gateway.fetch import loops
 from gateway.isolation.policy import Lane, Policy
 from gateway.release import paths
 from gateway.resolver import codes
 from gateway.store.keeper import Keeper
 
 LONGEST = 32 << 10  # bytes of a request
+OLDEST_TOLD = 10.0**8  # seconds; of what no origin has spoken about since the start
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Via = Annotated[list[Annotated[str, StringConstraints(pattern=rf"^{loops.SITE}$")]], Field(max_length=loops.DEEPEST)]
 
 
 class _Ask(BaseModel):
@@ -39,6 +43,7 @@ class AskRelease(_Ask):
     """``POST /release``."""
 
     release: Text
+    via: Via = []  # the boxes that ask for it, of which share tells
 
 
 class AskObject(_Ask):
@@ -46,6 +51,7 @@ class AskObject(_Ask):
 
     release: Text
     path: Text
+    via: Via = []
 
 
 class AskTake(_Ask):
@@ -106,24 +112,31 @@ class Exchange:
             return app
         route("release", self._release)
         route("object", self._object)
-        route("lookup", self._lookup)
-        route("record", self._record)
+        if peer.run != decide.SHARE:
+            route("lookup", self._lookup)
+            route("record", self._record)
         return app
 
     async def _release(self, peer: Peer, data: bytes) -> web.Response:
         ask = _parse(AskRelease, data)
-        held, _ = await self._passing(peer, paths.code_of(ask.release))
+        held, _ = await self._passing(peer, paths.code_of(ask.release), ask.via)
+        if peer.run == decide.SHARE:  # it crosses nothing
+            age = min(time.monotonic() - held.heard, OLDEST_TOLD)
+            return web.json_response({**decide.told(held.admitted.release), "age": age})
         await self._journal.passed_manifest(peer, held.admitted.release)
         return web.json_response(decide.told(held.admitted.release))
 
     async def _object(self, peer: Peer, data: bytes) -> web.Response:
         ask = _parse(AskObject, data)
         code = paths.code_of(ask.release)
-        held, lane = await self._passing(peer, code)
+        held, lane = await self._passing(peer, code, ask.via)
         file = decide.pass_object(lane, held.admitted.release, ask.path)
         if isinstance(file, Refuse):
             await self._journal.refused(file, peer, release=code, path=ask.path)
             raise file.error()
+        if peer.run == decide.SHARE:
+            came = await self._fills.make_present(held, ask.path, file, peer.zone, via=ask.via)
+            return web.json_response({**file.model_dump(), "from": came})
         await self._at_its_rate(lane, peer, release=code)
         came = await self._fills.make_present(held, ask.path, file, peer.zone)
         await self._journal.passed(peer, held.admitted.release, ask.path, file, came)
@@ -180,18 +193,18 @@ class Exchange:
             await self._journal.refused(refusal, peer, **what)
             raise refusal.error()
 
-    async def _passing(self, peer: Peer, code: str) -> tuple[Held, Lane]:
+    async def _passing(self, peer: Peer, code: str, via: Sequence[str] = ()) -> tuple[Held, Lane]:
         """Return the verified release and the lane that lets it into the peer's zone; a refusal is recorded."""
         policy = self.policy
         # Before any origin hears of the question.
-        lane = decide.in_catalogue(policy, peer.zone, code) or decide.lane_into(policy, peer.zone, "release")
+        lane = decide.in_catalogue(policy, peer.zone, code) or decide.may_ask(policy, peer)
         if isinstance(lane, Lane):
             try:
-                held = await self._releases.get(policy, code)
+                held = await self._releases.get(policy, code, via)
             except Refused as error:
                 await self._journal.refused(Refuse(error.reason, str(error)), peer, release=code)
                 raise
-            lane = decide.pass_into(policy, peer.zone, held.admitted.release, datetime.now(UTC))
+            lane = decide.pass_to(policy, peer, held.admitted.release, datetime.now(UTC))
         if isinstance(lane, Refuse):
             await self._journal.refused(lane, peer, release=code)
             raise lane.error()

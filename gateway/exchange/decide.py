@@ -12,7 +12,8 @@ from gateway.isolation.policy import Body, Lane, Policy
 from gateway.release import important, manifest, rights, signed
 from gateway.release.manifest import File, Release
 
-SERVED = ("delivery", "resolver", "publish")  # what may be a peer of the exchange
+SHARE = "share"  # the peer that gives to other boxes of the culture zone what this one has
+SERVED = ("delivery", "resolver", "publish", SHARE)  # what may be a peer of the exchange
 BRINGS = ("publish", "carry")  # peers that bring releases in, and ask for nothing else
 CARRIED = ("institution", "culture")  # zones as whose a disk may be carried in, by root
 STATUS = {
@@ -156,6 +157,37 @@ def pass_into(policy: Policy, zone: str, release: Release, now: datetime) -> Lan
     if isinstance(lane, Lane) and (held_back := rights.shown(policy, zone, release, now)):
         return Refuse(*held_back)
     return lane
+
+
+def may_ask(policy: Policy, peer: Peer) -> Lane | Refuse:
+    """Return the lane by which releases come to ``peer`` at all, before any origin hears of the question."""
+    return lane_into(policy, peer.zone, "release") if peer.run != SHARE else _lane_of_boxes(policy, None)
+
+
+def pass_to(policy: Policy, peer: Peer, release: Release, now: datetime) -> Lane | Refuse:
+    """Judge whether an admitted release may go to ``peer`` at ``now``.
+
+    Towards other boxes it stays in its zone, so no lane leads there: they get what a lane lets out of that zone here, or into it. Where
+    and when it may be shown is judged at the box that shows it.
+    """
+    if peer.run != SHARE:
+        return pass_into(policy, peer.zone, release, now)
+    if told := important.by_release(policy.important, release, peer.zone):
+        return Refuse(important.REASON, told)
+    return _lane_of_boxes(policy, release)
+
+
+def _lane_of_boxes(policy: Policy, release: Release | None) -> Lane | Refuse:
+    out = policy.lanes_of("release", source="culture")
+    into = policy.lanes_of("release", to="culture")
+    if not out and not into:
+        return Refuse(
+            "no-lane", "no lane lets releases out of the culture zone or into it, so there is nothing to share"
+        )
+    able = [*into, *(lane for lane in out if release is None or lane.target in release.rights.zones)]
+    if not able:
+        return Refuse("zone-not-granted", "the body grants no zone that this box serves, so others ask elsewhere")
+    return max(able, key=lambda lane: lane.largest)
 
 
 def pass_object(lane: Lane, release: Release, path: str) -> File | Refuse:

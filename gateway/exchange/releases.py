@@ -161,6 +161,10 @@ class Releases:
                 await self._journal.refused(refusal, None, release=code, origin=found.origin)
             wrong.append(found.origin)
         if held is not None:
+            if (
+                away is None and refusal is None
+            ):  # nobody has another: where it came in from here, this box is its origin
+                held.heard = self._clock()
             held.checked = self._clock()  # asked just now, in vain: players must not wait for each request
             return self._keep(code, held)
         if refusal is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,6 +39,7 @@ class Manifest(BaseModel):
     entry: str
     files: dict[str, File]
     digest: str
+    age: float = 0.0  # seconds since an origin spoke about it, where other boxes ask
 
 
 class Exchange:
@@ -62,8 +63,10 @@ class Exchange:
         if self._session is not None:
             await self._session.close()
 
-    async def manifest(self, code: str) -> Manifest:
-        """Return the verified manifest of the release.
+    async def manifest(self, code: str, via: Sequence[str] = (), fresh: float = FRESH) -> Manifest:
+        """Return the verified manifest of the release, asked for at most ``fresh`` seconds ago.
+
+        ``via`` are the boxes that ask for it.
 
         Raises:
             Refused: it may not come into this zone, with the exchange's reason.
@@ -71,10 +74,10 @@ class Exchange:
         """
         known = self._known.get(code)
         age = self._clock() - known[0] if known else float("inf")
-        if known is not None and age < (REFUSED if isinstance(known[1], Refused) else FRESH):
+        if known is not None and age < (REFUSED if isinstance(known[1], Refused) else fresh):
             return _value(known[1])
         try:
-            return await self._once.do(code, lambda: self._ask(code))
+            return await self._once.do(code, lambda: self._ask(code, via))
         except (Unreachable, Refused) as error:
             passing = (
                 isinstance(error, Unreachable) or error.status >= 500
@@ -87,16 +90,16 @@ class Exchange:
         """Ask for every manifest again: another policy may let other releases pass."""
         self._known.clear()
 
-    async def object(self, code: str, path: str) -> File:
-        """Return the file once it is verified and in the store.
+    async def object(self, code: str, path: str, via: Sequence[str] = ()) -> File:
+        """Return the file once it is verified and in the store; ``via`` are the boxes that ask for it.
 
         Raises:
             Refused, Unreachable: as the exchange answered.
         """
-        return await self._filling.do((code, path), lambda: self._fill(code, path))
+        return await self._filling.do((code, path), lambda: self._fill(code, path, via))
 
-    async def _fill(self, code: str, path: str) -> File:
-        told = await self._post("object", {"release": code, "path": path})
+    async def _fill(self, code: str, path: str, via: Sequence[str]) -> File:
+        told = await self._post("object", {"release": code, "path": path, **_passed_on(via)})
         try:
             return File(sha256=told["sha256"], size=told["size"], type=told["type"])
         except (KeyError, TypeError, ValidationError) as error:
@@ -110,11 +113,13 @@ class Exchange:
         """
         await self._post("record", record.told(), wait=0)
 
-    async def _ask(self, code: str) -> Manifest:
+    async def _ask(self, code: str, via: Sequence[str]) -> Manifest:
         wait = 0.0 if code in self._known else RESTART
         value: Manifest | Refused
         try:
-            value = Manifest.model_validate(await self._post("release", {"release": code}, wait=wait))
+            value = Manifest.model_validate(
+                await self._post("release", {"release": code, **_passed_on(via)}, wait=wait)
+            )
         except ValidationError as error:
             raise Corrupt("the exchange's answer about a release is none") from error
         except Refused as error:
@@ -142,6 +147,10 @@ class Exchange:
             except (aiohttp.ClientError, ValueError) as error:
                 raise Corrupt(f"the exchange's answer is none: {error}") from error
             await asyncio.sleep(0.1)
+
+
+def _passed_on(via: Sequence[str]) -> dict[str, list[str]]:
+    return {"via": list(via)} if via else {}
 
 
 def _value(known: Manifest | Refused) -> Manifest:

@@ -16,7 +16,10 @@ USERS = "".join(path.read_text() for path in ROLES.glob("*/files/system/etc/sysu
 FOLDERS = "".join(path.read_text() for path in ROLES.glob("*/files/system/etc/tmpfiles.d/*.conf"))
 MOST_EXPOSED = 2.5  # of systemd-analyze security, 0 (best) to 10
 SCREENS = ("bigscreen", "smallscreen", "institution")
-INSTANCES = {"headgate-publish@.service": ("institution",)}  # of a template; the others serve every zone of screens
+INSTANCES = {  # of a template; the others serve every zone of screens
+    "headgate-publish@.service": ("institution",),
+    "headgate-share@.service": ("culture",),
+}
 
 # What no daemon beside the guard may do, and why it would matter.
 SANDBOX = {
@@ -53,6 +56,7 @@ ZONES = {
     "headgate-delivery@.service": ("NetworkNamespacePath", "/run/netns/%i"),
     "headgate-resolver@.service": ("NetworkNamespacePath", "/run/netns/%i"),
     "headgate-publish@.service": ("NetworkNamespacePath", "/run/netns/%i"),
+    "headgate-share@.service": ("NetworkNamespacePath", "/run/netns/%i"),
 }
 
 
@@ -87,9 +91,9 @@ def test_every_daemon_is_in_its_zone(name: str):
 
 
 @pytest.mark.parametrize("name", DAEMONS)
-def test_only_delivery_has_a_capability(name: str):
-    """No daemon has a capability, but delivery listens on port 80."""
-    wanted = ["CAP_NET_BIND_SERVICE"] if "delivery" in name else [""]
+def test_only_what_listens_on_a_low_port_has_a_capability(name: str):
+    """No daemon has a capability, but delivery and share listen on port 80."""
+    wanted = ["CAP_NET_BIND_SERVICE"] if "delivery" in name or "share" in name else [""]
 
     assert settings(name)["CapabilityBoundingSet"] == wanted
     assert settings(name)["AmbientCapabilities"] == wanted
@@ -119,11 +123,11 @@ def test_what_a_daemon_sees_is_made(name: str):
 
 
 def test_a_peer_sees_its_own_socket_only():
-    """Which socket one speaks on is who one is: delivery and resolver see theirs, and the exchange makes them all."""
-    for daemon in ("delivery", "resolver"):
+    """Which socket one speaks on is who one is: delivery, resolver and share see theirs, and the exchange makes them all."""
+    for daemon in ("delivery", "resolver", "share"):
         bound = settings(f"headgate-{daemon}@.service")["BindReadOnlyPaths"]
         assert [path for path in bound if "/exchange/" in path] == [f"/run/headgate/exchange/{daemon}-%i"]
-        for zone in SCREENS:
+        for zone in INSTANCES.get(f"headgate-{daemon}@.service", SCREENS):
             assert re.search(
                 rf"^d /run/headgate/exchange/{daemon}-{zone}\s+2750 hg-exchange\s+hg-{daemon}-{zone}$",
                 FOLDERS,
@@ -145,8 +149,8 @@ def test_who_brings_releases_in_writes_no_store():
 
 
 def test_screens_never_write_the_store():
-    """Delivery and resolver see what the exchange verified, and cannot change it."""
-    for name in ("headgate-delivery@.service", "headgate-resolver@.service"):
+    """Delivery, resolver and share see what the exchange verified, and cannot change it."""
+    for name in ("headgate-delivery@.service", "headgate-resolver@.service", "headgate-share@.service"):
         assert settings(name)["BindPaths"] == [f"/run/headgate/metrics/{name.split('-')[1].split('@')[0]}-%i"]
 
 

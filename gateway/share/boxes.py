@@ -1,0 +1,130 @@
+"""``GET /releases/CODE/release.json`` and ``/releases/CODE/PATH``: what other boxes ask for, laid out as at an origin."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from typing import BinaryIO, assert_never
+
+from aiohttp import web
+
+from appliance.runtime import http
+from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from gateway.fetch import loops
+from gateway.release import paths
+from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
+from gateway.serving.exchange import Exchange
+from gateway.serving.send import send
+from gateway.share import metrics
+from gateway.store.manifests import Manifests
+from gateway.store.objects import Objects
+
+ENVELOPE = "application/json"
+
+
+class Boxes:
+    """The requests of other boxes."""
+
+    def __init__(self, site: str, store: Objects, kept: Manifests, exchange: Exchange) -> None:
+        self.site = site
+        self._store, self._kept, self._exchange = store, kept, exchange
+
+    def application(self) -> web.Application:
+        """Return what answers at the box's address in the culture zone."""
+        app = http.application(1024)  # nobody sends us a body
+        app.router.add_get("/releases/{code}/{path:.+}", self._get)
+        app.on_response_prepare.append(_sign)
+        return app
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._serve(request)
+        except HeadgateError as error:
+            status, reason = _told(error)
+            metrics.REQUESTS.labels(str(status), "none").inc()
+            metrics.REFUSALS.labels(reason).inc()
+            response = http.answer(status, reason, str(error))
+            response.headers["Cache-Control"] = "no-store"
+            return response
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        via = loops.read(",".join(request.headers.getall(loops.HEADER, ())))
+        loops.check(via, self.site)
+        code, path = paths.code_of(request.match_info["code"]), request.match_info["path"]
+        if path == paths.MANIFEST:
+            return await self._envelope(request, code, via)
+        if fault := paths.fault_in(path):
+            raise Refused("bad-request", fault, 400)
+        manifest = await self._exchange.manifest(code, via)
+        file = manifest.files.get(path)
+        if file is None:
+            raise Refused("unknown-path", "the release has no such file", 404)
+        opened, cache = self._store.open(file.sha256, file.size), "hit"
+        if opened is None:
+            file, cache = await self._exchange.object(code, path, via), "miss"
+            opened = self._store.open(file.sha256, file.size)
+            if opened is None:
+                raise Corrupt("the object that the exchange stored is not in the store")
+        with opened:
+            return await _answer(request, f'"{file.sha256}"', file.type, file.size, opened, cache)
+
+    async def _envelope(self, request: web.Request, code: str, via: tuple[str, ...]) -> web.StreamResponse:
+        """Answer with the envelope as the body signed it, and with how long ago an origin spoke about it."""
+        manifest = await self._exchange.manifest(code, via, fresh=0)
+        data = await asyncio.to_thread(self._kept.get, code)
+        if data is None:
+            raise Corrupt("the manifest that the exchange verified is not in the store")
+        etag = f'"{hashlib.sha256(data).hexdigest()}"'
+        headers = {"ETag": etag, "Age": str(int(manifest.age)), "Cache-Control": "no-cache"}  # RFC 9111 section 5.1
+        metrics.REQUESTS.labels("304" if _same(request, etag) else "200", "manifest").inc()
+        if _same(request, etag):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=data, headers={**headers, "Content-Type": ENVELOPE})
+
+
+async def _answer(
+    request: web.Request, etag: str, media: str, size: int, opened: BinaryIO, cache: str
+) -> web.StreamResponse:
+    headers: Mapping[str, str] = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Status": "headgate; hit" if cache == "hit" else "headgate; fwd=miss; stored",  # RFC 9211
+    }
+    match choose(request.headers, request.method, size, etag):
+        case NotModified():
+            metrics.REQUESTS.labels("304", cache).inc()
+            return web.Response(status=304, headers=headers)
+        case Unsatisfiable():
+            metrics.REQUESTS.labels("416", cache).inc()
+            return web.Response(status=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+        case Whole():
+            first, count, status = 0, size, 200
+        case Part(first, last):
+            count, status = last - first + 1, 206
+            headers = {**headers, "Content-Range": f"bytes {first}-{last}/{size}"}
+        case unknown:
+            assert_never(unknown)
+    response, sent = await send(request, status, {**headers, "Content-Type": media}, opened, first, count)
+    metrics.REQUESTS.labels(str(status), cache).inc()
+    metrics.BYTES.labels(cache).inc(sent)
+    return response
+
+
+def _same(request: web.Request, etag: str) -> bool:
+    return isinstance(choose(request.headers, request.method, 0, etag), NotModified)
+
+
+async def _sign(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "headgate"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _told(error: HeadgateError) -> tuple[int, str]:
+    match error:
+        case Refused():
+            return error.status, error.reason
+        case Unreachable():
+            return 504, "unreachable"
+        case _:
+            return 502, "corrupt"

@@ -1,0 +1,70 @@
+"""``headgate run share --zone culture``: serves other boxes at the address that the enforced policy names."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from appliance.runtime import http, metrics
+from appliance.runtime.errors import ConfigError, Fault
+from appliance.runtime.places import RUN, STATE
+from appliance.runtime.service import Service
+from gateway.isolation import policy as policies
+from gateway.isolation.policy import Policy
+from gateway.serving.exchange import Exchange
+from gateway.share import metrics as counted
+from gateway.share.boxes import Boxes
+from gateway.store.manifests import Manifests
+from gateway.store.objects import Objects
+
+log = logging.getLogger("headgate.share")
+
+
+def check(config: Path, zone: str | None) -> None:
+    """Read the policy as the start does.
+
+    Raises:
+        ConfigError: it is wrong, or nothing is shared in ``zone``.
+    """
+    _listen(policies.load(config), config, zone)
+
+
+def _listen(policy: Policy, config: Path, zone: str | None) -> tuple[str, int]:
+    service = policy.service_of(zone, "share") if zone else None
+    if service is None:
+        raise ConfigError([Fault(str(config), 1, 1, "services", f"no service with 'run: share' in the zone '{zone}'")])
+    return service.address, service.port
+
+
+async def main(service: Service, config: Path, zone: str | None) -> None:
+    """Serve other boxes until told to stop."""
+    policy = policies.load(config)
+    listen = _listen(policy, config, zone)
+    unit = f"share-{zone}"
+    (RUN / "metrics" / unit).mkdir(parents=True, exist_ok=True)
+    changed = asyncio.Event()
+    async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
+        boxes = Boxes(policy.site, Objects(STATE / "store"), Manifests(STATE / "store"), exchange)
+
+        async def reload() -> None:
+            nonlocal listen
+            policy = policies.load(config)
+            listen = _listen(policy, config, zone)
+            boxes.site = policy.site
+            exchange.forget()
+            changed.set()
+
+        service.reload = reload
+        service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
+        stopped = service.tasks.create_task(service.stopped())
+        while not stopped.done():
+            here = listen
+            async with http.serving(boxes.application(), tcp=[here]):
+                log.info("sharing at %s port %d", *here)
+                service.ready(f"sharing at {here[0]} port {here[1]}")
+                while listen == here and not stopped.done():
+                    changed.clear()
+                    told = service.tasks.create_task(changed.wait())
+                    await asyncio.wait({stopped, told}, return_when=asyncio.FIRST_COMPLETED)
+                    told.cancel()

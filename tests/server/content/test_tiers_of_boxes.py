@@ -1,0 +1,160 @@
+"""Boxes that fetch from boxes: once from the origin, past parents that fail or lie, and never in a circle."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gateway.release.manifest import Rights
+from tests.server.content.network import DAEMONS, Network
+
+pytestmark = pytest.mark.server
+SEGMENT = os.urandom(700_000)
+FILES = {"a.mp4": SEGMENT, "b.mp4": SEGMENT[:-1] + b"!", "c.mp4": b"small", "d.mp4": SEGMENT[1:]}
+
+
+@pytest.fixture
+def network(tmp_path_factory):
+    with Network(tmp_path_factory.mktemp("n")) as network:
+        yield network
+
+
+@pytest.fixture
+def family(network):
+    """A parent that asks the origin, and a child that asks the parent first."""
+    parent, child = network.box("hub", 2), network.box("village", 3)
+    parent.ask_these({"centre": network.centre})
+    child.ask_these({"hub": parent.as_parent(), "centre": network.centre})
+    parent.start(*DAEMONS, "share")
+    child.start(*DAEMONS)
+    return parent, child
+
+
+def test_a_child_takes_from_its_parent_and_the_origin_is_asked_once(network, family):
+    """What one box fetched the others get from there; releases, objects, parts and what is unchanged are served as at an origin."""
+    parent, child = family
+    release = network.publish(FILES)
+    path = f"/releases/{release.code}/a.mp4"
+
+    assert json.loads(child.want(release, "a.mp4").body)["from"] == "origin"
+    assert child.object(release, "a.mp4").read_bytes() == parent.object(release, "a.mp4").read_bytes() == SEGMENT
+    other = parent.get(path)  # another box of the network
+    assert (other.status, other.body, other.headers["Cache-Status"]) == (200, SEGMENT, "headgate; hit")
+    assert network.origin.asked[path] == 1
+
+    part = parent.get(path, {"Range": "bytes=5-9"})
+    assert (part.status, part.body, part.headers["Content-Range"]) == (206, SEGMENT[5:10], f"bytes 5-9/{len(SEGMENT)}")
+    assert parent.get(path, {"If-None-Match": other.headers["ETag"]}).status == 304
+    envelope = parent.get(f"/releases/{release.code}/release.json")
+    assert envelope.body == (network.origin.folder / "releases" / release.code / "release.json").read_bytes()
+    assert int(envelope.headers["Age"]) <= 5
+    assert (
+        parent.get(f"/releases/{release.code}/release.json", {"If-None-Match": envelope.headers["ETag"]}).status == 304
+    )
+    assert parent.get(f"/releases/{release.code}/none.mp4").status == 404
+    assert parent.get(f"/releases/{release.code}/../etc/passwd").status in (400, 404)
+    assert parent.get("/r/x/y").status == 404
+
+
+def test_a_parent_that_dies_is_passed_over(network, family, until):
+    """The origin serves what the parent would have; when it is back, and has rested, it is asked again."""
+    parent, child = family
+    names = [f"{number}.mp4" for number in range(400)]
+    release = network.publish({name: name.encode() for name in names})
+    assert child.want(release, names.pop()).status == 200
+    parent.kill("share")
+
+    lost = names.pop()
+    assert child.want(release, lost).status == 200
+    assert not parent.object(release, lost).exists()
+
+    parent.start("share")
+
+    def asked_again():
+        assert child.want(release, names[-1]).status == 200
+        return parent.object(release, names.pop()).exists()
+
+    until(asked_again, "the parent is asked again")
+
+
+def test_what_breaks_off_is_asked_again_elsewhere(network):
+    """A parent that ends in the middle of an object rests, and the origin gives the whole."""
+
+    def half(request):
+        if request.path.endswith("release.json"):
+            request.send_error(404)
+            return
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(SEGMENT)))
+        request.end_headers()
+        request.wfile.write(SEGMENT[: len(SEGMENT) // 2])
+        request.close_connection = True
+
+    parent = network.server(half, "127.10.0.9")
+    child = network.box("village", 3)
+    told = {"address": parent.address, "port": parent.port, "role": "parent"}
+    child.ask_these({"hub": told, "centre": network.centre})
+    child.start(*DAEMONS)
+    release = network.publish(FILES)
+
+    assert child.want(release, "a.mp4").status == 200
+    assert child.object(release, "a.mp4").read_bytes() == SEGMENT
+    assert parent.asked[f"/releases/{release.code}/a.mp4"] == 1
+
+
+def test_wrong_bytes_of_a_parent_are_refused_and_the_next_is_asked(network, family):
+    """A parent whose disk was changed serves what has another digest: told by name, and the origin has the right bytes."""
+    parent, child = family
+    release = network.publish(FILES)
+    assert parent.get(f"/releases/{release.code}/a.mp4").status == 200
+    parent.object(release, "a.mp4").write_bytes(b"x" * len(SEGMENT))
+
+    assert child.want(release, "a.mp4").status == 200
+    assert child.object(release, "a.mp4").read_bytes() == SEGMENT
+    assert ("digest-mismatch", "hub") in child.refusals()
+    assert network.origin.asked[f"/releases/{release.code}/a.mp4"] == 2
+
+
+def test_a_ring_of_parents_ends_at_the_origin(network):
+    """Three boxes, each the parent of the next, all asked at once for the same: no question goes round, and nobody waits for long."""
+    boxes = [network.box(name, number) for number, name in enumerate(("north", "east", "south"), 2)]
+    for box, parent in zip(boxes, (*boxes[1:], boxes[0]), strict=True):
+        box.ask_these({parent.name: parent.as_parent(), "centre": network.centre})
+    for box in boxes:
+        box.start(*DAEMONS, "share")
+    release = network.publish(FILES)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        replies = list(pool.map(lambda box: box.want(release, "a.mp4"), boxes))
+    assert [reply.status for reply in replies] == [200] * 3
+    assert time.monotonic() - began < 12
+    assert all(box.object(release, "a.mp4").read_bytes() == SEGMENT for box in boxes)
+
+    assert (
+        boxes[0].want(release, "b.mp4").status == 200
+    )  # now one alone: round the ring, and from the last to the origin
+    assert network.origin.asked[f"/releases/{release.code}/b.mp4"] == 1
+    told = boxes[0].get(
+        f"/releases/{release.code}/c.mp4", {"CDN-Loop": "other, headgate;site=east, headgate;site=north"}
+    )
+    assert (told.status, json.loads(told.body)["reason"]) == (508, "loop")
+    assert network.origin.asked[f"/releases/{release.code}/c.mp4"] == 0
+
+    (network.origin.folder / "releases" / release.code / "d.mp4").unlink()
+    began = time.monotonic()
+    assert boxes[0].want(release, "d.mp4").status == 404  # nobody has it, and nobody asks for ever
+    assert time.monotonic() - began < 12
+
+
+def test_a_parent_shares_only_what_its_lanes_let_pass(network, family):
+    """A release for zones that the box does not serve is somebody else's to give."""
+    parent, _ = family
+    release = network.publish(FILES, rights=Rights(zones=("smallscreen",)))
+    told = parent.get(f"/releases/{release.code}/a.mp4")
+
+    assert (told.status, json.loads(told.body)["reason"]) == (403, "zone-not-granted")
