@@ -54,7 +54,7 @@ def preview(
         return
     _summary(page)
     cli_words.console().print(f"{target}: {page.files} files, {size_of(page.bytes)}")
-    for fault in draft.faults:
+    for fault in folders.bounded(list(draft.faults)):
         cli_words.console().print(f"to mend: {fault.render()}", style="red")
     cli_words.warn(draft.warnings)
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from appliance.runtime.errors import ConfigError, Fault, Refused
 from gateway.release import catalogue, cli_words, manifest, paths, signed
@@ -60,7 +60,9 @@ def list_(at: str, *, as_json: bool) -> None:
             json.dumps({"releases": [each.model_dump(exclude_defaults=True) for each in found]}, ensure_ascii=False)
         )
         return
-    table = Table("release", "version", "body", "title", "zones", "size", "state", box=None, pad_edge=False)
+    table = Table(
+        Column("release", no_wrap=True), "version", "body", "title", "zones", "size", "state", box=None, pad_edge=False
+    )
     for each in found:
         size = "" if each.bytes is None else size_of(each.bytes)
         state = (

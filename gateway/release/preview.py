@@ -17,6 +17,7 @@ from appliance.runtime.errors import Corrupt, Fault
 from gateway.release import grants, media, paths
 from gateway.release.amounts import bits, clock, size_of
 from gateway.release.draft import Draft
+from gateway.release.folder import bounded
 from gateway.release.manifest import Source
 from gateway.release.pictures import Picture
 from gateway.release.playlists import Rendition
@@ -143,7 +144,7 @@ def page(
         pictures=pictures,
         more_pictures=images - len(pictures),
         texts=tuple(_excerpts(draft.sizes, read)),
-        faults=tuple(_told(draft, fault) for fault in draft.faults),
+        faults=tuple(_told(draft, fault) for fault in bounded(list(draft.faults))),
         warnings=tuple(_told(draft, fault) for fault in draft.warnings),
         made=now.isoformat(timespec="minutes"),
     )
