@@ -18,13 +18,14 @@ from appliance.telemetry.witnessing import Outlet
 from gateway.exchange import decide
 from gateway.exchange import metrics as counted
 from gateway.exchange.api import Exchange
+from gateway.exchange.carried import Carried, OriginsAndDisk
 from gateway.exchange.decide import Peer
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
 from gateway.exchange.objects import Fills
-from gateway.exchange.origin import Origins
 from gateway.exchange.releases import Releases
 from gateway.exchange.takes import Takes
+from gateway.exchange.taking_in import TakingIn
 from gateway.exchange.tending import Tending
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
@@ -95,7 +96,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     crossings = await asyncio.to_thread(
         open_or_begin, STATE / "journal" / "exchange", STATE / "exchange" / "journal.key", f"{policy.site}/exchange"
     )
-    async with Origins(RUN / "fetch" / "fetch.sock") as origins:
+    carried = Carried(STATE / "store" / "carried")
+    async with OriginsAndDisk(RUN / "fetch" / "fetch.sock", carried) as origins:
         clock = time.monotonic
         journal = Journal(spool, clock, Group(crossings, service.tasks))
         identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", journal, clock)
@@ -121,6 +123,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             await sockets.follow(policy)
             service.tasks.create_task(identifiers.keep_fresh(lambda: exchange.policy))
             tending.start(service.tasks)
+            service.tasks.create_task(TakingIn(lambda: exchange.policy, carried, releases, fills).run())
             service.tasks.create_task(_let_out(Outlet(crossings, "exchange", RUN)))
             service.tasks.create_task(_tell_floods(journal))
             service.tasks.create_task(

@@ -15,6 +15,7 @@ from rich.table import Table
 from appliance.runtime import http, places
 from appliance.runtime.errors import Refused
 from gateway.isolation.report.cli import verify_report
+from gateway.store.cli_fill import fill
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
 STYLES = {"enforced": "green", "pending": "yellow", "drift": "red", "failed": "red", "no-port": "red"}
@@ -179,3 +180,4 @@ def audit(file: Path | None, report: Path | None, *, probe: bool, as_json: bool)
 
 
 commands.add_command(verify_report)
+commands.add_command(fill)
