@@ -19,9 +19,8 @@ from appliance.identity.keys import PrivateKey
 from gateway.release.trust import drafts, kept, layout, listing, metadata, repository, summary, verifying
 from gateway.release.trust.delegate import Delegate
 from gateway.release.trust.files import Files
-from gateway.release.trust.layout import Name
+from gateway.release.trust.layout import Name, Needed
 from gateway.release.trust.listing import Entry
-from gateway.release.trust.supply import Needed
 from gateway.release.trust.verifying import Chain
 from gateway.resolver.codes import check_digit
 
@@ -42,6 +41,7 @@ def main() -> None:
             here, there = context.Pipe()
             process = context.Process(target=_run, args=(work, Path(folder), there))
             process.start()
+            there.close()  # so that a process that fails is seen as the end
             measured.append(here.recv())
             process.join()
     for name in measured[0]:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from appliance.runtime.errors import Corrupt, Refused
+from appliance.runtime.errors import Corrupt
 from gateway.release import paths, signed
 from gateway.release.trust import carrying, kept, layout, repository, verifying
 from gateway.release.trust.carrying import Controller
 from gateway.release.trust.files import Files
+from gateway.release.trust.layout import Needed
 from gateway.release.trust.options import FILE, FOLDER, JSON, load, say
-from gateway.release.trust.supply import Needed
 from gateway.release.trust.verifying import Chain
 
 ONLINE = click.option("--online-key", type=FILE, help="The centre's key, if it is at hand: boxes see it at once.")
@@ -99,9 +99,8 @@ def verify(folder: Path, releases: tuple[Path, ...], pinned: str, *, as_json: bo
     for path in releases:
         data = _envelope(path)
         release = signed.claimed(data)
-        found = verifying.ask(chain, release.body, release.code, datetime.now(UTC), read)
-        if hashlib.sha256(data).hexdigest() != found.entry.sha256:
-            raise Refused("not-listed", f"{path}: '{release.body}' lists other bytes of {release.code}")
+        digest = hashlib.sha256(data).hexdigest()
+        found = verifying.ask(chain, release.body, release.code, datetime.now(UTC), read, digest)
         signed.open_signed(data, [found.entry.signer])
         told.append(
             {"release": release.code, "version": release.version, "body": release.body, "key": str(found.entry.signer)}

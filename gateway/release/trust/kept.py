@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from appliance.identity.keys import PublicKey
 from appliance.runtime.files import sync_folder, write_atomic
@@ -74,31 +75,41 @@ class Memory:
         self._files.pop(file, None)
 
 
-def remember(kept: Kept, entry: Entry, delegate: Delegate) -> None:
+@dataclass(frozen=True)
+class Remembered:
+    """What was listed when a release was looked up last: by whom, by which key, and whose material it uses."""
+
+    entry: Entry
+    delegate: Delegate
+    by: PublicKey | None
+    givers: tuple[Delegate, ...]
+
+
+def remember(kept: Kept, found: Remembered) -> None:
     """Keep what was listed, for the time when the origin is away; a known listing is not written again."""
+    entry = found.entry
     told = {
         "sha256": entry.sha256,
         "length": entry.length,
         "version": entry.version,
         "signer": str(entry.signer),
-        "body": delegate.body,
-        "keys": [str(key) for key in delegate.keys],
-        "identifiers": list(delegate.leading),
-        "acts": list(delegate.acts),
+        "by": str(found.by) if found.by else None,
+        "body": _told(found.delegate),
+        "givers": [_told(giver) for giver in found.givers],
     }
     data = json.dumps(told).encode()
     if kept.read(_file(entry.code)) != data:
         kept.write(_file(entry.code), data)
 
 
-def remembered(kept: Kept, code: str) -> tuple[Entry, Delegate] | None:
+def remembered(kept: Kept, code: str) -> Remembered | None:
     """Return what was listed as ``code`` when it was looked up last, or None where nothing was (or the file is damaged)."""
     data = kept.read(_file(code))
     try:
         told = json.loads(data or b"null")
         entry = Entry(code, told["sha256"], told["length"], told["version"], PublicKey.parse(told["signer"]))
-        keys = tuple(PublicKey.parse(key) for key in told["keys"])
-        return entry, Delegate(told["body"], keys, tuple(told["identifiers"]), tuple(told["acts"]), layout.BITS)
+        by = PublicKey.parse(told["by"]) if told["by"] else None
+        return Remembered(entry, _delegate(told["body"]), by, tuple(_delegate(giver) for giver in told["givers"]))
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -106,6 +117,22 @@ def remembered(kept: Kept, code: str) -> tuple[Entry, Delegate] | None:
 def forget(kept: Kept, code: str) -> None:
     """Forget what was listed as ``code``."""
     kept.remove(_file(code))
+
+
+def _told(delegate: Delegate) -> dict[str, Any]:
+    keys = [str(key) for key in delegate.keys]
+    return {
+        "name": delegate.body,
+        "keys": keys,
+        "identifiers": list(delegate.leading),
+        "acts": list(delegate.acts),
+        "bits": delegate.bits,
+    }
+
+
+def _delegate(told: Any) -> Delegate:
+    keys = tuple(PublicKey.parse(key) for key in told["keys"])
+    return Delegate(told["name"], keys, tuple(told["identifiers"]), tuple(told["acts"]), told["bits"])
 
 
 def _file(code: str) -> str:

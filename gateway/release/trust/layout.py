@@ -56,6 +56,14 @@ class Name:
         return LARGEST[self.kind]
 
 
+@dataclass(frozen=True)
+class Needed:
+    """The file that is to be given before the question can be answered, of at most ``largest`` bytes."""
+
+    file: str
+    largest: int
+
+
 def parse(file: str) -> Name:
     """Return what the file name says.
 

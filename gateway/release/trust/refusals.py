@@ -11,8 +11,6 @@ from tuf.api import exceptions
 from appliance.runtime.errors import Corrupt, Refused
 from gateway.release.trust.layout import Name
 
-SAYS_NO = ("not-listed", "not-admitted", "outside-identifiers")  # the metadata is good, and does not list the release
-
 
 @contextlib.contextmanager
 def told(name: Name, now: datetime) -> Iterator[None]:

@@ -8,18 +8,10 @@ from datetime import datetime, timedelta
 
 from appliance.runtime.errors import Refused
 from gateway.release.trust import layout, refusals
-from gateway.release.trust.layout import Name
+from gateway.release.trust.layout import Name, Needed
 
 MOST = 256  # files waited for at once, by all who look something up
 LASTS = timedelta(seconds=60)  # for which a file that was given waits to be taken
-
-
-@dataclass(frozen=True)
-class Needed:
-    """The file that is to be given before the question can be answered, of at most ``largest`` bytes."""
-
-    file: str
-    largest: int
 
 
 class Ask(Exception):

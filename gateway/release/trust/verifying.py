@@ -7,28 +7,29 @@ snapshot (``Top``), then the operator's targets, the body's role, its bin (``Cha
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tuf.api.exceptions import BadVersionNumberError, RepositoryError
 from tuf.api.metadata import MetaFile, Targets
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 
+from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import Refused
 from gateway.release.trust import kept as keeping
 from gateway.release.trust import layout, listing, metadata, refusals
 from gateway.release.trust.delegate import Delegate, delegate_of
-from gateway.release.trust.kept import Kept
-from gateway.release.trust.layout import ROOT, TARGETS, Name
+from gateway.release.trust.kept import Kept, Remembered
+from gateway.release.trust.layout import ROOT, TARGETS, Name, Needed
 from gateway.release.trust.listing import Entry
-from gateway.release.trust.supply import Ask, Needed, Supply
+from gateway.release.trust.reasons import MOST_FILES, SAYS_NO
+from gateway.release.trust.supply import Ask, Supply
 from gateway.release.trust.top import Top
 
 FRESH = timedelta(seconds=10)  # for which a verified timestamp is not asked for again
 RECENT = timedelta(seconds=2)  # the same, before a release counts as not listed: it may just have been published
 MOST_BINS = 1024  # in memory
-MOST_FILES = 80  # of one look: new roots, and the six below them
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Listed:
 
     entry: Entry
     delegate: Delegate
+    by: PublicKey | None  # the body's key that signs its bins
     until: datetime | None  # when the timestamp expires; None: as it was when it was looked up last
+    givers: tuple[Delegate, ...] = ()  # whose material the release uses, as far as the operator admits them
 
 
 @dataclass(frozen=True)
@@ -57,31 +60,40 @@ class Chain:
         self._top = Top(kept, pinned, self._supply)
         self._bins: OrderedDict[str, _Bin] = OrderedDict()
 
-    def look_up(self, body: str, code: str, now: datetime) -> Listed | Needed:
+    def look_up(
+        self, body: str, code: str, now: datetime, sha256: str = "", givers: Sequence[str] = ()
+    ) -> Listed | Needed:
         """Return how ``body`` lists the release ``code``, or which file is to be given first.
 
+        With ``sha256`` it must list these very bytes; then it is remembered that it did. ``givers``: bodies to be told of as well.
+
         Raises:
-            Refused: it does not list it (``not-listed``, ``not-admitted``, ``outside-identifiers``), or there is no metadata to
-                trust (``older-metadata``, ``frozen``, ``mixed-metadata``, ``wrong-key``, ``expired-metadata``,
-                ``damaged-metadata``, ``missing-metadata``, ``wrong-clock``).
+            Refused: it does not list it (``not-listed``, ``not-admitted``, ``outside-identifiers``, ``revoked-key``), or other bytes of it
+                (``not-as-listed``), or there is no metadata to trust (``older-metadata``, ``frozen``, ``mixed-metadata``,
+                ``wrong-key``, ``expired-metadata``, ``damaged-metadata``, ``missing-metadata``, ``wrong-clock``).
         """
         try:
-            for fresh in (FRESH, RECENT):
-                current = self._top.current(now, fresh)
-                try:
-                    listed = self._listed(current, body, code, now)
-                except Refused as error:
-                    if error.reason not in refusals.SAYS_NO or fresh == RECENT:
-                        raise
-                else:
-                    break
+            newer = current = self._top.current(now, FRESH)
+            try:
+                listed = self._listed(current, body, code, now, sha256)
+            except Refused as error:
+                if error.reason not in (*SAYS_NO, "not-as-listed"):
+                    raise
+                newer = self._top.current(now, RECENT)
+                if newer is current:
+                    raise
+                listed = self._listed(newer, body, code, now, sha256)
         except Ask as ask:
             return ask.needed
         except Refused as error:
-            if error.reason in refusals.SAYS_NO:
+            if error.reason in SAYS_NO:
                 keeping.forget(self._kept, code)
             raise
-        keeping.remember(self._kept, listed.entry, listed.delegate)
+        targets = self._role(newer, TARGETS, ROOT, now)
+        known = [delegate_of(targets, giver) for giver in dict.fromkeys(givers)]
+        listed = replace(listed, givers=tuple(giver for giver in known if giver is not None))
+        if sha256:
+            keeping.remember(self._kept, Remembered(listed.entry, listed.delegate, listed.by, listed.givers))
         return listed
 
     def give(self, file: str, data: bytes | None, now: datetime) -> None:
@@ -101,11 +113,11 @@ class Chain:
             Refused: it was not listed then (``not-listed``).
         """
         found = keeping.remembered(self._kept, code)
-        if found is None or found[1].body != body:
+        if found is None or found.delegate.body != body:
             raise Refused("not-listed", f"'{body}' was not seen to list {code} before the origin went away")
-        return Listed(*found, None)
+        return Listed(found.entry, found.delegate, found.by, None, found.givers)
 
-    def _listed(self, current: TrustedMetadataSet, body: str, code: str, now: datetime) -> Listed:
+    def _listed(self, current: TrustedMetadataSet, body: str, code: str, now: datetime, sha256: str) -> Listed:
         targets = self._role(current, TARGETS, ROOT, now)
         with refusals.told(Name(TARGETS, targets.version), now):
             delegate = delegate_of(targets, body)
@@ -113,14 +125,31 @@ class Chain:
             raise Refused("not-admitted", f"the operator admits no body '{body}'")
         if not delegate.may_list(code):
             raise Refused("outside-identifiers", f"isli:{code} is outside {', '.join(delegate.leading)} of '{body}'")
+        try:
+            return self._by_body(current, delegate, code, now, sha256)
+        except Refused as error:
+            known = keeping.remembered(self._kept, code) if error.reason == "wrong-key" else None
+            if known is None or known.by is None or known.by in delegate.keys:
+                raise
+            told = (
+                f"{known.by}, by which '{body}' listed {code}, was revoked, and no other key of its has listed it since"
+            )
+            raise Refused("revoked-key", told) from error
+
+    def _by_body(
+        self, current: TrustedMetadataSet, delegate: Delegate, code: str, now: datetime, sha256: str
+    ) -> Listed:
+        body = delegate.body
         role = self._role(current, body, TARGETS, now)
         with refusals.told(Name(body, role.version), now):
-            bins = listing.bins_in(delegate, role)
+            bins, by = listing.bins_in(delegate, role), listing.signs_with(role)
         name = bins.get_role_for_target(layout.path_of(code))
         entry = self._bin(current, role, name, body, now).get(code)
         if entry is None:
-            raise _not_listed(body, code)
-        return Listed(entry, delegate, current.timestamp.expires)
+            raise Refused("not-listed", f"'{body}' does not list {code}")
+        if sha256 not in ("", entry.sha256):
+            raise Refused("not-as-listed", f"'{body}' lists other bytes of {code} than these")
+        return Listed(entry, delegate, by, current.timestamp.expires)
 
     def _role(self, current: TrustedMetadataSet, role: str, parent: str, now: datetime) -> Targets:
         """Return a role, verified by its parent: as it is in memory, as it was kept, or as the origin has it."""
@@ -173,19 +202,19 @@ class Chain:
 
 
 def ask(
-    chain: Chain, body: str, code: str, now: datetime, read: Callable[[Needed], bytes | None], most: int = MOST_FILES
+    chain: Chain, body: str, code: str, now: datetime, read: Callable[[Needed], bytes | None], sha256: str = ""
 ) -> Listed:
     """Look a release up, with ``read`` at hand that gives the repository's files: in a folder, or over a network.
 
     Raises:
-        Refused: as ``Chain.look_up``; or more than ``most`` files were asked for (``damaged-metadata``).
+        Refused: as ``Chain.look_up``; or more than MOST_FILES were asked for (``damaged-metadata``).
     """
-    for _ in range(most):
-        found = chain.look_up(body, code, now)
+    for _ in range(MOST_FILES):
+        found = chain.look_up(body, code, now, sha256)
         if isinstance(found, Listed):
             return found
         chain.give(found.file, read(found), now)
-    raise Refused("damaged-metadata", f"after {most} files there is no end of metadata", 502)
+    raise Refused("damaged-metadata", f"after {MOST_FILES} files there is no end of metadata", 502)
 
 
 def _verified(role: Targets, name: Name, meta: MetaFile, data: bytes) -> Targets:
@@ -219,7 +248,3 @@ def _digest(meta: MetaFile) -> str:
     if not meta.hashes or "sha256" not in meta.hashes:
         raise Refused("damaged-metadata", "the snapshot names files without their SHA-256", 502)
     return meta.hashes["sha256"]
-
-
-def _not_listed(body: str, code: str) -> Refused:
-    return Refused("not-listed", f"'{body}' does not list {code}")

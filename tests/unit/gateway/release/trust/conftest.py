@@ -73,7 +73,9 @@ class Operation:
     def bodies(self) -> dict[str, Delegate]:
         return delegates_of(repository.targets_of(self.files).signed)
 
-    def envelope(self, code: str = CODES[0], version: int = 1, body: str = "library", key: Any = None) -> bytes:
+    def envelope(
+        self, code: str = CODES[0], version: int = 1, body: str = "library", key: Any = None, sources: Any = ()
+    ) -> bytes:
         release = Release(
             identifier=f"isli:{code}",
             version=version,
@@ -82,12 +84,13 @@ class Operation:
             rights=Rights(zones=("bigscreen",)),
             entry="film.mp4",
             files={"film.mp4": File(sha256="0" * 64, size=1, type="video/mp4")},
+            sources=sources,
         )
         return signed.seal(release, key or {"library": self.library, "museum": self.museum}.get(body, self.stranger))
 
     def publish(self, code: str = CODES[0], version: int = 1, body: str = "library", **told: Any) -> bytes:
         key = told.pop("key", None) or {"library": self.library, "museum": self.museum}[body]
-        envelope = self.envelope(code, version, body, told.pop("signed_by", None) or key)
+        envelope = self.envelope(code, version, body, told.pop("signed_by", None) or key, told.pop("sources", ()))
         repository.list_release(
             self.folder, body, code, envelope, key, told.pop("online", self.online), now=self.now, **told
         )

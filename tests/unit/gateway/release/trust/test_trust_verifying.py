@@ -21,7 +21,8 @@ from tuf.api.metadata import Metadata
 from appliance.identity.keys import PrivateKey
 from appliance.runtime.errors import Refused
 from gateway.release.trust import kept, layout, listing, metadata, repository, verifying
-from gateway.release.trust.verifying import Chain, Listed, Needed
+from gateway.release.trust.layout import Needed
+from gateway.release.trust.verifying import Chain, Listed
 
 from .conftest import CODES, MUSEUM_CODE, Operation
 
@@ -46,8 +47,9 @@ class Box:
         path = self.operation.folder / needed.file
         return self.shown(needed.file, path.read_bytes() if path.exists() else None)
 
-    def ask(self, code: str = CODES[0], body: str = "library") -> Listed:
-        return verifying.ask(self.chain, body, code, self.operation.now, self.read)
+    def ask(self, code: str = CODES[0], body: str = "library", envelope: bytes = b"") -> Listed:
+        digest = hashlib.sha256(envelope).hexdigest() if envelope else ""
+        return verifying.ask(self.chain, body, code, self.operation.now, self.read, digest)
 
     def refuses(self, code: str = CODES[0], body: str = "library") -> str:
         with pytest.raises(Refused) as refused:
@@ -219,9 +221,9 @@ def test_a_frozen_origin_is_noticed_when_its_timestamp_expires(operation: Operat
 
 
 def test_nothing_new_is_taken_on_expired_metadata_and_what_was_known_plays_on(operation: Operation, box: Box) -> None:
-    operation.publish()
+    envelope = operation.publish()
     operation.publish(CODES[1])
-    box.ask()
+    box.ask(envelope=envelope)
     operation.pass_time(days=3)
     assert (box.refuses(), box.refuses(CODES[1])) == ("frozen", "frozen")
     box.restart()
@@ -232,9 +234,22 @@ def test_nothing_new_is_taken_on_expired_metadata_and_what_was_known_plays_on(op
         assert refused.value.reason == "not-listed"
 
 
+def test_other_bytes_than_those_listed_are_refused_and_what_was_known_stays(operation: Operation, box: Box) -> None:
+    first = operation.publish()
+    box.ask(envelope=first)
+    second = operation.publish(version=2)
+    operation.pass_time(seconds=3)
+    assert box.ask(envelope=second).entry.version == 2, "found at once, though the timestamp was fresh a moment ago"
+    operation.pass_time(minutes=1)
+    with pytest.raises(Refused) as refused:
+        box.ask(envelope=first)
+    assert refused.value.reason == "not-as-listed"
+    assert box.chain.last_known("library", CODES[0]).entry.version == 2
+
+
 def test_what_is_listed_no_longer_is_not_known_either(operation: Operation, box: Box) -> None:
-    operation.publish()
-    box.ask()
+    box.ask(envelope=operation.publish())
+    assert box.chain.last_known("library", CODES[0])
     repository.list_releases(
         operation.folder, "library", [], operation.library, operation.online, without=[CODES[0]], now=operation.now
     )
@@ -339,13 +354,15 @@ def test_a_bin_that_reaches_outside_its_range_is_never_asked(operation: Operatio
 
 
 def test_a_revoked_key_counts_no_longer(operation: Operation, box: Box) -> None:
-    operation.publish()
-    box.ask()
+    box.ask(envelope=operation.publish())
     new = PrivateKey.generate()
     operation.put_targets(operation.delegate(keys=(new.public,)))
     operation.refresh()
     operation.pass_time(minutes=1)
-    assert box.refuses() == "wrong-key"
+    assert box.refuses() == "revoked-key"
+    with pytest.raises(Refused):
+        box.chain.last_known("library", CODES[0])
+    assert box.refuses() == "wrong-key", "to a box that did not know it before, it is just a wrong key"
     repository.renew(operation.folder, "library", new, operation.online, now=operation.now)
     operation.pass_time(minutes=1)
     found = box.ask()
