@@ -9,6 +9,7 @@ from gateway.release.cli_make import make, verify
 from gateway.release.cli_preview import preview
 from gateway.release.cli_publish import publish
 from gateway.release.cli_show import list_, show
+from gateway.release.live.cli import channel, live
 from gateway.release.trust.cli import commands as trust
 
 
@@ -20,5 +21,5 @@ def commands() -> None:
     """
 
 
-for command in (make, preview, verify, publish, show, list_, grant, trust):
+for command in (make, preview, verify, publish, show, list_, grant, channel, live, trust):
     commands.add_command(command)
