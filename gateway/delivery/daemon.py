@@ -11,11 +11,13 @@ from appliance.runtime.errors import ConfigError, Fault
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from gateway.delivery import metrics as counted
+from gateway.delivery.live import Channels
 from gateway.delivery.screens import Screens
 from gateway.delivery.usage import Usage
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
 from gateway.serving.exchange import Exchange
+from gateway.store.live import LiveObjects
 from gateway.store.objects import Objects
 
 log = logging.getLogger("headgate.delivery")
@@ -50,7 +52,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
         usage = Usage(exchange.record, counted.LOST.inc)
         counted.WAITING.set_function(lambda: len(usage))
-        screens = Screens(policy.site, zone, Objects(STATE / "store"), exchange, usage)
+        channels = Channels(LiveObjects(STATE / "store"), exchange, service.tasks)
+        screens = Screens(policy.site, zone, Objects(STATE / "store"), channels, exchange, usage)
 
         async def reload() -> None:
             nonlocal listen
@@ -58,6 +61,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             listen = _listen(policy, config, zone)
             screens.site = policy.site
             exchange.forget()
+            channels.forget()
             changed.set()
 
         service.reload = reload

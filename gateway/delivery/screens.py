@@ -11,11 +11,12 @@ from aiohttp import web
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from gateway.delivery import metrics, page
+from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.usage import Usage, record
 from gateway.release import paths
 from gateway.release.manifest import File
 from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
-from gateway.serving.exchange import Exchange, Manifest
+from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.serving.send import send
 from gateway.store.objects import Objects
 
@@ -36,8 +37,10 @@ PREFLIGHT = {
 class Screens:
     """The requests of one zone."""
 
-    def __init__(self, site: str, zone: str, store: Objects, exchange: Exchange, usage: Usage) -> None:
-        self.site, self._zone = site, zone
+    def __init__(
+        self, site: str, zone: str, store: Objects, channels: Channels, exchange: Exchange, usage: Usage
+    ) -> None:
+        self.site, self._zone, self._channels = site, zone, channels
         self._store, self._exchange, self._usage = store, exchange, usage
 
     def application(self) -> web.Application:
@@ -73,31 +76,40 @@ class Screens:
         if fault := paths.fault_in(path):
             raise Refused("bad-request", fault, 400)
         manifest = await self._exchange.manifest(code)
-        file = manifest.files.get(path)
-        if file is None:
-            raise Refused("unknown-path", "the release has no such file", 404)
-        opened, cache = self._store.open(file.sha256, file.size), "hit"
-        if opened is None:
-            file, cache = await self._exchange.object(code, path), "miss"
-            opened = self._store.open(file.sha256, file.size)
-            if opened is None:
-                raise Corrupt("the object that the exchange stored is not in the store")
+        file, opened, cache, keep = await self._open(manifest, code, path)
         with opened:
-            response, sent, count = await self._answer(request, file, opened, cache)
+            response, sent, count = await self._answer(request, file, opened, cache, keep)
         self._count(
             manifest, path, response.status, cache, sent, count, started, time.monotonic() - began, request.method
         )
         return response
 
+    async def _open(self, manifest: Manifest, code: str, path: str) -> tuple[File | LiveFile, BinaryIO, str, int]:
+        """Return the file, opened, whether it was a ``hit``, and for how many seconds the screen may keep it."""
+        if manifest.live is not None and path.startswith(PREFIX):
+            live, opened, cache = await self._channels.open(code, path.removeprefix(PREFIX))
+            return live, opened, cache, longest(manifest.live, path)
+        file = manifest.files.get(path)
+        if file is None:
+            raise Refused("unknown-path", "the release has no such file", 404)
+        keep = SHORT if file.type.startswith(CHANGING) else LONG
+        if stored := self._store.open(file.sha256, file.size):
+            return file, stored, "hit", keep
+        file = await self._exchange.object(code, path)
+        stored = self._store.open(file.sha256, file.size)
+        if stored is None:
+            raise Corrupt("the object that the exchange stored is not in the store")
+        return file, stored, "miss", keep
+
     async def _answer(
-        self, request: web.Request, file: File, opened: BinaryIO, cache: str
+        self, request: web.Request, file: File | LiveFile, opened: BinaryIO, cache: str, keep: int
     ) -> tuple[web.StreamResponse, int, int]:
         """Answer; return the response, the bytes of content sent, and those that were to be sent."""
         etag = f'"{file.sha256}"'
         headers = {
             **CORS,
             "ETag": etag,
-            "Cache-Control": f"public, max-age={SHORT if file.type.startswith(CHANGING) else LONG}",
+            "Cache-Control": f"public, max-age={keep}",
             "Cache-Status": "headgate; hit" if cache == "hit" else "headgate; fwd=miss; stored",  # RFC 9211
             "Accept-Ranges": "bytes",
         }

@@ -19,6 +19,7 @@ from gateway.exchange.decide import Peer, Refuse
 from gateway.exchange.dropped import Dropped
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
+from gateway.exchange.live import Channels
 from gateway.exchange.objects import Fills
 from gateway.exchange.pace import Pace
 from gateway.exchange.releases import Held, Releases
@@ -61,6 +62,13 @@ class AskTake(_Ask):
     path: Text | None = None
 
 
+class AskLive(_Ask):
+    """``POST /live``: a file of a channel, by its path below ``live/``."""
+
+    release: Text
+    path: Text
+
+
 class AskLookup(_Ask):
     """``POST /lookup``."""
 
@@ -79,12 +87,13 @@ class Exchange:
         releases: Releases,
         fills: Fills,
         keeper: Keeper,
+        channels: Channels,
         identifiers: Identifiers,
         journal: Journal,
         takes: Takes,
         drops: Path,
     ) -> None:
-        self.policy, self._keeper = policy, keeper
+        self.policy, self._keeper, self._channels = policy, keeper, channels
         self._takes, self._drops = takes, drops
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
         self._pace = Pace()
@@ -113,6 +122,7 @@ class Exchange:
         route("release", self._release)
         route("object", self._object)
         if peer.run != decide.SHARE:
+            route("live", self._live)
             route("lookup", self._lookup)
             route("record", self._record)
         return app
@@ -150,6 +160,24 @@ class Exchange:
             return web.json_response(await self._takes.offer(self.policy, peer, drop, code))
         file = await self._takes.take(self.policy, peer, drop, code, ask.path)
         return web.json_response({"sha256": file.sha256, "size": file.size})
+
+    async def _live(self, peer: Peer, data: bytes) -> web.Response:
+        ask = _parse(AskLive, data)
+        code = paths.code_of(ask.release)
+        held, lane = await self._passing(peer, code)
+        release = held.admitted.release
+        live = decide.pass_live(release, ask.path)
+        if isinstance(live, Refuse):
+            await self._journal.refused(live, peer, release=code, path=ask.path)
+            raise live.error()
+        await self._at_its_rate(lane, peer, release=code)
+        found = await self._channels.get(held, live, ask.path)
+        file = decide.live_file(lane, ask.path, found.entry.claim)
+        if isinstance(file, Refuse):
+            await self._journal.refused(file, peer, release=code, path=ask.path)
+            raise file.error()
+        await self._journal.passed(peer, release, f"live/{ask.path}", file, found.came)
+        return web.json_response({**file.model_dump(), "from": found.came, "fresh": round(found.fresh, 3)})
 
     async def _lookup(self, peer: Peer, data: bytes) -> web.Response:
         ask = _parse(AskLookup, data)

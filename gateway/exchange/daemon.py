@@ -22,6 +22,7 @@ from gateway.exchange.carried import Carried, OriginsAndDisk
 from gateway.exchange.decide import Peer
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
+from gateway.exchange.live import Channels, Here
 from gateway.exchange.objects import Fills
 from gateway.exchange.releases import Releases
 from gateway.exchange.takes import Takes
@@ -30,6 +31,7 @@ from gateway.exchange.tending import Tending
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
 from gateway.store.keeper import Keeper
+from gateway.store.live import Incoming, LiveObjects
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 
@@ -89,6 +91,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     policy = policies.load(config)
     store, kept = Objects(STATE / "store"), Manifests(STATE / "store")
     _prepare(store, kept)
+    passing, incoming = LiveObjects(STATE / "store"), Incoming(STATE / "store")
+    passing.prepare()
+    incoming.prepare()
     for folder in (STATE / "spool", STATE / "identifiers", RUN / "metrics" / "exchange"):
         folder.mkdir(parents=True, exist_ok=True)
     keeper = Keeper(STATE / "store", policy.store)
@@ -104,7 +109,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         releases = Releases(service.tasks, origins, kept, journal, clock)
         fills = Fills(service.tasks, origins, store, keeper, journal)
         takes = Takes(releases, fills, store, journal)
-        exchange = Exchange(policy, releases, fills, keeper, identifiers, journal, takes, STATE / "drop")
+        channels = Channels(service.tasks, origins, passing, incoming, Here(incoming), journal)
+        exchange = Exchange(policy, releases, fills, keeper, channels, identifiers, journal, takes, STATE / "drop")
         tending = Tending(lambda: exchange.policy, keeper, kept, releases, fills, journal)
         sockets = Sockets(RUN / "exchange", exchange)
 
@@ -124,6 +130,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             service.tasks.create_task(identifiers.keep_fresh(lambda: exchange.policy))
             tending.start(service.tasks)
             service.tasks.create_task(TakingIn(lambda: exchange.policy, carried, releases, fills).run())
+            service.tasks.create_task(channels.sweep())
             service.tasks.create_task(_let_out(Outlet(crossings, "exchange", RUN)))
             service.tasks.create_task(_tell_floods(journal))
             service.tasks.create_task(

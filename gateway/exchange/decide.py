@@ -9,8 +9,9 @@ from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import Corrupt, Refused
 from appliance.telemetry.records import Record
 from gateway.isolation.policy import Body, Lane, Policy
-from gateway.release import important, manifest, rights, signed
-from gateway.release.manifest import File, Release
+from gateway.release import important, manifest, media, paths, rights, signed
+from gateway.release.live.signing import Claim
+from gateway.release.manifest import File, Live, Release
 
 SHARE = "share"  # the peer that gives to other boxes of the culture zone what this one has
 SERVED = ("delivery", "resolver", "publish", SHARE)  # what may be a peer of the exchange
@@ -22,6 +23,9 @@ STATUS = {
     "bad-request": 400,
     "too-large": 413,
     "digest-mismatch": 502,
+    "stale-segment": 502,
+    "stale-playlist": 502,
+    "clock-differs": 502,
     "unexpected-answer": 502,
     "store-full": 507,
     "store-broken": 507,
@@ -200,6 +204,22 @@ def pass_object(lane: Lane, release: Release, path: str) -> File | Refuse:
     return file
 
 
+def pass_live(release: Release, path: str) -> Live | Refuse:
+    """Judge whether ``path`` can be a live file of a release that passes."""
+    if release.live is None:
+        return Refuse("unknown-path", "the release is no channel")
+    if fault := paths.fault_in(path):
+        return Refuse("bad-request", fault)
+    return release.live
+
+
+def live_file(lane: Lane, path: str, claim: Claim) -> File | Refuse:
+    """Judge whether a live file that was verified may cross ``lane``."""
+    if claim.size > lane.largest:
+        return Refuse("too-large", f"{claim.size} bytes; the lane lets objects of {lane.largest} bytes pass")
+    return File.model_construct(sha256=claim.sha256, size=claim.size, type=media.type_of(path), chunks=())
+
+
 def told(release: Release) -> dict[str, object]:
     """Return the verified manifest as the exchange's answer tells it."""
     return {
@@ -210,6 +230,7 @@ def told(release: Release) -> dict[str, object]:
         "entry": release.entry,
         "files": {path: file.model_dump() for path, file in release.files.items()},
         "digest": manifest.digest(release),
+        "live": release.live.model_dump() if release.live else None,
     }
 
 

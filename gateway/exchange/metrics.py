@@ -48,3 +48,14 @@ def prepare(policy: Policy) -> None:
     """Let the attempts at important data count from nought, so that an alert sees the first one too."""
     for zone in policy.zones:
         REFUSALS.labels(zone, important.REASON)
+
+
+LIVE = Counter(
+    "headgate_exchange_live_files", "Live files asked of origins, by how it ended.", ["outcome"], registry=REGISTRY
+)
+LIVE_SECONDS = Histogram(
+    "headgate_exchange_live_seconds", "Seconds from the first question for a live file until it is verified.",
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.15, 0.3, 1, 3, 10), registry=REGISTRY,
+)  # fmt: skip
+LIVE_OBJECTS = Gauge("headgate_exchange_live_objects", "Live objects kept now.", registry=REGISTRY)
+LIVE_BYTES = Gauge("headgate_exchange_live_bytes", "Bytes of live objects kept now.", registry=REGISTRY)

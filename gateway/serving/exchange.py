@@ -17,7 +17,7 @@ from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachabl
 from appliance.runtime.once import Once
 from appliance.telemetry.records import Record
 from gateway.release import important
-from gateway.release.manifest import File
+from gateway.release.manifest import File, Live
 
 FRESH = 3.0  # seconds in which a manifest is not asked for again
 AWAY = 60.0  # seconds in which it still counts while the exchange itself is away
@@ -40,6 +40,18 @@ class Manifest(BaseModel):
     files: dict[str, File]
     digest: str
     age: float = 0.0  # seconds since an origin spoke about it, where other boxes ask
+    live: Live | None = None
+
+
+class LiveFile(BaseModel):
+    """A live file as the exchange tells it: verified, and kept for a while."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    size: int
+    type: str
+    fresh: float  # seconds in which it need not be asked for again
 
 
 class Exchange:
@@ -104,6 +116,17 @@ class Exchange:
             return File(sha256=told["sha256"], size=told["size"], type=told["type"])
         except (KeyError, TypeError, ValidationError) as error:
             raise Corrupt("the exchange's answer about an object is none") from error
+
+    async def live(self, code: str, path: str) -> LiveFile:
+        """Return a channel's file as its packager signed it last.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        try:
+            return LiveFile.model_validate(await self._post("live", {"release": code, "path": path}))
+        except ValidationError as error:
+            raise Corrupt("the exchange's answer about a live file is none") from error
 
     async def record(self, record: Record) -> None:
         """Hand ``record`` over; it is durable when this returns.

@@ -66,6 +66,19 @@ def resolve(playlist: str, uri: str) -> str:
     return path
 
 
+def newest(path: str, data: bytes) -> tuple[str, ...]:
+    """Return the segment that an HLS playlist names last, if it is one of segments; of others nothing.
+
+    Raises:
+        Corrupt: as ``resolve``.
+    """
+    lines = data.decode("utf-8", "replace").splitlines() if data.startswith(b"#EXTM3U") else []
+    if not any(line.startswith("#EXTINF") for line in lines):
+        return ()
+    last = next((line.strip() for line in reversed(lines) if line.strip() and not line.startswith("#")), "")
+    return (resolve(path, last),) if last else ()
+
+
 def _hls(path: str, text: str) -> Named:
     if not text.startswith("#EXTM3U") or not text.endswith("\n"):
         raise Corrupt(f"{path}: no whole playlist")

@@ -39,14 +39,15 @@ class Signer:
         look = self._folder.look()
         signed: list[tuple[str, int]] = []
         faults = list(look.faults)
+        current = [playlist for playlist in look.playlists.values() if self._current(playlist, look, now)]
         for path, stamp in sorted(look.files.items(), key=lambda item: item[1].changed):
-            if self._outlet.due(path, stamp, now):
+            if any(playlist.named.names(path) for playlist in current) and self._outlet.due(path, stamp, now):
                 data = self._folder.read(path, stamp, self._live.largest)
                 if data is not None:
                     self._sign(path, data, stamp, now, signed, faults)
         for path in look.in_order():
             playlist = look.playlists[path]
-            if self._current(playlist, look, now) and self._outlet.due(path, playlist.stamp, now):
+            if playlist in current and self._outlet.due(path, playlist.stamp, now):
                 self._sign(path, playlist.data, playlist.stamp, now, signed, faults)
         newest = max((playlist.stamp.changed / 1e9 for playlist in look.playlists.values()), default=None)
         return Turn(tuple(signed), self._outlet.sweep(now), tuple(faults), newest, self._state(look, now))

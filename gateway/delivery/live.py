@@ -1,0 +1,70 @@
+"""Files of live channels, as the exchange told them a moment ago."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import BinaryIO
+
+from appliance.runtime.errors import Corrupt
+from appliance.runtime.once import Once
+from gateway.release.live.freshness import is_playlist
+from gateway.release.live.signing import FOLDER
+from gateway.release.manifest import Live
+from gateway.serving.exchange import Exchange, LiveFile
+from gateway.store.live import LiveObjects
+
+MOST = 20_000  # files in memory
+PREFIX = f"{FOLDER}/"
+
+
+class Channels:
+    """The live files of one zone."""
+
+    def __init__(
+        self,
+        store: LiveObjects,
+        exchange: Exchange,
+        tasks: asyncio.TaskGroup,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._exchange, self._clock = store, exchange, clock
+        self._known: OrderedDict[tuple[str, str], tuple[float, LiveFile]] = OrderedDict()
+        self._once: Once[tuple[str, str], LiveFile] = Once(tasks, at_once=64, waiting=1000)
+
+    async def open(self, code: str, path: str) -> tuple[LiveFile, BinaryIO, str]:
+        """Return the file at ``path`` (below ``live/``) of the channel, opened, and whether it was a ``hit``.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        known = self._known.get((code, path))
+        if known is not None and known[0] > self._clock():
+            opened = self._store.open(known[1].sha256, known[1].size)
+            if opened is not None:
+                return known[1], opened, "hit"
+        file = await self._once.do((code, path), lambda: self._ask(code, path))
+        opened = self._store.open(file.sha256, file.size)
+        if opened is None:
+            raise Corrupt("the live file that the exchange told of is not in the store")
+        return file, opened, "miss"
+
+    def forget(self) -> None:
+        """Ask for everything again: another policy may let other channels pass."""
+        self._known.clear()
+
+    async def _ask(self, code: str, path: str) -> LiveFile:
+        asked = self._clock()
+        file = await self._exchange.live(code, path)
+        self._known[code, path] = asked + file.fresh, file
+        self._known.move_to_end((code, path))
+        while len(self._known) > MOST:
+            self._known.popitem(last=False)
+        return file
+
+
+def longest(live: Live, path: str) -> int:
+    """Return for how many seconds a player may keep the file at ``path``: a playlist for half a segment, a segment for a window."""
+    return int(live.segment / 2) if is_playlist(path) else int(live.segment * live.window)

@@ -1,0 +1,263 @@
+"""Live files on their way: content and signature come together, both are verified, and the newest is asked for once for all screens.
+
+What a channel's packager signed for this channel, this path and this moment is kept until its window has passed; whatever else an origin
+shows is refused, and what was verified before is shown on for as long as it may be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Protocol
+
+from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from appliance.runtime.once import Once
+from gateway.exchange import metrics
+from gateway.exchange.decide import Refuse
+from gateway.exchange.journal import Journal
+from gateway.exchange.origin import Origins
+from gateway.exchange.releases import Held
+from gateway.exchange.ring import Entry, Ring
+from gateway.release.live import freshness, judging, signing
+from gateway.release.live.names import newest
+from gateway.release.live.signing import Claim
+from gateway.release.manifest import Live
+from gateway.store.live import Incoming, LiveObjects
+
+AT_ONCE = 32  # live files being fetched
+WAITING = 512
+TRIES = 4  # a playlist and its fields are two files: the packager may write between the two answers
+AGAIN = 0.03  # seconds until the two are read again
+AHEAD = 256 << 10  # bytes of a playlist that is read for what it names
+SWEEP = 5.0  # seconds between two looks at what has run out
+log = logging.getLogger("headgate.exchange")
+
+
+class Filters(Protocol):
+    """Both filters, for one live file that came."""
+
+    async def pass_live(self, held: Held, path: str, content: str, fields: str, floor: int) -> Claim:
+        """Return what the packager says of the incoming file ``content`` by the incoming file ``fields``, or raise Refused."""
+
+
+@dataclass(frozen=True)
+class Came:
+    """A live file that may be shown, for ``fresh`` seconds without asking again."""
+
+    entry: Entry
+    came: str  # origin or store
+    fresh: float
+
+
+class Channels:
+    """The live files of all channels."""
+
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        origins: Origins,
+        store: LiveObjects,
+        incoming: Incoming,
+        filters: Filters,
+        journal: Journal,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._tasks, self._origins, self._store, self._incoming = tasks, origins, store, incoming
+        self._filters, self._journal, self._now = filters, journal, now
+        self._ring = Ring()
+        self._once: Once[tuple[str, str, str], tuple[Entry, bool]] = Once(tasks, at_once=AT_ONCE, waiting=WAITING)
+        metrics.LIVE_OBJECTS.set_function(lambda: len(self._ring))
+        metrics.LIVE_BYTES.set_function(lambda: self._ring.bytes)
+
+    async def get(self, held: Held, live: Live, path: str) -> Came:
+        """Return ``path`` of the channel as the packager signed it last; many who ask make one request to the origin.
+
+        Raises:
+            Refused: it is not signed for now (``not-signed``, ``stale-segment``, ...), or no origin has it (``unknown-path``).
+            Unreachable: the origins are away, and what is here has run out.
+        """
+        code = held.admitted.release.code
+        entry = self._present(code, live, path)
+        if entry is not None and (fresh := self._fresh(entry, live, path)) > 0:
+            return Came(entry, "store", fresh)
+        key = (code, path, live.key)
+        entry, new = await self._once.do(key, lambda: self._renew(held, live, path))
+        return Came(entry, "origin" if new else "store", max(0.0, self._fresh(entry, live, path)))
+
+    def _present(self, code: str, live: Live, path: str) -> Entry | None:
+        """Return what is here and may be shown still."""
+        entry = self._ring.get(code, path)
+        if entry is None or entry.signer != live.key or entry.until <= self._now():
+            return None
+        return entry if self._store.has(entry.claim.sha256, entry.claim.size) else None
+
+    def _fresh(self, entry: Entry, live: Live, path: str) -> float:
+        """Return for how many seconds more nobody is asked: a playlist for half a segment, a segment for a whole one."""
+        keep = live.segment / 2 if freshness.is_playlist(path) else live.segment
+        return min(entry.checked + keep, entry.until) - self._now()
+
+    async def _renew(self, held: Held, live: Live, path: str) -> tuple[Entry, bool]:
+        code, began = held.admitted.release.code, time.monotonic()
+        present = self._present(code, live, path)
+        failure: HeadgateError = Unreachable("the policy names no origin")
+        for origin in sorted(
+            held.policy.origins, key=lambda name: name != (present.origin if present else held.origin)
+        ):
+            try:
+                entry = await self._from(origin, held, live, path, present)
+            except Unreachable as error:
+                failure = failure if isinstance(failure, Refused) else error
+                metrics.LIVE.labels("unreachable").inc()
+            except (Corrupt, Refused) as error:
+                refusal = _refusal(error, path, origin)
+                metrics.LIVE.labels(refusal.reason).inc()
+                if refusal.reason != "unknown-path":  # an origin without it tried nothing
+                    await self._journal.refused(refusal, None, release=code, path=path, origin=origin)
+                failure = refusal.error()
+            else:
+                new = present is None or entry.claim.sequence != present.claim.sequence
+                metrics.LIVE.labels("stored" if new else "unchanged").inc()
+                self._keep(code, path, entry)
+                if new:
+                    metrics.LIVE_SECONDS.observe(time.monotonic() - began)
+                    self._ahead(held, live, path, entry)
+                return entry, new
+        if present is not None and present.until > self._now():
+            # Verified, and still of now: a screen need not suffer for what an origin shows meanwhile.
+            entry = replace(present, checked=self._now())
+            self._keep(code, path, entry)
+            return entry, False
+        raise failure
+
+    def _keep(self, code: str, path: str, entry: Entry) -> None:
+        for sha256 in self._ring.put(code, path, entry):
+            self._store.remove(sha256)
+
+    async def _from(self, origin: str, held: Held, live: Live, path: str, present: Entry | None) -> Entry:
+        """Return what ``origin`` has as ``path`` now."""
+        # A playlist may be written twice in a second, which the ETags of some servers do not tell apart.
+        if present is not None and present.origin == origin and present.etag and not freshness.is_playlist(path):
+            where = signing.path_at_origin(held.admitted.release.code, path) + signing.SUFFIX
+            async with self._origins.ask(origin, where, signing.LONGEST, present.etag) as answer:
+                if answer.unchanged:
+                    return replace(present, checked=self._now())
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._whole(origin, held, live, path)
+            except Refused as error:
+                if error.reason != "digest-mismatch" or not left:
+                    raise
+            await asyncio.sleep(AGAIN)
+        raise AssertionError("not reached")
+
+    async def _whole(self, origin: str, held: Held, live: Live, path: str) -> Entry:
+        code = held.admitted.release.code
+        where = signing.path_at_origin(code, path)
+        async with self._arriving() as (content, fields):
+            came, etag = await asyncio.gather(
+                self._take(origin, where, content, live.largest),
+                self._take(origin, where + signing.SUFFIX, fields, signing.LONGEST),
+                return_exceptions=True,
+            )
+            for failure in (came, etag):
+                if isinstance(failure, Refused) and failure is etag and failure.reason == "unknown-path":
+                    raise Refused("not-signed", "the origin has no signature beside it")
+                if isinstance(failure, BaseException):
+                    raise failure
+            claim = await self._filters.pass_live(held, path, content, fields, self._floor(code, live, path))
+            self._store.adopt(self._incoming.path(content), claim.sha256)
+        return Entry(claim, freshness.until(claim, live, path), self._now(), live.key, str(etag), origin)
+
+    def _floor(self, code: str, live: Live, path: str) -> int:
+        """Return the greatest sequence that this packager was seen to sign at ``path``.
+
+        It may be forgotten with the entry: what is older runs out before it does.
+        """
+        entry = self._ring.get(code, path)
+        return entry.claim.sequence if entry is not None and entry.signer == live.key else 0
+
+    @contextlib.asynccontextmanager
+    async def _arriving(self) -> AsyncIterator[tuple[str, str]]:
+        """Yield the names of two new incoming files, which are gone afterwards."""
+        names = []
+        try:
+            for _ in range(2):
+                name, file = self._incoming.new()
+                file.close()
+                names.append(name)
+            yield names[0], names[1]
+        finally:
+            for name in names:
+                self._incoming.remove(name)
+
+    async def _take(self, origin: str, where: str, name: str, largest: int) -> str:
+        """Write what an origin has at ``where`` into the incoming file ``name``; return its ETag."""
+        with self._incoming.path(name).open("r+b", buffering=0) as file:
+            async with self._origins.ask(origin, where, largest) as answer:
+                size = 0
+                async for chunk in answer.chunks():
+                    size += len(chunk)
+                    if size > largest:
+                        raise Refused("too-large", f"the origin's answer is longer than {largest} bytes", 413)
+                    await asyncio.to_thread(_write, file, chunk)
+                return answer.etag
+
+    def _ahead(self, held: Held, live: Live, path: str, entry: Entry) -> None:
+        """Fetch the newest segment that a verified playlist names, so that it is here when the first screen asks."""
+        if freshness.is_playlist(path) and entry.claim.size <= AHEAD:
+            with contextlib.suppress(OSError, Corrupt):
+                for name in newest(path, self._store.path(entry.claim.sha256).read_bytes()):
+                    self._tasks.create_task(self._try(held, live, name))
+
+    async def _try(self, held: Held, live: Live, path: str) -> None:
+        try:
+            await self.get(held, live, path)
+        except HeadgateError as error:
+            log.debug("%s was not fetched ahead: %s", path, error)
+
+    async def sweep(self) -> None:
+        """Remove what has run out, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP)
+            for sha256 in self._ring.expire(self._now()):
+                self._store.remove(sha256)
+
+
+class Here:
+    """Admission in this process."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
+
+    async def pass_live(self, held: Held, path: str, content: str, fields: str, floor: int) -> Claim:
+        """Judge the incoming files."""
+        release = held.admitted.release
+        if release.live is None:
+            raise Refused("unknown-path", "the release is no channel", 404)
+        data = await asyncio.to_thread(self._incoming.path(content).read_bytes)
+        return judging.judge(
+            release.live,
+            release.code,
+            path,
+            fields=self._incoming.path(fields).read_bytes(),
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            now=time.time(),
+            floor=floor,
+        )
+
+
+def _write(file: BinaryIO, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _refusal(error: Corrupt | Refused, path: str, origin: str) -> Refuse:
+    reason = "digest-mismatch" if isinstance(error, Corrupt) else error.reason
+    return Refuse(reason, f"'{path}' at the origin '{origin}': {error}")

@@ -1,0 +1,36 @@
+"""What is kept of live channels: bounded in bytes and time."""
+
+from gateway.exchange.ring import Entry, Ring
+from gateway.release.live.signing import Claim
+
+
+def entry(number, until=100.0, size=10):
+    return Entry(Claim(f"{number:064x}", size, number, 1, 2), until, 0.0, "key", "", "centre")
+
+
+def test_what_ran_out_goes():
+    """Path and object."""
+    ring = Ring()
+    ring.put("c", "1.ts", entry(1, until=100))
+    ring.put("c", "2.ts", entry(2, until=200))
+    assert ring.expire(100) == [f"{1:064x}"]
+    assert ring.get("c", "1.ts") is None
+    assert (len(ring), ring.bytes) == (1, 10)
+
+
+def test_an_object_stays_as_long_as_any_path_needs_it():
+    """The same bytes under two names are one object."""
+    ring = Ring()
+    ring.put("c", "1.ts", entry(1, until=200))
+    ring.put("d", "1.ts", entry(1, until=100))
+    assert ring.bytes == 10
+    assert ring.expire(150) == []
+
+
+def test_without_room_the_oldest_goes():
+    """However many channels there are."""
+    ring = Ring(most_bytes=25)
+    assert ring.put("c", "1.ts", entry(1)) == ring.put("c", "2.ts", entry(2)) == []
+    assert ring.put("c", "3.ts", entry(3)) == [f"{1:064x}"]
+    assert ring.put("c", "4.ts", entry(4, size=30)) == [f"{2:064x}", f"{3:064x}"]
+    assert ring.bytes == 30
