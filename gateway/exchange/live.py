@@ -105,9 +105,10 @@ class Channels:
         code, began = held.admitted.release.code, time.monotonic()
         present = self._present(code, live, path)
         failure: HeadgateError = Unreachable("the policy names no origin")
-        for origin in sorted(
-            held.policy.origins, key=lambda name: name != (present.origin if present else held.origin)
-        ):
+        first = present.origin if present else None
+        # Origins alone: what a parent keeps is not asked anew each half segment.
+        origins = [name for name, each in held.policy.origins.items() if each.role == "origin"]
+        for origin in sorted(origins, key=lambda name: name != first):
             try:
                 entry = await self._from(origin, held, live, path, present)
             except Unreachable as error:
