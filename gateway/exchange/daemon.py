@@ -90,10 +90,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve the peers until told to stop."""
     policy = policies.load(config)
     store, kept = Objects(STATE / "store"), Manifests(STATE / "store")
-    _prepare(store, kept)
     passing, incoming = LiveObjects(STATE / "store"), Incoming(STATE / "store")
-    passing.prepare()
-    incoming.prepare()
+    _prepare(store, kept, passing, incoming)
     for folder in (STATE / "spool", STATE / "identifiers", RUN / "metrics" / "exchange"):
         folder.mkdir(parents=True, exist_ok=True)
     keeper = Keeper(STATE / "store", policy.store)
@@ -160,11 +158,13 @@ async def _tell_floods(journal: Journal) -> None:
         await journal.tell_floods()
 
 
-def _prepare(store: Objects, kept: Manifests) -> None:
+def _prepare(store: Objects, kept: Manifests, passing: LiveObjects, incoming: Incoming) -> None:
     """Make the folders and throw leftovers away; a disk that takes nothing in still serves what it has."""
     try:
         leftovers = store.prepare()
         kept.prepare()
+        passing.prepare()
+        incoming.prepare()
     except OSError as error:
         log.error("the store's disk takes nothing in; what is there is served: %s", error)
     else:

@@ -27,6 +27,7 @@ from gateway.release.live import freshness, judging, signing
 from gateway.release.live.names import newest
 from gateway.release.live.signing import Claim
 from gateway.release.manifest import Live
+from gateway.store.faults import told
 from gateway.store.live import Incoming, LiveObjects
 
 AT_ONCE = 32  # live files being fetched
@@ -168,10 +169,15 @@ class Channels:
             for failure in (came, etag):
                 if isinstance(failure, Refused) and failure is etag and failure.reason == "unknown-path":
                     raise Refused("not-signed", "the origin has no signature beside it")
+                if isinstance(failure, OSError):
+                    raise told(failure) from failure
                 if isinstance(failure, BaseException):
                     raise failure
             claim = await self._filters.pass_live(held, path, content, fields, self._floor(code, live, path))
-            self._store.adopt(self._incoming.path(content), claim.sha256)
+            try:
+                self._store.adopt(self._incoming.path(content), claim.sha256)
+            except OSError as error:
+                raise told(error) from error
         return Entry(claim, freshness.until(claim, live, path), self._now(), live.key, str(etag), origin)
 
     def _floor(self, code: str, live: Live, path: str) -> int:
@@ -188,7 +194,10 @@ class Channels:
         names = []
         try:
             for _ in range(2):
-                name, file = self._incoming.new()
+                try:
+                    name, file = self._incoming.new()
+                except OSError as error:
+                    raise told(error) from error
                 file.close()
                 names.append(name)
             yield names[0], names[1]

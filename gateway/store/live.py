@@ -5,6 +5,7 @@ They need no durability: a segment is of no use after a power cut. So nothing he
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gateway.store.objects import FILE_MODE, Objects, make_folder
+
+log = logging.getLogger("headgate.store")
 
 
 class LiveObjects(Objects):
@@ -36,7 +39,10 @@ class LiveObjects(Objects):
 
     def remove(self, sha256: str) -> None:
         """Remove an object; a reader that has it open reads on."""
-        self.path(sha256).unlink(missing_ok=True)
+        try:
+            self.path(sha256).unlink(missing_ok=True)
+        except OSError as error:  # the disk fails: the next start throws it away
+            log.warning("a live object that has run out stays: %s", error)
 
 
 class Incoming:
@@ -63,4 +69,7 @@ class Incoming:
 
     def remove(self, name: str) -> None:
         """Throw a file away."""
-        self.path(name).unlink(missing_ok=True)
+        try:
+            self.path(name).unlink(missing_ok=True)
+        except OSError as error:  # as above
+            log.warning("an incoming file stays: %s", error)
