@@ -24,7 +24,7 @@ MOST_SHOWN = 40  # files that a person is shown; --json has them all
 @click.option("--at", help="Where CODE is: an origin's folder, or the address of its web server.")
 @JSON
 def show(what: str, at: str | None, *, as_json: bool) -> None:
-    """Show the release in a folder, or CODE at an origin: what it is, where it may go, its files. Signatures: 'verify'.
+    """Show the release in a folder, CODE at an origin, or http://ORIGIN/releases/CODE: what it says. Signatures: 'verify'.
 
     Example: headgate release show 999999-100000000000001-4 --at http://10.10.0.20
     """
@@ -81,6 +81,9 @@ def _found(what: str, at: str | None) -> Release:
         if claimed is None:
             raise ConfigError([Fault(what, 1, 1, "", f"holds no {paths.MANIFEST}")])
         return claimed[1]
+    if at is None and _is_address(what) and "/releases/" in what:
+        at, _, rest = what.partition("/releases/")
+        what = rest.partition("/")[0]
     code = codes.parse(what if ":" in what else f"isli:{what}").text
     if at is None:
         raise click.UsageError(f"where is {code}? --at with an origin's folder or address")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
@@ -17,6 +17,7 @@ from gateway.release.playlists import LONGEST_PLAY, Rendition
 from gateway.release.references import MOST, Reference
 
 LONGEST = 8 << 20  # bytes of an MPD
+MOST_SOUGHT = 500  # references that are sought in the whole text, because they do not stand in its order
 _DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,7})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?", re.ASCII)
 _FIELD = re.compile(r"\$(RepresentationID|Number|Bandwidth|Time)?(%0(\d{1,2})d)?\$", re.ASCII)
 _LINK = "{http://www.w3.org/1999/xlink}href"
@@ -31,16 +32,32 @@ class Presentation:
     seconds: float
 
 
-@dataclass
 class _Reading:
-    text: str
-    references: list[Reference] = field(default_factory=list)
+    """Collects references; looks for the line of each from where the one before stood, as they come in the order of the text."""
+
+    def __init__(self, text: str) -> None:
+        self.references: list[Reference] = []
+        self._text, self._place, self._line, self._left = text, 0, 1, MOST_SOUGHT
+        self._lines: dict[str, int] = {}
 
     def refer(self, text: str, written: str, end: int = 0) -> None:
         if len(self.references) >= MOST:
             raise Corrupt(f"names more than {MOST} files")
-        place = self.text.find(written)
-        self.references.append(Reference(text, self.text.count("\n", 0, place) + 1 if place > 0 else 1, end))
+        if written not in self._lines:
+            self._lines[written] = self._line_of(written)
+        self.references.append(Reference(text, self._lines[written], end))
+
+    def _line_of(self, written: str) -> int:
+        place = self._text.find(written, self._place)
+        if place < 0:
+            self._left -= 1
+            place = self._text.find(written) if self._left > 0 else -1
+            if place < 0:  # written with entities, or sought often enough
+                return 1
+            return self._text.count("\n", 0, place) + 1
+        self._line += self._text.count("\n", self._place, place)
+        self._place = place
+        return self._line
 
 
 def parse(data: bytes) -> Presentation:

@@ -81,6 +81,7 @@ def test_a_release_at_an_origin(serve: Callable[[dict[str, bytes]], str]) -> Non
     )  # fmt: skip
     address = serve({f"/releases/{CODE}/release.json": signed.seal(release, PrivateKey.generate())})
     assert call("show", CODE, "--at", address)["title"] == "刘三姐"
+    assert call("show", f"{address}/releases/{CODE}/release.json")["title"] == "刘三姐"
     with pytest.raises(Refused) as error:
         call("show", "999999-123456789012345-8", "--at", address)
     assert error.value.reason == "unknown-release"

@@ -1,10 +1,11 @@
 """Folders as packagers write them, and what can be wrong with them: every fault at once, by file and line."""
 
 import json
+import time
 
 import pytest
 
-from gateway.release import references, structure
+from gateway.release import presentations, references, structure
 
 SEGMENT = b"\0\0\0\x18styp" + bytes(500)
 MASTER = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\nlow/index.m3u8\n"
@@ -164,3 +165,13 @@ def test_every_loop_is_found_once():
     chain = {str(number): [str(number + 1)] for number in range(50_000)}
     assert references.cycles({**chain, "50000": []}) == []
     assert len(references.cycles({"a": ["b"], "b": ["a"], "c": ["c"], "d": ["a", "c"]})) == 2
+
+
+def test_a_long_segment_list_is_read_in_time():
+    """A hundred thousand addresses of an MPD are each told with their line, and finding the lines takes no square of time."""
+    urls = "".join(f'<SegmentURL media="s{number}.m4s"/>\n' for number in range(50_000))
+    data = MPD.format(segments=f"<SegmentList>\n{urls}</SegmentList>").encode()
+    began = time.monotonic()
+    found = presentations.parse(data)
+    assert (len(found.references), found.references[-1].line) == (50_000, 50_004)
+    assert time.monotonic() - began < 20
