@@ -55,6 +55,21 @@ class AskObject(_Ask):
     via: Via = []
 
 
+class Use(_Ask):
+    """That so many bytes of a file went to another box; ``hit``: it was in the store before it was asked for."""
+
+    release: Text
+    path: Text
+    bytes: int = Field(ge=0, le=1 << 40)
+    hit: bool
+
+
+class AskUsed(_Ask):
+    """``POST /used``, of share: hints for what to keep."""
+
+    uses: Annotated[list[Use], Field(max_length=200)]
+
+
 class AskTake(_Ask):
     """``POST /take``: a release that lies in the peer's drop folder, or one file of it."""
 
@@ -121,7 +136,9 @@ class Exchange:
             return app
         route("release", self._release)
         route("object", self._object)
-        if peer.run != decide.SHARE:
+        if peer.run == decide.SHARE:
+            route("used", self._used)
+        else:
             route("live", self._live)
             route("lookup", self._lookup)
             route("record", self._record)
@@ -203,17 +220,21 @@ class Exchange:
             await self._at_its_rate(lane, peer, object="record")
         await self._journal.append(record)
         if record.kind == "usage":
-            self._note_use(record)
+            sent, hit = record.body.get("bytes"), record.body.get("cache") == "hit"
+            self._note_use(str(record.body.get("release")), str(record.body.get("path")), sent, hit=hit)
         return web.Response(status=204)
 
-    def _note_use(self, record: Record) -> None:
+    async def _used(self, peer: Peer, data: bytes) -> web.Response:
+        for use in _parse(AskUsed, data).uses:
+            self._note_use(use.release, use.path, use.bytes, hit=use.hit)
+        return web.Response(status=204)
+
+    def _note_use(self, code: str, path: str, sent: object, *, hit: bool) -> None:
         """Tell the keeper what was delivered; a release that is not in memory any more is not worth being read again for that."""
-        held = self._releases.peek(str(record.body.get("release")))
-        file = held.admitted.release.files.get(str(record.body.get("path"))) if held else None
-        sent = record.body.get("bytes")
+        held = self._releases.peek(code)
+        file = held.admitted.release.files.get(path) if held else None
         if held and file and isinstance(sent, int) and sent > 0:
-            sent, hit = min(sent, file.size), record.body.get("cache") == "hit"
-            self._keeper.used(file.sha256, file.size, sent, held.admitted.release.code, hit=hit)
+            self._keeper.used(file.sha256, file.size, min(sent, file.size), held.admitted.release.code, hit=hit)
 
     async def _at_its_rate(self, lane: Lane, peer: Peer, **what: str) -> None:
         refusal = self._pace.take(lane, time.monotonic())

@@ -136,6 +136,14 @@ class Exchange:
         """
         await self._post("record", record.told(), wait=0)
 
+    async def used(self, uses: list[dict[str, Any]]) -> None:
+        """Tell what other boxes were given, for the store to keep it.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        await self._post("used", {"uses": uses}, wait=0)
+
     async def _ask(self, code: str, via: Sequence[str]) -> Manifest:
         wait = 0.0 if code in self._known else RESTART
         value: Manifest | Refused

@@ -17,6 +17,7 @@ from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choo
 from gateway.serving.exchange import Exchange
 from gateway.serving.send import send
 from gateway.share import metrics
+from gateway.share.uses import Uses
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 
@@ -26,9 +27,9 @@ ENVELOPE = "application/json"
 class Boxes:
     """The requests of other boxes."""
 
-    def __init__(self, site: str, store: Objects, kept: Manifests, exchange: Exchange) -> None:
+    def __init__(self, site: str, store: Objects, kept: Manifests, exchange: Exchange, uses: Uses) -> None:
         self.site = site
-        self._store, self._kept, self._exchange = store, kept, exchange
+        self._store, self._kept, self._exchange, self._uses = store, kept, exchange, uses
 
     def application(self) -> web.Application:
         """Return what answers at the box's address in the culture zone."""
@@ -67,7 +68,10 @@ class Boxes:
             if opened is None:
                 raise Corrupt("the object that the exchange stored is not in the store")
         with opened:
-            return await _answer(request, f'"{file.sha256}"', file.type, file.size, opened, cache)
+            response, sent = await _answer(request, f'"{file.sha256}"', file.type, file.size, opened, cache)
+        if sent:
+            self._uses.add(code, path, sent, hit=cache == "hit")
+        return response
 
     async def _envelope(self, request: web.Request, code: str, via: tuple[str, ...]) -> web.StreamResponse:
         """Answer with the envelope as the body signed it, and with how long ago an origin spoke about it."""
@@ -85,7 +89,8 @@ class Boxes:
 
 async def _answer(
     request: web.Request, etag: str, media: str, size: int, opened: BinaryIO, cache: str
-) -> web.StreamResponse:
+) -> tuple[web.StreamResponse, int]:
+    """Answer; return the response and the bytes of content that were sent."""
     headers: Mapping[str, str] = {
         "ETag": etag,
         "Accept-Ranges": "bytes",
@@ -94,10 +99,10 @@ async def _answer(
     match choose(request.headers, request.method, size, etag):
         case NotModified():
             metrics.REQUESTS.labels("304", cache).inc()
-            return web.Response(status=304, headers=headers)
+            return web.Response(status=304, headers=headers), 0
         case Unsatisfiable():
             metrics.REQUESTS.labels("416", cache).inc()
-            return web.Response(status=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+            return web.Response(status=416, headers={**headers, "Content-Range": f"bytes */{size}"}), 0
         case Whole():
             first, count, status = 0, size, 200
         case Part(first, last):
@@ -108,7 +113,7 @@ async def _answer(
     response, sent = await send(request, status, {**headers, "Content-Type": media}, opened, first, count)
     metrics.REQUESTS.labels(str(status), cache).inc()
     metrics.BYTES.labels(cache).inc(sent)
-    return response
+    return response, sent
 
 
 def _same(request: web.Request, etag: str) -> bool:

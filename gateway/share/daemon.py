@@ -15,6 +15,7 @@ from gateway.isolation.policy import Policy
 from gateway.serving.exchange import Exchange
 from gateway.share import metrics as counted
 from gateway.share.boxes import Boxes
+from gateway.share.uses import Uses
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 
@@ -45,7 +46,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     (RUN / "metrics" / unit).mkdir(parents=True, exist_ok=True)
     changed = asyncio.Event()
     async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
-        boxes = Boxes(policy.site, Objects(STATE / "store"), Manifests(STATE / "store"), exchange)
+        uses = Uses(exchange.used)
+        boxes = Boxes(policy.site, Objects(STATE / "store"), Manifests(STATE / "store"), exchange, uses)
 
         async def reload() -> None:
             nonlocal listen
@@ -56,6 +58,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             changed.set()
 
         service.reload = reload
+        service.tasks.create_task(uses.run())
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
         stopped = service.tasks.create_task(service.stopped())
         while not stopped.done():

@@ -19,9 +19,11 @@ from typing import Any, Self
 
 from appliance.identity.keys import PrivateKey
 from gateway.release.manifest import Release
+from provisioning import run
 from tests.server.content.conftest import DEADLINE, Chain, Origin, Reply, _connects, free_port, until
 
-DAEMONS = ("fetch", "exchange")  # of every box; ``share`` besides where others ask it
+FILTERS = tuple(name for name in ("admission", "inspection") if name in run.DAEMONS)
+DAEMONS = ("fetch", *FILTERS, "exchange")  # of every box; ``share`` besides where others ask it
 POLICY = """
 site: {name}
 zones:
@@ -90,6 +92,8 @@ class Box:
         match daemon:
             case "share":
                 return _connects(socket.AF_INET, (self.address, self.port))
+            case "admission" | "inspection":
+                return _connects(socket.AF_UNIX, str(self.run / "filter" / daemon / "filter.sock"))
             case "exchange":
                 return _connects(socket.AF_UNIX, str(self.run / "exchange" / "delivery-bigscreen" / "exchange.sock"))
             case _:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -149,6 +151,21 @@ def test_a_ring_of_parents_ends_at_the_origin(network):
     began = time.monotonic()
     assert boxes[0].want(release, "d.mp4").status == 404  # nobody has it, and nobody asks for ever
     assert time.monotonic() - began < 12
+
+
+def test_what_other_boxes_are_given_counts_as_use(network, family, until):
+    """A parent keeps what its children ask for, although no screen of its own does."""
+    parent, _ = family
+    release = network.publish(FILES)
+    for _ in range(2):
+        assert parent.get(f"/releases/{release.code}/a.mp4").status == 200
+
+    def frequency():
+        with contextlib.closing(sqlite3.connect(parent.state / "store" / "index.db")) as db:
+            digest = bytes.fromhex(release.files["a.mp4"].sha256)
+            return db.execute("SELECT frequency FROM objects WHERE digest = ?", (digest,)).fetchone()[0]
+
+    until(lambda: frequency() == 1, "the use is written down")
 
 
 def test_a_parent_shares_only_what_its_lanes_let_pass(network, family):
