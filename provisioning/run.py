@@ -13,6 +13,8 @@ from appliance.runtime import service
 DAEMONS = {
     "guard": "gateway.isolation.guard",
     "exchange": "gateway.exchange.daemon",
+    "admission": "gateway.filters.admission.daemon",
+    "inspection": "gateway.filters.inspection.daemon",
     "fetch": "gateway.fetch.daemon",
     "delivery": "gateway.delivery.daemon",
     "resolver": "gateway.resolver.daemon",

@@ -53,7 +53,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         usage = Usage(exchange.record, counted.LOST.inc)
         counted.WAITING.set_function(lambda: len(usage))
         channels = Channels(LiveObjects(STATE / "store"), exchange, service.tasks)
-        screens = Screens(policy.site, zone, Objects(STATE / "store"), channels, exchange, usage)
+        incoming = STATE / "store" / "incoming"
+        screens = Screens(policy.site, zone, Objects(STATE / "store"), incoming, channels, exchange, usage)
 
         async def reload() -> None:
             nonlocal listen

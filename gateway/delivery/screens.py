@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import BinaryIO, assert_never
 
 from aiohttp import web
 
 from appliance.runtime import http
-from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from appliance.runtime.errors import HeadgateError, Refused, Unreachable
 from gateway.delivery import metrics, page
 from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.usage import Usage, record
 from gateway.release import paths
-from gateway.release.manifest import File
 from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
+from gateway.serving.coming import Coming, Object
 from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.serving.send import send
 from gateway.store.objects import Objects
@@ -38,10 +39,17 @@ class Screens:
     """The requests of one zone."""
 
     def __init__(
-        self, site: str, zone: str, store: Objects, channels: Channels, exchange: Exchange, usage: Usage
+        self,
+        site: str,
+        zone: str,
+        store: Objects,
+        incoming: Path,
+        channels: Channels,
+        exchange: Exchange,
+        usage: Usage,
     ) -> None:
         self.site, self._zone, self._channels = site, zone, channels
-        self._store, self._exchange, self._usage = store, exchange, usage
+        self._store, self._incoming, self._exchange, self._usage = store, incoming, exchange, usage
 
     def application(self) -> web.Application:
         """Return what answers at the zone's address."""
@@ -76,33 +84,40 @@ class Screens:
         if fault := paths.fault_in(path):
             raise Refused("bad-request", fault, 400)
         manifest = await self._exchange.manifest(code)
-        file, opened, cache, keep = await self._open(manifest, code, path)
+        file, opened, cache, keep, coming = await self._open(manifest, code, path)
         with opened:
-            response, sent, count = await self._answer(request, file, opened, cache, keep)
+            response, sent, count = await self._answer(request, file, opened, cache, keep, coming)
         self._count(
             manifest, path, response.status, cache, sent, count, started, time.monotonic() - began, request.method
         )
         return response
 
-    async def _open(self, manifest: Manifest, code: str, path: str) -> tuple[File | LiveFile, BinaryIO, str, int]:
-        """Return the file, opened, whether it was a ``hit``, and for how many seconds the screen may keep it."""
+    async def _open(
+        self, manifest: Manifest, code: str, path: str
+    ) -> tuple[Object | LiveFile, BinaryIO, str, int, Coming | None]:
+        """Return the file, opened, whether it was a ``hit``, for how many seconds the screen may keep it, and whether it is coming."""
         if manifest.live is not None and path.startswith(PREFIX):
             live, opened, cache = await self._channels.open(code, path.removeprefix(PREFIX))
-            return live, opened, cache, longest(manifest.live, path)
+            return live, opened, cache, longest(manifest.live, path), None
         file = manifest.files.get(path)
         if file is None:
             raise Refused("unknown-path", "the release has no such file", 404)
         keep = SHORT if file.type.startswith(CHANGING) else LONG
-        if stored := self._store.open(file.sha256, file.size):
-            return file, stored, "hit", keep
-        file = await self._exchange.object(code, path)
-        stored = self._store.open(file.sha256, file.size)
-        if stored is None:
-            raise Corrupt("the object that the exchange stored is not in the store")
-        return file, stored, "miss", keep
+        # What is in the store is served only as what it passed as: the exchange says so, once for each file of each version.
+        if self._exchange.allows(manifest, path) and (stored := self._store.open(file.sha256, file.size)):
+            return Object(file.sha256, file.size, file.type), stored, "hit", keep, None
+        coming = await self._exchange.object(manifest, path)
+        opened = coming.open(self._store, self._incoming)
+        return coming.object, opened, "hit" if coming.stored else "miss", keep, coming
 
     async def _answer(
-        self, request: web.Request, file: File | LiveFile, opened: BinaryIO, cache: str, keep: int
+        self,
+        request: web.Request,
+        file: Object | LiveFile,
+        opened: BinaryIO,
+        cache: str,
+        keep: int,
+        coming: Coming | None,
     ) -> tuple[web.StreamResponse, int, int]:
         """Answer; return the response, the bytes of content sent, and those that were to be sent."""
         etag = f'"{file.sha256}"'
@@ -126,7 +141,8 @@ class Screens:
                 headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
             case unknown:
                 assert_never(unknown)
-        response, sent = await send(request, status, {**headers, "Content-Type": file.type}, opened, first, count)
+        headers["Content-Type"] = file.type
+        response, sent = await send(request, status, headers, opened, first, count, coming)
         return response, sent, 0 if request.method == "HEAD" else count
 
     def _count(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused
 from appliance.telemetry.records import Record
-from gateway.exchange import decide, metrics
+from gateway.exchange import answer, decide, metrics
 from gateway.exchange.decide import Peer, Refuse
 from gateway.exchange.dropped import Dropped
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
+from gateway.exchange.judge import Judge
 from gateway.exchange.live import Channels
 from gateway.exchange.objects import Fills
 from gateway.exchange.pace import Pace
@@ -99,6 +99,7 @@ class Exchange:
     def __init__(
         self,
         policy: Policy,
+        judge: Judge,
         releases: Releases,
         fills: Fills,
         keeper: Keeper,
@@ -108,7 +109,7 @@ class Exchange:
         takes: Takes,
         drops: Path,
     ) -> None:
-        self.policy, self._keeper, self._channels = policy, keeper, channels
+        self.policy, self._judge, self._keeper, self._channels = policy, judge, keeper, channels
         self._takes, self._drops = takes, drops
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
         self._pace = Pace()
@@ -120,7 +121,7 @@ class Exchange:
         def route(ask: str, handler: Any) -> None:
             async def counted(request: web.Request) -> web.StreamResponse:
                 try:
-                    response: web.StreamResponse = await handler(peer, await request.read())
+                    response: web.StreamResponse = await handler(peer, await request.read(), request)
                 except HeadgateError as error:
                     metrics.REQUESTS.labels(
                         peer.zone, ask, getattr(error, "reason", type(error).__name__.lower())
@@ -144,32 +145,38 @@ class Exchange:
             route("record", self._record)
         return app
 
-    async def _release(self, peer: Peer, data: bytes) -> web.Response:
+    async def _release(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = _parse(AskRelease, data)
-        held, _ = await self._passing(peer, paths.code_of(ask.release), ask.via)
+        held, _lane = await self._passing(peer, paths.code_of(ask.release), ask.via)
         if peer.run == decide.SHARE:  # it crosses nothing
             age = min(time.monotonic() - held.heard, OLDEST_TOLD)
             return web.json_response({**decide.told(held.admitted.release), "age": age})
         await self._journal.passed_manifest(peer, held.admitted.release)
         return web.json_response(decide.told(held.admitted.release))
 
-    async def _object(self, peer: Peer, data: bytes) -> web.Response:
+    async def _object(self, peer: Peer, data: bytes, request: web.Request) -> web.StreamResponse:
         ask = _parse(AskObject, data)
         code = paths.code_of(ask.release)
         held, lane = await self._passing(peer, code, ask.via)
-        file = decide.pass_object(lane, held.admitted.release, ask.path)
-        if isinstance(file, Refuse):
-            await self._journal.refused(file, peer, release=code, path=ask.path)
-            raise file.error()
-        if peer.run == decide.SHARE:
-            came = await self._fills.make_present(held, ask.path, file, peer.zone, via=ask.via)
-            return web.json_response({**file.model_dump(), "from": came})
-        await self._at_its_rate(lane, peer, release=code)
-        came = await self._fills.make_present(held, ask.path, file, peer.zone)
-        await self._journal.passed(peer, held.admitted.release, ask.path, file, came)
-        return web.json_response({**file.model_dump(), "from": came})
+        release, shares = held.admitted.release, peer.run == decide.SHARE
+        allowed = await self._judge.may_pass(
+            held.policy, held.admitted, peer.zone, ask.path, direction="boxes" if shares else "out"
+        )
+        if isinstance(allowed, Refuse):
+            await self._journal.refused(allowed, peer, release=code, path=ask.path)
+            raise allowed.error()
+        file = release.files[ask.path]
+        fill = await self._fills.start(held, ask.path, file, peer.zone, via=ask.via, application=allowed)
+        if fill is not None:
+            if not shares:
+                await self._at_its_rate(lane, peer, release=code)
+            await fill.begun()
+        came = "store" if fill is None else "origin"
+        if not shares:  # it crosses nothing
+            await self._journal.passed(peer, release, ask.path, file, came)
+        return await answer.stream(request, file, fill, came)
 
-    async def _take(self, peer: Peer, data: bytes) -> web.Response:
+    async def _take(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = _parse(AskTake, data)
         code = paths.code_of(ask.release)
         drop = Dropped(self._drops / peer.name)
@@ -178,7 +185,7 @@ class Exchange:
         file = await self._takes.take(self.policy, peer, drop, code, ask.path)
         return web.json_response({"sha256": file.sha256, "size": file.size})
 
-    async def _live(self, peer: Peer, data: bytes) -> web.Response:
+    async def _live(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = _parse(AskLive, data)
         code = paths.code_of(ask.release)
         held, lane = await self._passing(peer, code)
@@ -196,7 +203,7 @@ class Exchange:
         await self._journal.passed(peer, release, f"live/{ask.path}", file, found.came)
         return web.json_response({**file.model_dump(), "from": found.came, "fresh": round(found.fresh, 3)})
 
-    async def _lookup(self, peer: Peer, data: bytes) -> web.Response:
+    async def _lookup(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = _parse(AskLookup, data)
         codes.parse(ask.code)
         lane = decide.lane_into(self.policy, peer.zone, "identifier")
@@ -206,7 +213,7 @@ class Exchange:
         await self._at_its_rate(lane, peer, object="identifiers")
         return web.json_response({"fresh": await self._identifiers.make_fresh(self.policy)})
 
-    async def _record(self, peer: Peer, data: bytes) -> web.Response:
+    async def _record(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         try:
             record = Record.parse(data)
         except Corrupt as error:
@@ -253,7 +260,11 @@ class Exchange:
             except Refused as error:
                 await self._journal.refused(Refuse(error.reason, str(error)), peer, release=code)
                 raise
-            lane = decide.pass_to(policy, peer, held.admitted.release, datetime.now(UTC))
+            shares = peer.run == decide.SHARE
+            allowed = await self._judge.may_pass(
+                policy, held.admitted, peer.zone, direction="boxes" if shares else "out"
+            )
+            lane = allowed if isinstance(allowed, Refuse) else lane
         if isinstance(lane, Refuse):
             await self._journal.refused(lane, peer, release=code)
             raise lane.error()

@@ -22,18 +22,25 @@ from gateway.exchange.carried import Carried, OriginsAndDisk
 from gateway.exchange.decide import Peer
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
-from gateway.exchange.live import Channels, Here
+from gateway.exchange.judge import Judge
+from gateway.exchange.live import Channels
+from gateway.exchange.live_filters import LiveFilters
 from gateway.exchange.objects import Fills
 from gateway.exchange.releases import Releases
 from gateway.exchange.takes import Takes
 from gateway.exchange.taking_in import TakingIn
 from gateway.exchange.tending import Tending
+from gateway.filters.client import Admission, Inspection
+from gateway.filters.inspection import RULES
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
+from gateway.store.incoming import Incoming
 from gateway.store.keeper import Keeper
-from gateway.store.live import Incoming, LiveObjects
+from gateway.store.live import Incoming as LiveIncoming
+from gateway.store.live import LiveObjects
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
+from gateway.store.passed import Passed
 
 SOCKET_MODE = 0o666  # its folder, which only the peer's unit sees and its group may enter, is the gate
 LOOK = 1.0  # seconds between two looks at the journal's checkpoint
@@ -90,8 +97,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve the peers until told to stop."""
     policy = policies.load(config)
     store, kept = Objects(STATE / "store"), Manifests(STATE / "store")
-    passing, incoming = LiveObjects(STATE / "store"), Incoming(STATE / "store")
-    _prepare(store, kept, passing, incoming)
+    incoming, passing, coming = Incoming(STATE / "store"), LiveObjects(STATE / "store"), LiveIncoming(STATE / "store")
+    _prepare(store, incoming, kept, passing, coming)
     for folder in (STATE / "spool", STATE / "identifiers", RUN / "metrics" / "exchange"):
         folder.mkdir(parents=True, exist_ok=True)
     keeper = Keeper(STATE / "store", policy.store)
@@ -100,16 +107,26 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         open_or_begin, STATE / "journal" / "exchange", STATE / "exchange" / "journal.key", f"{policy.site}/exchange"
     )
     carried = Carried(STATE / "store" / "carried")
-    async with OriginsAndDisk(RUN / "fetch" / "fetch.sock", carried) as origins:
+    passed = await asyncio.to_thread(Passed, STATE / "store", RULES)
+    filters = RUN / "filter"
+    async with (
+        OriginsAndDisk(RUN / "fetch" / "fetch.sock", carried) as origins,
+        Admission(filters / "admission" / "filter.sock") as admission,
+        Inspection(filters / "inspection" / "filter.sock") as inspection,
+    ):
         clock = time.monotonic
         journal = Journal(spool, clock, Group(crossings, service.tasks))
         identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", journal, clock)
-        releases = Releases(service.tasks, origins, kept, journal, clock)
-        fills = Fills(service.tasks, origins, store, keeper, journal)
-        takes = Takes(releases, fills, store, journal)
-        channels = Channels(service.tasks, origins, passing, incoming, Here(incoming), journal)
-        exchange = Exchange(policy, releases, fills, keeper, channels, identifiers, journal, takes, STATE / "drop")
-        tending = Tending(lambda: exchange.policy, keeper, kept, releases, fills, journal)
+        judge = Judge(admission, incoming, kept)
+        releases = Releases(service.tasks, origins, kept, judge, journal, clock)
+        fills = Fills(service.tasks, origins, store, incoming, keeper, passed, judge, inspection, journal)
+        takes = Takes(judge, releases, fills, journal)
+        live = LiveFilters(judge, inspection, coming)
+        channels = Channels(service.tasks, origins, passing, coming, live, journal)
+        exchange = Exchange(
+            policy, judge, releases, fills, keeper, channels, identifiers, journal, takes, STATE / "drop"
+        )
+        tending = Tending(lambda: exchange.policy, keeper, kept, judge, releases, fills, journal)
         sockets = Sockets(RUN / "exchange", exchange)
 
         counted.prepare(policy)
@@ -142,6 +159,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             await asyncio.to_thread(crossings.close)
             await asyncio.to_thread(keeper.close)
             spool.close()
+            passed.close()
 
 
 async def _let_out(outlet: Outlet) -> None:
@@ -158,13 +176,14 @@ async def _tell_floods(journal: Journal) -> None:
         await journal.tell_floods()
 
 
-def _prepare(store: Objects, kept: Manifests, passing: LiveObjects, incoming: Incoming) -> None:
+def _prepare(store: Objects, incoming: Incoming, kept: Manifests, passing: LiveObjects, coming: LiveIncoming) -> None:
     """Make the folders and throw leftovers away; a disk that takes nothing in still serves what it has."""
     try:
-        leftovers = store.prepare()
+        leftovers = incoming.prepare()
+        store.prepare()
         kept.prepare()
         passing.prepare()
-        incoming.prepare()
+        coming.prepare()
     except OSError as error:
         log.error("the store's disk takes nothing in; what is there is served: %s", error)
     else:

@@ -19,7 +19,7 @@ from appliance.telemetry.spool import Spool
 from gateway.exchange import metrics
 from gateway.exchange.attempts import Attempts
 from gateway.exchange.decide import Admitted, Peer, Refuse
-from gateway.release import important, manifest
+from gateway.release import important
 from gateway.release.manifest import File, Release
 
 SOURCE = "exchange"
@@ -68,7 +68,7 @@ class Journal:
             "release": release.code,
             "version": release.version,
             "body": release.body,
-            "digest": manifest.digest(release),
+            "digest": admitted.digest,
             "key": str(admitted.signer),
             "origin": origin,
         }
@@ -91,7 +91,7 @@ class Journal:
             "release": release.code,
             "version": release.version,
             "body": release.body,
-            "digest": manifest.digest(release),
+            "digest": admitted.digest,
             "key": str(admitted.signer),
             "files": len(release.files),
             "bytes": sum(file.size for file in release.files.values()),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +22,7 @@ from gateway.exchange.journal import Journal
 from gateway.exchange.origin import Origins
 from gateway.exchange.releases import Held
 from gateway.exchange.ring import Entry, Ring
-from gateway.release.live import freshness, judging, signing
+from gateway.release.live import freshness, signing
 from gateway.release.live.names import newest
 from gateway.release.live.signing import Claim
 from gateway.release.manifest import Live
@@ -236,30 +235,6 @@ class Channels:
             await asyncio.sleep(SWEEP)
             for sha256 in self._ring.expire(self._now()):
                 self._store.remove(sha256)
-
-
-class Here:
-    """Admission in this process."""
-
-    def __init__(self, incoming: Incoming) -> None:
-        self._incoming = incoming
-
-    async def pass_live(self, held: Held, path: str, content: str, fields: str, floor: int) -> Claim:
-        """Judge the incoming files."""
-        release = held.admitted.release
-        if release.live is None:
-            raise Refused("unknown-path", "the release is no channel", 404)
-        data = await asyncio.to_thread(self._incoming.path(content).read_bytes)
-        return judging.judge(
-            release.live,
-            release.code,
-            path,
-            fields=self._incoming.path(fields).read_bytes(),
-            sha256=hashlib.sha256(data).hexdigest(),
-            size=len(data),
-            now=time.time(),
-            floor=floor,
-        )
 
 
 def _write(file: BinaryIO, chunk: bytes) -> None:

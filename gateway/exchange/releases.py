@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
-from gateway.exchange import decide
-from gateway.exchange.decide import Admitted, Peer, Refuse
+from gateway.exchange.decide import Admitted, Known, Peer, Refuse
 from gateway.exchange.journal import Journal
+from gateway.exchange.judge import Judge
 from gateway.exchange.origin import MOST_WRONG, Origins
 from gateway.isolation.policy import Policy
-from gateway.release import paths, signed
-from gateway.release.manifest import Release
+from gateway.release import manifest, paths, signed
 from gateway.store.manifests import Manifests
 
 FRESH = 5.0  # seconds until somebody is asked again whether there is a newer version
@@ -58,9 +57,15 @@ class Releases:
     """The releases of all origins, by code."""
 
     def __init__(
-        self, tasks: asyncio.TaskGroup, origins: Origins, kept: Manifests, journal: Journal, clock: Callable[[], float]
+        self,
+        tasks: asyncio.TaskGroup,
+        origins: Origins,
+        kept: Manifests,
+        judge: Judge,
+        journal: Journal,
+        clock: Callable[[], float],
     ) -> None:
-        self._origins, self._kept, self._journal, self._clock = origins, kept, journal, clock
+        self._origins, self._kept, self._judge, self._journal, self._clock = origins, kept, judge, journal, clock
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._taking_in = asyncio.Lock()
         self._once: Once[tuple[str, int], Held] = Once(tasks, at_once=8, waiting=256)
@@ -97,13 +102,13 @@ class Releases:
             Refused: it is not admitted, or older than what is known.
         """
         held = self._held.get(code)
-        known = held.admitted.release if held else None
+        known = _known(held.admitted) if held else None
         if held is None or held.policy is not policy:
             _, known, _ = await self._recall(policy, code)
-        verdict = await asyncio.to_thread(decide.admit, policy, envelope, code, known, datetime.now(UTC))
+        verdict = await self._judge.admit(policy, envelope, code, known)
         if isinstance(verdict, Refuse):
             raise verdict.error()
-        return Held(policy, verdict)
+        return Held(policy, dataclasses.replace(verdict, envelope=envelope))
 
     async def take_in(self, held: Held, envelope: bytes, peer: Peer) -> None:
         """Keep a release whose objects are all here; doing it again changes nothing.
@@ -117,12 +122,12 @@ class Releases:
             if data != envelope:
                 await self._journal.took_in(held.admitted, peer)
                 await asyncio.to_thread(self._kept.put, release.code, envelope)
-            self._keep(release.code, held)
+            self._keep(release.code, Held(held.policy, dataclasses.replace(held.admitted, envelope=None)))
 
     async def _refresh(self, policy: Policy, code: str, via: Sequence[str]) -> Held:
         """Ask for the release, and keep what is admitted; the last verified one stays otherwise."""
         held = self._held.get(code)
-        known = held.admitted.release if held else None
+        known = _known(held.admitted) if held else None
         refusal: Refuse | None = None
         if held is None or held.policy is not policy:
             held, known, refusal = await self._recall(policy, code)
@@ -150,9 +155,9 @@ class Releases:
                 held.direct = now if direct else held.direct
                 return self._keep(code, held)
             data = found.data or b""
-            verdict = await asyncio.to_thread(decide.admit, policy, data, code, known, datetime.now(UTC))
+            verdict = await self._judge.admit(policy, data, code, known)
             if isinstance(verdict, Admitted):
-                if known != verdict.release or held is None:
+                if held is None or known is None or known.digest != verdict.digest:
                     await self._journal.admitted(verdict, found.origin)
                     await asyncio.to_thread(self._kept.put, code, data)
                 return self._keep(code, _held(policy, verdict, held, found, now, direct=direct))
@@ -194,17 +199,20 @@ class Releases:
                 raise
             return await ask(None)  # what a parent heard long ago is better than nothing
 
-    async def _recall(self, policy: Policy, code: str) -> tuple[Held | None, Release | None, Refuse | None]:
+    async def _recall(self, policy: Policy, code: str) -> tuple[Held | None, Known | None, Refuse | None]:
         """Return what the disk has: verified again, the version known in any case, and why it is no longer admitted."""
         data = await asyncio.to_thread(self._kept.get, code)
         if data is None:
             return None, None, None
         try:
-            known = signed.claimed(data)
+            claimed = signed.claimed(
+                data
+            )  # it was verified when it was kept, and stays known whatever is admitted today
         except Corrupt as error:
             log.error("the kept manifest of %s is damaged, as if it were not there: %s", code, error)
             return None, None, None
-        verdict = await asyncio.to_thread(decide.admit, policy, data, code, None, datetime.now(UTC))
+        known = Known(claimed.version, manifest.digest(claimed))
+        verdict = await self._judge.admit(policy, data, code, None)
         if isinstance(verdict, Refuse):
             return None, known, verdict
         return Held(policy, verdict), known, None
@@ -217,9 +225,13 @@ class Releases:
         return held
 
 
+def _known(admitted: Admitted) -> Known:
+    return Known(admitted.release.version, admitted.digest)
+
+
 def _held(policy: Policy, verdict: Admitted, before: Held | None, found: Found, now: float, *, direct: bool) -> Held:
     """Return what is held after ``found`` was admitted at ``now``, in the place of what was ``before``."""
-    same = before is not None and before.admitted.release == verdict.release
+    same = before is not None and before.admitted.digest == verdict.digest
     etags = {
         **(before.etags if before is not None and same else {}),
         **({found.origin: found.etag} if found.etag else {}),

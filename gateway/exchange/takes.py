@@ -13,12 +13,12 @@ from gateway.exchange import decide
 from gateway.exchange.decide import Peer, Refuse
 from gateway.exchange.dropped import Dropped
 from gateway.exchange.journal import Journal
+from gateway.exchange.judge import Judge
 from gateway.exchange.objects import Fills
 from gateway.exchange.pace import Pace
 from gateway.exchange.releases import Held, Releases
 from gateway.isolation.policy import Lane, Policy
 from gateway.release.manifest import File, Release
-from gateway.store.objects import Objects
 
 MOST_HELD = 16  # releases on their way in whose manifests are kept in mind; the others are verified again
 
@@ -26,8 +26,8 @@ MOST_HELD = 16  # releases on their way in whose manifests are kept in mind; the
 class Takes:
     """Takes releases in, for the peers that write drop folders."""
 
-    def __init__(self, releases: Releases, fills: Fills, store: Objects, journal: Journal) -> None:
-        self._releases, self._fills, self._store, self._journal = releases, fills, store, journal
+    def __init__(self, judge: Judge, releases: Releases, fills: Fills, journal: Journal) -> None:
+        self._judge, self._releases, self._fills, self._journal = judge, releases, fills, journal
         self._pace = Pace()
         self._held: OrderedDict[tuple[Peer, str], tuple[Held, bytes, tuple[Lane, ...]]] = OrderedDict()
 
@@ -37,14 +37,15 @@ class Takes:
         Raises:
             Refused: it may not come in.
         """
-        held, envelope, lanes = await self._judge(policy, peer, drop, code)
+        held, envelope, lanes = await self._verified(policy, peer, drop, code)
         release = held.admitted.release
         widest = max(lane.largest for lane in lanes)
         for path, file in release.files.items():
             if file.size > widest:
                 told = f"'{path}' has {file.size} bytes; the lane lets objects of {widest} bytes pass"
                 raise await self._refused(Refuse("too-large", told), peer, release=code, path=path)
-        missing = await asyncio.to_thread(self._missing, release)
+        allowed = await self._allowed(policy, peer, held, None)
+        missing = await self._missing(release, application=allowed)
         if not missing:
             await self._releases.take_in(held, envelope, peer)
             self._held.pop((peer, code), None)
@@ -58,20 +59,21 @@ class Takes:
         """
         known = self._held.get((peer, code))
         if known is None or known[0].policy is not policy:
-            known = await self._judge(policy, peer, drop, code)
+            known = await self._verified(policy, peer, drop, code)
         held, _, lanes = known
         lane = max(lanes, key=lambda lane: lane.largest)
         file = decide.pass_object(lane, held.admitted.release, path)
         if isinstance(file, Refuse):
             raise await self._refused(file, peer, release=code, path=path)
-        if not self._store.has(file.sha256, file.size):
+        allowed = await self._allowed(policy, peer, held, path)
+        if not await self._fills.has(path, file, application=allowed):
             if slow := self._pace.take(lane, time.monotonic()):
                 raise await self._refused(slow, peer, release=code, path=path)
             source = functools.partial(drop.part, code, file.sha256, file.size)
-            await self._fills.take_in(held.admitted.release, path, file, source, peer)
+            await self._fills.take_in(held, path, file, source, peer, application=allowed)
         return file
 
-    async def _judge(
+    async def _verified(
         self, policy: Policy, peer: Peer, drop: Dropped, code: str
     ) -> tuple[Held, bytes, tuple[Lane, ...]]:
         if first := decide.lanes_out_of(policy, peer.zone, code):
@@ -91,11 +93,19 @@ class Takes:
             self._held.popitem(last=False)
         return held, envelope, lanes
 
+    async def _allowed(self, policy: Policy, peer: Peer, held: Held, path: str | None) -> bool:
+        """Return whether the release may bring what runs; the filter decides, and what is judged here besides can only refuse."""
+        allowed = await self._judge.may_pass(policy, held.admitted, peer.zone, path, direction="in")
+        if isinstance(allowed, Refuse):
+            told = {"path": path} if path is not None else {}
+            raise await self._refused(allowed, peer, release=held.admitted.release.code, **told)
+        return allowed
+
     async def _refused(self, refusal: Refuse, peer: Peer, **what: str) -> Refused:
         await self._journal.refused(refusal, peer, **what)
         return refusal.error()
 
-    def _missing(self, release: Release) -> list[str]:
-        """Return the paths whose objects are not in the store, one for each object."""
-        first = {file.sha256: (path, file) for path, file in reversed(release.files.items())}
-        return [path for path, file in first.values() if not self._store.has(file.sha256, file.size)]
+    async def _missing(self, release: Release, *, application: bool) -> list[str]:
+        """Return the paths whose objects are not in the store as what they are here, one for each object."""
+        first = {(file.sha256, file.type): (path, file) for path, file in reversed(release.files.items())}
+        return [path for path, file in first.values() if not await self._fills.has(path, file, application=application)]

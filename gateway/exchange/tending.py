@@ -8,13 +8,13 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from appliance.runtime.errors import HeadgateError, Refused
-from gateway.exchange import decide
 from gateway.exchange.decide import Refuse
 from gateway.exchange.journal import Journal
+from gateway.exchange.judge import Judge
 from gateway.exchange.objects import Fills
 from gateway.exchange.releases import Releases
 from gateway.isolation.policy import Policy
@@ -43,12 +43,13 @@ class Tending:
         policy: Callable[[], Policy],
         keeper: Keeper,
         manifests: Manifests,
+        judge: Judge,
         releases: Releases,
         fills: Fills,
         journal: Journal,
     ) -> None:
         self._policy, self._keeper, self._manifests = policy, keeper, manifests
-        self._releases, self._fills, self._journal = releases, fills, journal
+        self._judge, self._releases, self._fills, self._journal = judge, releases, fills, journal
         self._another_plan = asyncio.Event()
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
@@ -108,7 +109,7 @@ class Tending:
                 release = held.admitted.release
                 named = [path for path, file in release.files.items() if file.sha256 == damaged.digest]
                 zone = preposition.zone_for(release, _zones(policy)) or ""
-                if named:
+                if named and zone:
                     await self._fills.make_present(held, named[0], release.files[named[0]], zone)
                     outcome = "healed"
                     break
@@ -172,7 +173,7 @@ class Tending:
                 continue
             release = held.admitted.release
             for zone in _zones(policy):
-                verdict = decide.pass_into(policy, zone, release, datetime.now(UTC))
+                verdict = await self._judge.may_pass(policy, held.admitted, zone)
                 if not isinstance(verdict, Refuse) or verdict.reason == "not-yet":  # a premiere is fetched before it
                     found.append(Ahead(release, zone, await asyncio.to_thread(self._missing, release)))
                     break

@@ -9,7 +9,8 @@ from gateway.isolation.policy import Policy
 
 BY_ZONE = ("delivery", "resolver", "publish", "share")  # daemons of which each zone that is served has one
 CROSSING = "headgate-exchange.service"
-SINGLE = (CROSSING, "headgate-fetch.service", "headgate-telemetry.service")
+ADMISSION = "headgate-admission.service"  # inspection reads no policy
+SINGLE = (CROSSING, ADMISSION, "headgate-fetch.service", "headgate-telemetry.service")
 
 
 def wanted_units(policy: Policy) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,12 +19,17 @@ from appliance.runtime.once import Once
 from appliance.telemetry.records import Record
 from gateway.release import important
 from gateway.release.manifest import File, Live
+from gateway.serving.coming import Coming, Object
 
 FRESH = 3.0  # seconds in which a manifest is not asked for again
 AWAY = 60.0  # seconds in which it still counts while the exchange itself is away
 REFUSED = 1.0  # seconds in which a refusal is not asked for again
 MOST = 200  # manifests in memory
 RESTART = 5.0  # seconds for which a request waits for an exchange that is being started again
+AT_ONCE = 64  # objects asked for
+WAITING = 1000  # objects that wait for their turn
+MOST_ALLOWED = 200_000  # files of releases kept in mind as allowed
+FOLLOW = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=600)  # seconds; an object may come slowly
 TIMEOUT = aiohttp.ClientTimeout(total=600)  # seconds; the exchange has narrower ones towards origins
 
 
@@ -63,7 +69,9 @@ class Exchange:
         self._known: OrderedDict[str, tuple[float, Manifest | Refused]] = OrderedDict()
         self._once: Once[str, Manifest] = Once(tasks, at_once=16, waiting=1000)
         # One request an object however many screens wait, so that misses leave connections for manifests and records.
-        self._filling: Once[tuple[str, str], File] = Once(tasks, at_once=64, waiting=1000)
+        self._tasks, self._turn = tasks, asyncio.Semaphore(AT_ONCE)
+        self._coming: dict[tuple[str, str], Coming] = {}
+        self._allowed: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -101,21 +109,80 @@ class Exchange:
     def forget(self) -> None:
         """Ask for every manifest again: another policy may let other releases pass."""
         self._known.clear()
+        self._allowed.clear()
 
-    async def object(self, code: str, path: str, via: Sequence[str] = ()) -> File:
-        """Return the file once it is verified and in the store; ``via`` are the boxes that ask for it.
+    def allows(self, manifest: Manifest, path: str) -> bool:
+        """Return whether the exchange has said of this very version that its file ``path`` passed as what it is served as."""
+        return (manifest.digest, path) in self._allowed
+
+    async def object(self, manifest: Manifest, path: str, via: Sequence[str] = ()) -> Coming:
+        """Return the object as soon as some of it may be read, or all of it, which is in the store.
+
+        ``via`` are the boxes that ask for it.
 
         Raises:
             Refused, Unreachable: as the exchange answered.
         """
-        return await self._filling.do((code, path), lambda: self._fill(code, path, via))
+        key = (manifest.digest, path)
+        coming = self._coming.get(key)
+        if coming is None:
+            if len(self._coming) >= WAITING:
+                raise Refused("busy", "too much is being fetched already: ask again", 503)
+            coming = self._coming[key] = Coming()
+            self._tasks.create_task(self._follow(manifest, path, coming, via))
+        await coming.reach(0)
+        return coming
 
-    async def _fill(self, code: str, path: str, via: Sequence[str]) -> File:
-        told = await self._post("object", {"release": code, "path": path, **_passed_on(via)})
+    async def _follow(self, manifest: Manifest, path: str, coming: Coming, via: Sequence[str]) -> None:
+        key = (manifest.digest, path)
+        failure: HeadgateError | None = Unreachable("the exchange did not say what became of the object")
         try:
-            return File(sha256=told["sha256"], size=told["size"], type=told["type"])
-        except (KeyError, TypeError, ValidationError) as error:
-            raise Corrupt("the exchange's answer about an object is none") from error
+            async with self._turn:
+                await self._listen({"release": manifest.release, "path": path, **_passed_on(via)}, coming)
+            failure = None
+            known = manifest.files.get(path)
+            if known is not None and coming.object == Object(known.sha256, known.size, known.type):
+                self._allowed[key] = None
+                while len(self._allowed) > MOST_ALLOWED:
+                    self._allowed.popitem(last=False)
+        except HeadgateError as error:
+            failure = error
+        finally:
+            del self._coming[key]
+            coming.end(failure)
+
+    async def _listen(self, asked: dict[str, Any], coming: Coming) -> None:
+        """Follow the exchange's lines about one object to the end."""
+        begun = False
+        deadline = self._clock() + RESTART
+        while True:
+            try:
+                async with self._open_session.post("http://exchange/object", json=asked, timeout=FOLLOW) as response:
+                    async for line in (await http.check(response)).content:
+                        told = json.loads(line)
+                        if "reason" in told:
+                            raise Refused(str(told["reason"]), str(told["error"]), 502)
+                        if "done" in told:
+                            return
+                        if "verified" in told:
+                            coming.advance(int(told["verified"]))
+                        else:
+                            begun = True
+                            what = Object(str(told["sha256"]), int(told["size"]), str(told["type"]))
+                            coming.began(what, told["incoming"], stored=told["from"] == "store")
+                raise aiohttp.ClientPayloadError("it ended in the middle")  # noqa: TRY301 (as where the connection does)
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
+                if begun or self._clock() >= deadline:
+                    raise Unreachable(f"the exchange does not answer: {error or 'no answer in time'}") from error
+            except (aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
+                raise Corrupt(f"the exchange's answer about an object is none: {error}") from error
+            await asyncio.sleep(0.1)
+
+    @property
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("used outside its 'async with'")
+        return self._session
 
     async def live(self, code: str, path: str) -> LiveFile:
         """Return a channel's file as its packager signed it last.
@@ -165,12 +232,10 @@ class Exchange:
 
     async def _post(self, ask: str, body: dict[str, Any], wait: float = RESTART) -> Any:
         """Ask, again and again for ``wait`` seconds while nobody listens: an exchange that was killed is started again at once."""
-        if self._session is None:
-            raise RuntimeError("used outside its 'async with'")
         deadline = self._clock() + wait
         while True:
             try:
-                async with self._session.post(f"http://exchange/{ask}", json=body) as response:
+                async with self._open_session.post(f"http://exchange/{ask}", json=body) as response:
                     return await (await http.check(response)).json() if response.status != 204 else None
             except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
                 if self._clock() >= deadline:

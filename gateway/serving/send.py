@@ -11,18 +11,33 @@ from typing import BinaryIO
 
 from aiohttp import web
 
+from appliance.runtime.errors import HeadgateError
+from gateway.serving.coming import Coming
+
 SMALL = 64 << 10  # bytes; below this one copy costs less than a second system call
 SLOWEST = 16 << 10  # bytes a second; slower screens would hold descriptors for ever
 GRACE = 30.0  # seconds before that is looked at
 
 
 async def send(
-    request: web.Request, status: int, headers: Mapping[str, str], file: BinaryIO, first: int, count: int
+    request: web.Request,
+    status: int,
+    headers: Mapping[str, str],
+    file: BinaryIO,
+    first: int,
+    count: int,
+    coming: Coming | None = None,
 ) -> tuple[web.StreamResponse, int]:
     """Answer with ``count`` bytes of ``file`` from ``first`` on; return the response and the bytes that the kernel took.
 
-    Fewer than ``count`` came to be sent where the screen left, or read too slowly; its connection is closed then.
+    Fewer than ``count`` came to be sent where the screen left, or read too slowly, or the object that is ``coming`` was refused in the
+    middle; its connection is closed then, since a short answer must not look whole.
+
+    Raises:
+        HeadgateError: the object was refused before its first byte was sent.
     """
+    if coming is not None and request.method != "HEAD":
+        await coming.reach(first + (count if count <= SMALL else 1))
     if request.method != "HEAD" and count <= SMALL:
         body = os.pread(file.fileno(), count, first)
         whole = web.Response(status=status, headers=headers, body=body)
@@ -38,12 +53,29 @@ async def send(
     ):  # the screen left: what it took is counted, and nobody is there to be told
         await response.prepare(request)
         if request.transport is not None:
-            sent = await _sendfile(request.transport, file, first, count)
+            sent = await _send_all(request.transport, file, first, count, coming)
         if sent == count:
             await response.write_eof()
     if sent < count and request.transport is not None:
         request.transport.abort()
     return response, sent
+
+
+async def _send_all(transport: asyncio.Transport, file: BinaryIO, first: int, count: int, coming: Coming | None) -> int:
+    """Send as it comes; return the bytes that the kernel took."""
+    sent = 0
+    while sent < count:
+        ready = count
+        if coming is not None:
+            try:
+                ready = min(count, await coming.reach(first + sent + 1) - first)
+            except HeadgateError:
+                break
+        took = await _sendfile(transport, file, first + sent, ready - sent)
+        sent += took
+        if sent < ready:
+            break
+    return sent
 
 
 async def _complete(request: web.Request, response: web.StreamResponse) -> bool:

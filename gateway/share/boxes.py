@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO, assert_never
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachabl
 from gateway.fetch import loops
 from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
+from gateway.serving.coming import Coming
 from gateway.serving.exchange import Exchange
 from gateway.serving.send import send
 from gateway.share import metrics
@@ -27,9 +29,11 @@ ENVELOPE = "application/json"
 class Boxes:
     """The requests of other boxes."""
 
-    def __init__(self, site: str, store: Objects, kept: Manifests, exchange: Exchange, uses: Uses) -> None:
+    def __init__(
+        self, site: str, store: Objects, incoming: Path, kept: Manifests, exchange: Exchange, uses: Uses
+    ) -> None:
         self.site = site
-        self._store, self._kept, self._exchange, self._uses = store, kept, exchange, uses
+        self._store, self._incoming, self._kept, self._exchange, self._uses = store, incoming, kept, exchange, uses
 
     def application(self) -> web.Application:
         """Return what answers at the box's address in the culture zone."""
@@ -61,14 +65,14 @@ class Boxes:
         file = manifest.files.get(path)
         if file is None:
             raise Refused("unknown-path", "the release has no such file", 404)
-        opened, cache = self._store.open(file.sha256, file.size), "hit"
+        coming, cache = None, "hit"
+        opened = self._store.open(file.sha256, file.size) if self._exchange.allows(manifest, path) else None
         if opened is None:
-            file, cache = await self._exchange.object(code, path, via), "miss"
-            opened = self._store.open(file.sha256, file.size)
-            if opened is None:
-                raise Corrupt("the object that the exchange stored is not in the store")
+            coming = await self._exchange.object(manifest, path, via)
+            cache = "hit" if coming.stored else "miss"
+            opened = coming.open(self._store, self._incoming)
         with opened:
-            response, sent = await _answer(request, f'"{file.sha256}"', file.type, file.size, opened, cache)
+            response, sent = await _answer(request, f'"{file.sha256}"', file.type, file.size, opened, cache, coming)
         if sent:
             self._uses.add(code, path, sent, hit=cache == "hit")
         return response
@@ -88,7 +92,7 @@ class Boxes:
 
 
 async def _answer(
-    request: web.Request, etag: str, media: str, size: int, opened: BinaryIO, cache: str
+    request: web.Request, etag: str, media: str, size: int, opened: BinaryIO, cache: str, coming: Coming | None
 ) -> tuple[web.StreamResponse, int]:
     """Answer; return the response and the bytes of content that were sent."""
     headers: Mapping[str, str] = {
@@ -110,7 +114,7 @@ async def _answer(
             headers = {**headers, "Content-Range": f"bytes {first}-{last}/{size}"}
         case unknown:
             assert_never(unknown)
-    response, sent = await send(request, status, {**headers, "Content-Type": media}, opened, first, count)
+    response, sent = await send(request, status, {**headers, "Content-Type": media}, opened, first, count, coming)
     metrics.REQUESTS.labels(str(status), cache).inc()
     metrics.BYTES.labels(cache).inc(sent)
     return response, sent

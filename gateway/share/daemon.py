@@ -47,7 +47,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     changed = asyncio.Event()
     async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
         uses = Uses(exchange.used)
-        boxes = Boxes(policy.site, Objects(STATE / "store"), Manifests(STATE / "store"), exchange, uses)
+        store = STATE / "store"
+        boxes = Boxes(policy.site, Objects(store), store / "incoming", Manifests(store), exchange, uses)
 
         async def reload() -> None:
             nonlocal listen

@@ -24,11 +24,11 @@ class LiveObjects(Objects):
         super().__init__(root / "live")
         self._root = root / "live"
 
-    def prepare(self) -> int:
-        """Throw away what an earlier writer left, make the folders, and return 0: that is no fault of anybody."""
+    def prepare(self) -> None:
+        """Throw away what an earlier writer left, and make the folder."""
         if self._root.exists():
             shutil.rmtree(self._root)
-        return super().prepare()
+        super().prepare()
 
     def adopt(self, file: Path, sha256: str) -> None:
         """Make ``file``, which was verified and is on the same file system, the object of this digest."""
@@ -53,7 +53,7 @@ class Incoming:
 
     def prepare(self) -> None:
         """Make the folder, and throw away what an earlier writer left."""
-        make_folder(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)  # its mode is tmpfiles.d's: the filters have it mounted
         for path in self.folder.glob("live*"):
             path.unlink()
 

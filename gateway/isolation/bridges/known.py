@@ -57,6 +57,8 @@ NAMES: Mapping[str, Name] = {
 # Paths of Unix sockets at which another namespace may be met, and which unit must hold the end that is bound there.
 SERVERS: tuple[tuple[str, frozenset[str]], ...] = (
     ("/run/headgate/exchange/", frozenset({"headgate-exchange.service"})),
+    ("/run/headgate/filter/admission/filter.sock", frozenset({"headgate-admission.service"})),
+    ("/run/headgate/filter/inspection/filter.sock", frozenset({"headgate-inspection.service"})),
     ("/run/headgate/fetch/fetch.sock", frozenset({"headgate-fetch.service"})),
     ("/run/headgate/guard/guard.sock", frozenset({"headgate-guard.service"})),
     ("/run/systemd/journal/", frozenset({"systemd-journald.service"})),

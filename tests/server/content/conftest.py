@@ -34,6 +34,7 @@ from gateway.release.manifest import Release, Rights
 CODE = "999999-100000000000001-4"
 ADDRESSES = {"bigscreen": "127.20.0.1", "smallscreen": "127.30.0.1", "institution": "127.50.0.1"}
 ORIGIN = "127.10.0.20"
+FILTERS = ("admission", "inspection")
 DEADLINE = 15.0  # seconds for anything that should happen
 
 POLICY = """
@@ -204,8 +205,15 @@ class Chain:
     def _listens(self, daemon: str, zone: str | None) -> bool:
         if zone:
             return _connects(socket.AF_INET, (ADDRESSES[zone], self.port))
+        if daemon in FILTERS:
+            return _connects(socket.AF_UNIX, str(self.run / "filter" / daemon / "filter.sock"))
         folder = self.run / "fetch" if daemon == "fetch" else self.run / "exchange" / "delivery-smallscreen"
         return _connects(socket.AF_UNIX, str(folder / f"{daemon}.sock"))
+
+    def reload(self, *names: str) -> None:
+        """Tell daemons that the policy is another one, as the guard does; the admission filter always is among them."""
+        for name in ("admission", *names):
+            self.processes[name].send_signal(signal.SIGHUP)
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> int:
         """End a daemon by a signal and return its status."""
@@ -284,7 +292,13 @@ class Chain:
     def __enter__(self) -> Self:
         self.origin.start()
         try:
-            daemons = [("fetch", None), ("exchange", None), ("delivery", "bigscreen"), ("delivery", "smallscreen")]
+            daemons = [
+                ("fetch", None),
+                *((name, None) for name in FILTERS),
+                ("exchange", None),
+                ("delivery", "bigscreen"),
+                ("delivery", "smallscreen"),
+            ]
             for daemon in daemons:
                 self.start(*daemon, wait=False)
             for daemon in daemons:

@@ -18,11 +18,12 @@ from appliance.journal import tiles
 from appliance.journal.verify import verify_folder
 from appliance.telemetry.witnessing import read_asked
 from gateway.resolver import records
+from tests.server.content import media
 
 pytestmark = pytest.mark.server
 CODE = "999999-100000000000001-4"
-SEGMENT = os.urandom(1_500_000)
-FILM = {"master.m3u8": b"#EXTM3U\n", "video/1.m4s": SEGMENT, "video/2.m4s": b"small"}
+SEGMENT, SMALL = media.sized(1_500_000), media.segment(b"small")
+FILM = {"master.m3u8": b"#EXTM3U\n", "video/1.m4s": SEGMENT, "video/2.m4s": SMALL}
 
 
 def reason(reply):
@@ -91,7 +92,8 @@ def test_fill_goes_on_when_the_first_screen_leaves(chain, until):
         until(lambda: chain.origin.asked[f"/releases/{CODE}/video/1.m4s"], "the origin is asked")
     digest = hashlib.sha256(SEGMENT).hexdigest()
     until(lambda: digest in chain.stored(), "the object is stored")
-    assert chain.play("video/1.m4s").headers["Cache-Status"] == "headgate; hit"
+    until(lambda: chain.play("video/1.m4s").headers["Cache-Status"] == "headgate; hit", "it is there for all")
+    assert chain.origin.asked[f"/releases/{CODE}/video/1.m4s"] == 1
 
 
 def test_plays_with_the_origin_away_also_after_a_restart(chain):
@@ -123,7 +125,7 @@ def test_tampered_segment_is_refused_and_never_stored(chain, change, until):
     before = chain.play("master.m3u8") and chain.stored()
     assert reason(chain.play("video/1.m4s")) == (502, "digest-mismatch")
     assert chain.stored() == before
-    assert not list((chain.state / "store" / "tmp").iterdir())
+    assert not list((chain.state / "store" / "incoming").iterdir())
     audit = until(lambda: [r for r in chain.records("audit") if r.body["reason"] == "digest-mismatch"], "audit record")
     assert audit[0].body["path"] == "video/1.m4s"
     path.write_bytes(SEGMENT)
@@ -159,8 +161,10 @@ def test_a_lane_lets_no_more_objects_pass_than_its_rate(chain, until):
     """The third object within a minute is refused with the reason, also to the screen; what crossed already is served on."""
     chain.publish(FILM)
     chain.stop("exchange")
+    chain.stop("admission")
     lane = "to: bigscreen, kind: release, largest: 4 MiB"
     chain.write_policy(lambda text: text.replace(lane, f"{lane}, rate: 2/min"))
+    chain.start("admission")
     chain.start("exchange")
     assert [chain.play(path).status for path in ("master.m3u8", "video/1.m4s")] == [200, 200]
     assert reason(chain.play("video/2.m4s")) == (503, "too-fast")
@@ -227,7 +231,7 @@ def test_conditions_heads_and_preflights(chain):
 
 def test_usage_records_tell_the_exact_bytes(chain, until):
     """Each delivery becomes one record of the spool with the bytes sent; a broken-off one tells fewer than the whole."""
-    chain.publish({**FILM, "long.mp4": bytes(4 << 20)})
+    chain.publish({**FILM, "long.mp4": media.sized(4 << 20)})
     chain.play("video/1.m4s")
     chain.play("video/1.m4s", headers={"Range": "bytes=0-99"})
     chain.play("video/2.m4s")
@@ -241,7 +245,7 @@ def test_usage_records_tell_the_exact_bytes(chain, until):
     assert sorted(told) == [
         ("video/1.m4s", 200, 1_500_000, "miss"),
         ("video/1.m4s", 206, 100, "hit"),
-        ("video/2.m4s", 200, 5, "miss"),
+        ("video/2.m4s", 200, len(SMALL), "miss"),
     ]
     assert 0 < usage[3].body["bytes"] < 4 << 20
     assert {(r.source, r.body["zone"], r.body["body"], r.body["release"]) for r in usage} == {
@@ -262,10 +266,10 @@ def test_exchange_killed_in_the_middle_is_not_noticed(chain, until):
         assert chain.play("video/1.m4s").body == SEGMENT
         chain.origin.hold = 0.0
         chain.start("exchange")
-        assert missing.result().body == b"small"
+        assert missing.result().body == SMALL
     usage = until(lambda: len(found := chain.records("usage")) >= 4 and found, "every delivery is recorded")
     assert len({record.id for record in usage}) == len(usage) == 4
-    assert not list((chain.state / "store" / "tmp").iterdir())
+    assert not list((chain.state / "store" / "incoming").iterdir())
 
 
 def test_peer_speaks_only_for_its_own_zone(chain):
@@ -301,13 +305,13 @@ def test_policy_taken_in_while_running_opens_and_closes_sockets(chain, until):
         return "\n".join(kept).replace("acts: [share]", "acts: [associate]")
 
     chain.write_policy(change)
-    chain.processes["exchange"].send_signal(signal.SIGHUP)
+    chain.reload("exchange")
     until(lambda: not gone.exists(), f"the socket is closed: {chain.log('exchange')}")
     chain.processes["delivery-bigscreen"].send_signal(signal.SIGHUP)
     until(lambda: chain.play("master.m3u8").status == 403, "the release is refused")
     assert gone.parent.stat().st_ino == inode
     chain.write_policy()
-    chain.processes["exchange"].send_signal(signal.SIGHUP)
+    chain.reload("exchange")
     until(lambda: gone.exists() and chain.play("master.m3u8").status == 200, "it is admitted again")
 
 
@@ -315,7 +319,7 @@ def test_bad_policy_is_refused_and_the_last_good_one_stays(chain, until):
     """SIGHUP with a broken policy is reported, and the chain goes on under the last good one."""
     chain.publish(FILM)
     chain.policy.write_text("site: [")
-    chain.processes["exchange"].send_signal(signal.SIGHUP)
+    chain.reload("exchange")
     until(lambda: "last good one stays" in chain.log("exchange"), "the refusal is reported")
     assert chain.play("master.m3u8").status == 200
 

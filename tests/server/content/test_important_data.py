@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 pytestmark = pytest.mark.server
@@ -19,8 +17,7 @@ def rules(text: str) -> str:
 
 def take_in(chain, until) -> None:
     chain.write_policy(rules)
-    for name in ("exchange", "delivery-bigscreen"):
-        chain.processes[name].send_signal(signal.SIGHUP)
+    chain.reload("exchange", "delivery-bigscreen")
     until(lambda: "configuration taken in" in chain.log("exchange"), "the exchange has the policy")
     until(lambda: "configuration taken in" in chain.log("delivery-bigscreen"), "delivery has the policy")
 
@@ -35,29 +32,29 @@ def attempts(chain) -> int:
 
 def test_what_was_served_before_it_became_important_is_refused(chain, until):
     """Catalogue and label hold at once, for releases, objects and screens; a zone that is not outside goes on."""
-    chain.publish({"a.ts": b"a" * 1000})
-    assert chain.play("a.ts").status == 200
+    chain.publish({"a.txt": b"a" * 1000})
+    assert chain.play("a.txt").status == 200
     take_in(chain, until)
     asked = chain.origin.asked.total()
 
     replies = [chain.ask("delivery-bigscreen", "release", {"release": CODE})]
-    replies += [chain.ask("delivery-bigscreen", "object", {"release": CODE, "path": "a.ts"}) for _ in range(2)]
-    replies += [chain.play("a.ts") for _ in range(3)]
+    replies += [chain.ask("delivery-bigscreen", "object", {"release": CODE, "path": "a.txt"}) for _ in range(2)]
+    replies += [chain.play("a.txt") for _ in range(3)]
 
     assert [reply.status for reply in replies] == [403] * 6
     assert all(b"important-data" in reply.body for reply in replies)
     assert chain.origin.asked.total() == asked
-    assert chain.play("a.ts", zone="smallscreen").status == 200
+    assert chain.play("a.txt", zone="smallscreen").status == 200
     until(lambda: attempts(chain) == 6, "each attempt is recorded")
 
 
 def test_a_label_makes_it_important(chain, until):
     """A release labelled so is refused although its code is in no catalogue."""
     take_in(chain, until)
-    chain.publish({"a.ts": b"a" * 1000}, code=LATER, labels=("important",))
+    chain.publish({"a.txt": b"a" * 1000}, code=LATER, labels=("important",))
 
-    reply = chain.ask("delivery-bigscreen", "object", {"release": LATER, "path": "a.ts"})
+    reply = chain.ask("delivery-bigscreen", "object", {"release": LATER, "path": "a.txt"})
 
     assert (reply.status, b"important-data" in reply.body) == (403, True)
-    assert chain.ask("delivery-smallscreen", "object", {"release": LATER, "path": "a.ts"}).status == 200
+    assert chain.ask("delivery-smallscreen", "object", {"release": LATER, "path": "a.txt"}).status == 200
     until(lambda: attempts(chain) == 1, "the attempt is recorded")

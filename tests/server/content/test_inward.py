@@ -19,12 +19,13 @@ from appliance.runtime.files import write_atomic
 from gateway.release import folder as folders
 from gateway.release import paths, signed
 from gateway.release.manifest import Release, Rights
+from tests.server.content import media
 
 pytestmark = pytest.mark.server
 CODE, OTHER = "999999-100000000000001-4", "999999-100000000000002-3"
 HOST = "127.50.0.1"
 TUS = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
-FILM = {"master.m3u8": b"#EXTM3U\n#EXT-X-ENDLIST\n", "video/1.m4s": os.urandom(700_000), "文本.txt": "刘三姐".encode()}
+FILM = {"master.m3u8": b"#EXTM3U\n#EXT-X-ENDLIST\n", "video/1.m4s": media.sized(700_000), "文本.txt": "刘三姐".encode()}
 
 
 def with_institution(chain, extra=""):
@@ -154,7 +155,7 @@ def test_an_upload_goes_on_where_it_broke_off(box, tmp_path, until):
     """A sender that is cut off, and a publish that is killed, lose nothing that came: HEAD tells the offset."""
     chance = random.Random(7)
     data = os.urandom(3_000_000)
-    make(box, tmp_path, {"a.ts": data})
+    make(box, tmp_path, {"a.bin": data})
     sent = 0
     for kill in (False, True, False, True):
         missing = offer(box, tmp_path)[2]["missing"][0]
@@ -245,7 +246,7 @@ def test_older_versions_and_large_objects_stay_out(box, tmp_path, until):
     ends(box, until)
     make(box, tmp_path, version=2)
     assert offer(box, tmp_path)[2]["reason"] == "older-version"
-    make(box, tmp_path / "large", {"a.ts": bytes((8 << 20) + 1)}, code=OTHER)
+    make(box, tmp_path / "large", {"a.bin": bytes((8 << 20) + 1)}, code=OTHER)
     assert offer(box, tmp_path / "large", OTHER)[2]["reason"] == "too-large"
 
 
@@ -284,9 +285,9 @@ def test_this_socket_takes_in_and_gives_nothing(box, tmp_path):
 @pytest.mark.parametrize("trick", ["link", "fifo", "folder", "short"])
 def test_a_publish_that_was_taken_over_cannot_trick_the_exchange(box, tmp_path, trick):
     """Whatever lies in the drop folder, only plain files of the manifest's size and digest go in."""
-    release = make(box, tmp_path, {"a.ts": b"a" * 1000})
+    release = make(box, tmp_path, {"a.bin": b"a" * 1000})
     offer(box, tmp_path)
-    part = box.state / "drop" / "publish-institution" / CODE / release.files["a.ts"].sha256
+    part = box.state / "drop" / "publish-institution" / CODE / release.files["a.bin"].sha256
     secret = tmp_path / "secret"
     secret.write_bytes(b"a" * 1000)
     if trick == "link":
@@ -298,7 +299,7 @@ def test_a_publish_that_was_taken_over_cannot_trick_the_exchange(box, tmp_path, 
     else:
         part.write_bytes(b"a" * 999)
 
-    reply = box.ask("publish-institution", "take", {"release": CODE, "path": "a.ts"})
+    reply = box.ask("publish-institution", "take", {"release": CODE, "path": "a.bin"})
 
     assert (reply.status, json.loads(reply.body)["reason"]) == (404, "unknown-path")
     assert box.stored() == set()
@@ -308,7 +309,7 @@ def test_many_at_once(box, tmp_path, until):
     """Ten senders with a release each; and two with the same one do no harm to each other."""
     codes = [CODE, OTHER, "999999-100000000000003-2"]
     for code in codes:
-        make(box, tmp_path / code, {"a.ts": os.urandom(300_000), "b.ts": os.urandom(50_000)}, code=code)
+        make(box, tmp_path / code, {"a.bin": os.urandom(300_000), "b.bin": os.urandom(50_000)}, code=code)
 
     def publish(code):
         for _ in range(50):

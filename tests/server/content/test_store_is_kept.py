@@ -23,7 +23,7 @@ def digest(data: bytes) -> str:
 def with_store(chain: Any, store: str) -> None:
     """Let the policy say of the store what ``store`` says, and let the exchange read it."""
     chain.write_policy(lambda text: text + f"store: {store}\n")
-    chain.processes["exchange"].send_signal(signal.SIGHUP)
+    chain.reload("exchange")
 
 
 def figure(chain: Any, name: str) -> float:
@@ -34,21 +34,21 @@ def figure(chain: Any, name: str) -> float:
 
 def test_store_keeps_to_its_size(chain: Any, until: Until) -> None:
     """With room for four of ten objects every one is served, the last ones are there, and the index tells what went."""
-    files = {f"{n}.ts": bytes([n]) * 1_000_000 for n in range(10)}
+    files = {f"{n}.bin": bytes([n]) * 1_000_000 for n in range(10)}
     chain.publish(files)
     with_store(chain, "{size: 4395 KiB, free: 1 MiB}")
     until(lambda: "new configuration taken in" in chain.log("exchange"), "the policy is taken in")
     for name, data in files.items():
         assert chain.play(name).body == data
     assert len(chain.stored()) <= 4
-    assert digest(files["9.ts"]) in chain.stored()
+    assert digest(files["9.bin"]) in chain.stored()
     until(lambda: figure(chain, 'headgate_store_evicted_total{cause="capacity"}') >= 6, "the metric tells it")
-    assert chain.play("0.ts").body == files["0.ts"]  # what went comes again
+    assert chain.play("0.ts").body == files["0.bin"]  # what went comes again
 
 
 def test_store_remembers_over_kill(chain: Any, until: Until) -> None:
     """After kill -9 of the exchange and the loss of the index, everything stored is there, without the origin, and is known again."""
-    files = {f"{n}.ts": bytes([n]) * 1000 for n in range(5)}
+    files = {f"{n}.bin": bytes([n]) * 1000 for n in range(5)}
     chain.publish(files)
     for name in files:
         chain.play(name)
@@ -66,8 +66,8 @@ def test_store_remembers_over_kill(chain: Any, until: Until) -> None:
 def test_damaged_object_heals_by_itself(chain: Any, until: Until) -> None:
     """An object that the disk spoiled is found by scrubbing, journalled, and fetched again with nobody asking."""
     data = os.urandom(200_000)
-    chain.publish({"a.ts": data})
-    chain.play("a.ts")
+    chain.publish({"a.bin": data})
+    chain.play("a.bin")
     until(lambda: figure(chain, "headgate_store_scrub_passes_total") >= 1, "a first pass", 90)
     chain.stop("exchange")
     path = chain.state / "store" / "objects" / digest(data)[:2] / digest(data)
@@ -82,16 +82,16 @@ def test_damaged_object_heals_by_itself(chain: Any, until: Until) -> None:
 def test_short_file_heals_when_it_is_asked_for(chain: Any) -> None:
     """A file that was cut is as if it were not there: the screen gets the whole, fetched again."""
     data = os.urandom(200_000)
-    chain.publish({"a.ts": data})
-    chain.play("a.ts")
+    chain.publish({"a.bin": data})
+    chain.play("a.bin")
     os.truncate(chain.state / "store" / "objects" / digest(data)[:2] / digest(data), 1000)
-    assert chain.play("a.ts").body == data
-    assert chain.origin.asked[f"/releases/{CODE}/a.ts"] == 2
+    assert chain.play("a.bin").body == data
+    assert chain.origin.asked[f"/releases/{CODE}/a.bin"] == 2
 
 
 def test_plan_is_fetched_ahead_and_plays_without_the_origin(chain: Any, until: Until) -> None:
     """A village bookhouse: the plan fills the store at its rate with nobody asking, goes on after a kill, and then the line may be cut."""
-    files = {f"{n}.ts": os.urandom(150_000) for n in range(8)}
+    files = {f"{n}.bin": os.urandom(150_000) for n in range(8)}
     chain.publish(files)
     with_store(chain, f'{{preposition: {{rate: 300 KiB, releases: ["isli:{CODE}"]}}}}')
     until(lambda: len(chain.stored()) >= 2, "the first files", 90)
@@ -109,11 +109,11 @@ def test_plan_is_fetched_ahead_and_plays_without_the_origin(chain: Any, until: U
 
 def test_use_is_noted(chain: Any, until: Until) -> None:
     """A second delivery of an object is a use in the index; the first, for which it was fetched, is none."""
-    chain.publish({"a.ts": b"a" * 1000, "b.ts": b"b" * 1000})
-    chain.play("a.ts")
-    chain.play("b.ts")
+    chain.publish({"a.bin": b"a" * 1000, "b.bin": b"b" * 1000})
+    chain.play("a.bin")
+    chain.play("b.bin")
     until(lambda: len(chain.records("usage")) == 2, "both recorded")
-    chain.play("b.ts")
+    chain.play("b.bin")
 
     def frequencies() -> dict[str, int]:
         with sqlite3.connect(chain.state / "store" / "index.db") as db:
@@ -133,13 +133,13 @@ def test_read_only_disk_serves_what_is_there(chain: Any, until: Until) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "hg-store-test", str(folder)], check=True)
     try:
         chain.start("exchange")
-        chain.publish({"a.ts": b"a" * 1000, "b.ts": b"b" * 1000})
-        assert chain.play("a.ts").body == b"a" * 1000
+        chain.publish({"a.bin": b"a" * 1000, "b.bin": b"b" * 1000})
+        assert chain.play("a.bin").body == b"a" * 1000
         chain.stop("exchange", signal.SIGKILL)
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
         chain.start("exchange")
-        until(lambda: chain.play("a.ts").status == 200, "what is there is served")
-        refused = chain.ask("delivery-bigscreen", "object", {"release": CODE, "path": "b.ts"})
+        until(lambda: chain.play("a.bin").status == 200, "what is there is served")
+        refused = chain.ask("delivery-bigscreen", "object", {"release": CODE, "path": "b.bin"})
         assert refused.status == 507
         assert b'"store-broken"' in refused.body
         until(lambda: figure(chain, 'headgate_store_disk_errors_total{act="write"}') >= 1, "it is counted")

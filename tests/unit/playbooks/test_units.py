@@ -49,6 +49,8 @@ SANDBOX = {
 # Beyond what their groups refuse: io_uring works past a filter, and these look into other processes.
 CALLS = "~io_uring_setup io_uring_enter io_uring_register process_vm_readv process_vm_writev"
 ZONES = {
+    "headgate-admission.service": ("PrivateNetwork", "yes"),
+    "headgate-inspection.service": ("PrivateNetwork", "yes"),
     "headgate-exchange.service": ("PrivateNetwork", "yes"),
     "headgate-fetch.service": ("NetworkNamespacePath", "/run/netns/culture"),
     "headgate-telemetry.service": ("NetworkNamespacePath", "/run/netns/management"),
@@ -78,12 +80,14 @@ def test_every_daemon_is_sandboxed(name: str):
     assert {key: unit.get(key) for key in SANDBOX} == {key: [value] for key, value in SANDBOX.items()}
     assert unit["SystemCallFilter"] == ["@system-service", "~@privileged @resources", f"{CALLS} kcmp"]
     # An allow-list: AF_VSOCK, which no namespace holds back, is not on it.
-    assert unit["RestrictAddressFamilies"] == ["AF_UNIX" if "exchange" in name else "AF_UNIX AF_INET AF_INET6"]
+    assert unit["RestrictAddressFamilies"] == [
+        "AF_UNIX" if ZONES[name][0] == "PrivateNetwork" else "AF_UNIX AF_INET AF_INET6"
+    ]
 
 
 @pytest.mark.parametrize("name", DAEMONS)
 def test_every_daemon_is_in_its_zone(name: str):
-    """Each daemon is where its zone's ports are, and the exchange has no network at all."""
+    """Each daemon is where its zone's ports are, and exchange and filters have no network at all."""
     key, value = ZONES[name]
 
     assert settings(name)[key] == [value]
@@ -146,6 +150,25 @@ def test_who_brings_releases_in_writes_no_store():
     assert re.search(
         r"^d /var/lib/headgate/drop/publish-institution 2750 hg-publish-institution hg-exchange$", FOLDERS, re.MULTILINE
     )
+
+
+def test_the_filters_see_what_comes_in_and_no_more():
+    """A filter reads what is coming in, and neither the store nor the quarantine; only the exchange may speak to it."""
+    for name in ("admission", "inspection"):
+        unit = settings(f"headgate-{name}.service")
+        seen = [path for path in unit["BindReadOnlyPaths"] if not path.startswith("/run/headgate/policy")]
+        assert seen == ["/var/lib/headgate/store/incoming"]
+        assert unit["BindPaths"] == [f"/run/headgate/filter/{name}", f"/run/headgate/metrics/{name}"]
+        assert re.search(rf"^d /run/headgate/filter/{name}\s+2750 hg-{name}\s+hg-exchange$", FOLDERS, re.MULTILINE)
+        others = [other for other in DAEMONS if f"/run/headgate/filter/{name}" in UNITS[other].read_text()]
+        assert set(others) == {"headgate-exchange.service", f"headgate-{name}.service"}
+    # Nobody but the exchange gets into what was refused, also those whose group reads the store.
+    assert re.search(r"^d /var/lib/headgate/store/quarantine\s+0700 hg-exchange\s+hg-exchange$", FOLDERS, re.MULTILINE)
+
+
+def test_inspection_has_no_configuration():
+    """There is no file by which the second filter could be told to look away."""
+    assert "/run/headgate/policy" not in " ".join(settings("headgate-inspection.service")["BindReadOnlyPaths"])
 
 
 def test_screens_never_write_the_store():

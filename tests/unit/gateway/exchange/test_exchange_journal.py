@@ -32,6 +32,7 @@ class Ledger:
         return len(self.entries)
 
 
+DIGEST = "d" * 64
 PEER = Peer("delivery", "bigscreen")
 REFUSAL = Refuse("no-lane", "no lane lets a release into bigscreen")
 
@@ -91,7 +92,7 @@ KEY = PrivateKey.generate()
 async def test_what_is_admitted_stands_in_journal_and_spool_alike(tmp_path):
     """Both bear the same id, and the journal what the controller is told."""
     spool, ledger = Spool(tmp_path / "spool.db"), Ledger()
-    await Journal(spool, lambda: 0.0, ledger).admitted(Admitted(release(), KEY.public), "centre")
+    await Journal(spool, lambda: 0.0, ledger).admitted(Admitted(release(), DIGEST, str(KEY.public)), "centre")
     (entry,), record = ledger.entries, spool.pending()[0].record
     assert entry == {"id": record.id, "time": record.time.isoformat(), **record.body}
     assert (entry["decision"], entry["version"], entry["origin"]) == ("admit", 1, "centre")
@@ -140,7 +141,7 @@ async def test_with_a_full_disk_nothing_crosses_and_refusing_goes_on(tmp_path):
     spool, ledger = Spool(tmp_path / "spool.db"), Ledger(full=True)
     told = Journal(spool, lambda: 0.0, ledger)
     for crossing in (
-        told.admitted(Admitted(release(), KEY.public), "centre"),
+        told.admitted(Admitted(release(), DIGEST, str(KEY.public)), "centre"),
         told.passed(PEER, release(), "a.m4s", FILE, "store"),
         told.admitted_table(b"{}", KEY.public, "centre"),
     ):

@@ -16,6 +16,7 @@ from gateway.store.index import NAME
 from gateway.store.keeper import Keeper
 from gateway.store.limits import Standing
 from gateway.store.objects import Objects
+from tests.unit.gateway.store import filled
 
 SIZE = 1000
 ZONE = "bigscreen"
@@ -29,14 +30,14 @@ class Filled:
     """A store that is filled as the exchange fills it."""
 
     def __init__(self, root, **told):
-        self.objects = Objects(root)
+        self.root, self.objects = root, Objects(root)
         self.objects.prepare()
         self.keeper = Keeper(root, settings(**told))
 
     def fill(self, number, size=SIZE, body="library", zone=ZONE, release="a"):
         data = str(number).encode().ljust(size, b".")
         digest = hashlib.sha256(data).hexdigest()
-        with self.keeper.room_for(size, body, zone) as room, self.objects.write(digest, size) as writer:
+        with self.keeper.room_for(size, body, zone) as room, filled.write(self.root, digest, size) as writer:
             writer.write(data)
             room.took(size)
             writer.finish()
@@ -298,7 +299,7 @@ def test_full_disk_costs_what_is_old(small):
     digest = hashlib.sha256(data).hexdigest()
 
     def fill():
-        with store.objects.write(digest, size) as writer:
+        with filled.write(small, digest, size) as writer:
             writer.write(data)
             writer.finish()
 
@@ -308,6 +309,6 @@ def test_full_disk_costs_what_is_old(small):
     assert store.keeper.squeeze(size) >= size
     fill()
     assert store.objects.has(digest, size)
-    assert not list((small / "tmp").iterdir())
+    assert not list((small / "incoming").iterdir())
     assert any(store.objects.has(one, 512 << 10) for one in held)
     store.keeper.close()

@@ -14,6 +14,7 @@ from gateway.store.keeper import Keeper
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 from gateway.store.reconcile import Reconciling, compare
+from tests.unit.gateway.store import filled
 
 CODE = "999999-100000000000001-4"
 
@@ -21,7 +22,7 @@ CODE = "999999-100000000000001-4"
 def put(root, number):
     data = str(number).encode() * 10
     digest = hashlib.sha256(data).hexdigest()
-    with Objects(root).write(digest, len(data)) as writer:
+    with filled.write(root, digest, len(data)) as writer:
         writer.write(data)
         writer.finish()
     return digest, len(data)

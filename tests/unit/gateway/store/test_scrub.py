@@ -14,6 +14,7 @@ from gateway.store import scrub
 from gateway.store.keeper import Keeper
 from gateway.store.objects import Objects
 from gateway.store.scrub import Damaged, Pace, Read, Scrubbing
+from tests.unit.gateway.store import filled
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def store(tmp_path):
 def put(root, keeper, number, size=1000):
     data = str(number).encode().ljust(size, b".")
     digest = hashlib.sha256(data).hexdigest()
-    with Objects(root).write(digest, size) as writer:
+    with filled.write(root, digest, size) as writer:
         writer.write(data)
         writer.finish()
     keeper.added(digest, size, "library", "bigscreen", "a")

@@ -1,0 +1,97 @@
+"""The admission filter as the exchange asks it: shows it what came, and shows releases again to one that was started anew."""
+
+from __future__ import annotations
+
+import asyncio
+
+from appliance.runtime.errors import Refused
+from gateway.exchange.decide import Admitted, Known, Refuse
+from gateway.filters.client import Admission, Direction
+from gateway.isolation.policy import Policy
+from gateway.release.live.signing import Claim
+from gateway.store.incoming import Incoming
+from gateway.store.manifests import Manifests
+
+PASSING = ("filter-failed", "busy", "store-full")  # says nothing about the release
+
+
+class Judge:
+    """Asks the filter; no verdict is made here."""
+
+    def __init__(self, admission: Admission, incoming: Incoming, kept: Manifests) -> None:
+        self._admission, self._incoming, self._kept = admission, incoming, kept
+
+    async def admit(self, policy: Policy, data: bytes, code: str, known: Known | None) -> Admitted | Refuse:
+        """Return the filter's verdict on the envelope ``data`` as the release ``code``.
+
+        Raises:
+            Refused: the filter gave none (``filter-failed``, ``busy``), or the disk is full.
+        """
+        try:
+            with await asyncio.to_thread(self._incoming.show, data) as shown:
+                release, digest, signer = await self._admission.admit(policy.digest, code, shown.name, known)
+        except Refused as refused:
+            if refused.reason in PASSING:
+                raise
+            return Refuse(refused.reason, str(refused))
+        return Admitted(release, digest, signer)
+
+    async def may_pass(
+        self, policy: Policy, admitted: Admitted, zone: str, path: str | None = None, *, direction: Direction = "out"
+    ) -> bool | Refuse:
+        """Return whether the release, or its file ``path``, may bring what runs, or why it may not go in this direction at all.
+
+        Raises:
+            Refused: the filter gave no verdict.
+        """
+        try:
+            try:
+                return await self._admission.may_pass(policy.digest, admitted.digest, zone, path, direction=direction)
+            except Refused as refused:
+                if refused.reason != "not-held":
+                    raise
+            await self._show_again(policy, admitted)
+            return await self._admission.may_pass(policy.digest, admitted.digest, zone, path, direction=direction)
+        except Refused as refused:
+            if refused.reason in PASSING:
+                raise
+            return Refuse(refused.reason, str(refused))
+
+    async def digest(
+        self, policy: Policy, admitted: Admitted, path: str, incoming: str, first: int, count: int, *, last: bool
+    ) -> int:
+        """Return up to which byte the incoming file is what the release signs for ``path``.
+
+        Raises:
+            Refused: it is not, or the filter gave no verdict.
+        """
+        try:
+            return await self._admission.digest(admitted.digest, path, incoming, first, count, last=last)
+        except Refused as refused:
+            if refused.reason != "not-held":
+                raise
+        await self._show_again(policy, admitted)
+        return await self._admission.digest(admitted.digest, path, incoming, first, count, last=last)
+
+    async def live(self, policy: Policy, admitted: Admitted, path: str, content: str, fields: str, floor: int) -> Claim:
+        """Return what the channel's packager says of the incoming file ``content`` by the incoming file ``fields``.
+
+        Raises:
+            Refused: it is not signed for now, or the filter gave no verdict.
+        """
+        try:
+            return await self._admission.live(admitted.digest, path, content, fields, floor)
+        except Refused as refused:
+            if refused.reason != "not-held":
+                raise
+        await self._show_again(policy, admitted)
+        return await self._admission.live(admitted.digest, path, content, fields, floor)
+
+    async def _show_again(self, policy: Policy, admitted: Admitted) -> None:
+        code = admitted.release.code
+        data = admitted.envelope or await asyncio.to_thread(self._kept.get, code)
+        verdict = await self.admit(policy, data, code, None) if data is not None else None
+        if isinstance(verdict, Refuse):
+            raise verdict.error()
+        if verdict is None or verdict.digest != admitted.digest:
+            raise Refused("busy", "another version of the release has come meanwhile: ask again", 503)

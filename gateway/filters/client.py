@@ -1,0 +1,195 @@
+"""The exchange's side of both filters: asks, and takes nothing but a plain verdict for one.
+
+A filter that is away, breaks off or speaks nonsense means refusal (``filter-failed``); what begins something waits for a filter that
+is being started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import aiohttp
+from pydantic import ValidationError
+
+from appliance.runtime import http
+from appliance.runtime.errors import Corrupt, Refused, Unreachable
+from gateway.filters.admission.decide import Known
+from gateway.release.live.signing import Claim
+from gateway.release.manifest import Release
+from gateway.store.passed import As
+
+PATIENCE = 30.0  # seconds for one answer; the filters' own is shorter
+RESTART = 8.0  # seconds for which a filter may be away: systemd starts it again at once
+AGAIN = 0.05  # seconds between two tries
+CONNECTIONS = 64
+Direction = Literal["out", "in", "boxes"]  # into a zone, from there, to other boxes of the culture zone
+
+
+class Filter:
+    """One filter at its socket; used as a context manager."""
+
+    def __init__(self, socket: Path, name: str) -> None:
+        self._socket, self._name = socket, name
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = http.UnixConnector(str(self._socket), limit=CONNECTIONS)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=PATIENCE))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _ask(self, what: str, told: dict[str, Any], *, wait: float = 0.0) -> dict[str, Any]:
+        """Return the verdict, trying again for ``wait`` seconds while the filter is away or reads another policy.
+
+        Raises:
+            Refused: the filter's, or ``filter-failed``.
+        """
+        if self._session is None:
+            raise RuntimeError("used outside its 'async with'")
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                async with self._session.post(f"http://{self._name}/{what}", json=told) as response:
+                    answer = await (await http.check(response)).json()
+                    if response.status != 200 or not isinstance(answer, dict):
+                        raise self._failed(f"answered {response.status}")
+                    return answer
+            except Refused as refused:
+                if refused.reason == "unexpected-answer":
+                    raise self._failed(str(refused)) from refused
+                if refused.reason != "other-policy":
+                    raise
+                failure = Refused("busy", f"the {self._name} filter has not taken the policy in yet", 503)
+            except (Corrupt, Unreachable, ValueError) as error:
+                raise self._failed(str(error)) from error
+            except aiohttp.ClientConnectorError as error:
+                failure = self._failed(f"is away: {error}")
+            except (aiohttp.ClientError, TimeoutError) as error:
+                failure = self._failed(f"broke off: {error or 'no answer in time'}")
+            if time.monotonic() >= deadline:
+                raise failure
+            await asyncio.sleep(AGAIN)
+
+    def _failed(self, sentence: str) -> Refused:
+        return Refused("filter-failed", f"the {self._name} filter {sentence}", 503)
+
+
+class Admission(Filter):
+    """The first filter."""
+
+    def __init__(self, socket: Path) -> None:
+        super().__init__(socket, "admission")
+
+    async def admit(self, policy: str, code: str, incoming: str, known: Known | None) -> tuple[Release, str, str]:
+        """Return the release in the incoming file, its digest and the key that signed it.
+
+        Raises:
+            Refused: it is not admitted.
+        """
+        told: dict[str, Any] = {"policy": policy, "code": code, "incoming": incoming}
+        if known is not None:
+            told["known"] = {"version": known.version, "digest": known.digest}
+        answer = await self._ask("admit", told, wait=RESTART)
+        try:
+            release = Release.model_validate(answer["release"])
+            return release, str(answer["digest"]), str(answer["signer"])
+        except (KeyError, ValidationError) as error:
+            raise self._failed("answered something that is no release") from error
+
+    async def may_pass(
+        self, policy: str, digest: str, zone: str, path: str | None = None, *, direction: Direction = "out"
+    ) -> bool:
+        """Return whether the release may bring what runs; it may go in this direction if this returns.
+
+        Raises:
+            Refused: it, or its file ``path``, may not; ``not-held`` where the filter has to be shown the release again.
+        """
+        told = {"policy": policy, "release": digest, "zone": zone, "direction": direction}
+        told |= {"path": path} if path is not None else {}
+        answer = await self._ask("pass", told, wait=RESTART)
+        return answer.get("application") is True
+
+    async def digest(self, digest: str, path: str, incoming: str, first: int, count: int, *, last: bool) -> int:
+        """Return up to which byte the incoming file is what the release signs for ``path``.
+
+        Raises:
+            Refused: it is not.
+        """
+        told = {"release": digest, "path": path, "incoming": incoming, "first": first, "bytes": count, "last": last}
+        return _upto(await self._ask("digest", told), self)
+
+    async def live(self, digest: str, path: str, content: str, fields: str, floor: int) -> Claim:
+        """Return what the channel's packager says of the incoming file ``content`` by the incoming file ``fields``.
+
+        Raises:
+            Refused: it is not signed for now.
+        """
+        told = {"release": digest, "path": path, "incoming": content, "fields": fields, "floor": floor}
+        answer = await self._ask("live", told)
+        try:
+            return Claim(
+                str(answer["sha256"]), *(int(answer[name]) for name in ("size", "sequence", "created", "expires"))
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._failed("answered something that is no claim") from error
+
+
+class Inspection(Filter):
+    """The second filter."""
+
+    def __init__(self, socket: Path) -> None:
+        super().__init__(socket, "inspection")
+
+    @contextlib.asynccontextmanager
+    async def inspecting(self, what: As, path: str, size: int, incoming: str) -> AsyncIterator[Looking]:
+        """Begin the inspection of an incoming file; it is let go at the end of the context.
+
+        Raises:
+            Refused: its type does not pass.
+        """
+        told = {"type": what.type, "path": path, "size": size, "application": what.application, "incoming": incoming}
+        answer = await self._ask("begin", told, wait=RESTART)
+        looking = Looking(self, str(answer.get("id", "")))
+        try:
+            yield looking
+        finally:
+            if not looking.over:
+                with contextlib.suppress(Refused):
+                    await self._ask("end", {"id": looking.name})
+
+
+class Looking:
+    """One object under inspection."""
+
+    def __init__(self, inspection: Inspection, name: str) -> None:
+        self._inspection, self.name, self.over = inspection, name, False
+
+    async def look(self, first: int, count: int, *, last: bool) -> int:
+        """Return up to which byte the object passed, after ``count`` bytes from ``first`` on.
+
+        Raises:
+            Refused: it does not pass.
+        """
+        told = {"id": self.name, "first": first, "bytes": count, "last": last}
+        try:
+            upto = _upto(await self._inspection._ask("chunk", told), self._inspection)
+        except Refused:
+            self.over = True
+            raise
+        self.over = last
+        return upto
+
+
+def _upto(answer: dict[str, Any], of: Filter) -> int:
+    upto = answer.get("verified")
+    if not isinstance(upto, int) or isinstance(upto, bool):
+        raise of._failed("answered something that is no verdict")
+    return upto

@@ -1,0 +1,1 @@
+"""A file for each family of types; ``registry`` knows which looks at which."""

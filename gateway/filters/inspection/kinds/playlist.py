@@ -1,0 +1,44 @@
+"""HLS playlists (RFC 8216): every URI leads to a file of the release."""
+
+from __future__ import annotations
+
+import re
+
+import m3u8
+
+from gateway.filters.inspection import refusal
+from gateway.filters.inspection.kinds import references
+from gateway.filters.inspection.kinds.kind import Whole
+from gateway.filters.inspection.kinds.text import decoded
+
+_ATTRIBUTE = re.compile(r'[A-Z0-9-]*(?:URI|URL)\s*=\s*(?:"([^"]*)"|([^",\s]+))', re.IGNORECASE)
+MOST_LINES = 1_000_000
+
+
+class Playlist(Whole):
+    """A master or media playlist."""
+
+    largest = 16 << 20
+
+    def judge(self, data: bytes) -> None:
+        """Refuse what is no playlist, or leads out."""
+        text = decoded(data)
+        lines = text.splitlines()
+        if not lines or lines[0].rstrip() != "#EXTM3U":  # RFC 8216 section 4: no byte order mark either
+            raise refusal.mismatch("this is no playlist: its first line is not #EXTM3U")
+        if len(lines) > MOST_LINES:
+            raise refusal.bomb(f"more than {MOST_LINES} lines")
+        for line in lines:
+            if line.startswith("#EXT"):
+                for found in _ATTRIBUTE.finditer(line):
+                    self._check(found[1] if found[1] is not None else found[2])
+            elif line.strip() and not line.startswith("#"):
+                self._check(line.strip())
+        try:
+            m3u8.loads(text)
+        except Exception as error:  # (its parser raises whatever a line makes it stumble over)
+            raise refusal.malformed(f"this is no valid playlist: {str(error)[:200]}") from error
+
+    def _check(self, reference: str) -> None:
+        if references.check(reference, self.told.path) == self.told.path:
+            raise refusal.malformed("the playlist names itself")

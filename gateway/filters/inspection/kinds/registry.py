@@ -1,0 +1,47 @@
+"""Media type -> the kind that looks at it. What is not here does not pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gateway.filters.inspection import refusal
+from gateway.filters.inspection.kinds.boxes import Boxes
+from gateway.filters.inspection.kinds.images import Image
+from gateway.filters.inspection.kinds.kind import Kind, Told
+from gateway.filters.inspection.kinds.opaque import Opaque
+from gateway.filters.inspection.kinds.playlist import Playlist
+from gateway.filters.inspection.kinds.structured import Json
+from gateway.filters.inspection.kinds.text import Application, Subtitles, Text
+from gateway.filters.inspection.kinds.transport import Transport
+
+KINDS: Mapping[str, Callable[[Told], Kind]] = {
+    "application/json": Json,
+    "application/octet-stream": Opaque,
+    "application/vnd.apple.mpegurl": Playlist,
+    "application/x-subrip": Subtitles,
+    "audio/mp4": Boxes,
+    "image/gif": Image,
+    "image/jpeg": Image,
+    "image/png": Image,
+    "image/webp": Image,
+    "text/css": Application,
+    "text/html": Application,
+    "text/javascript": Application,
+    "text/markdown": Text,
+    "text/plain": Text,
+    "video/iso.segment": Boxes,
+    "video/mp2t": Transport,
+    "video/mp4": Boxes,
+}
+
+
+def kind_of(told: Told) -> Kind:
+    """Return what looks at an object of the told type.
+
+    Raises:
+        Refused: nothing can (``unknown-type``), or it cannot pass whatever its bytes are.
+    """
+    make = KINDS.get(told.type)
+    if make is None:
+        raise refusal.unknown_type(f"nothing here can look into {told.type}")
+    return make(told)

@@ -1,0 +1,126 @@
+"""MPEG transport streams (ISO/IEC 13818-1): whole packets, and none that the tables do not name."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gateway.filters.inspection import refusal
+from gateway.filters.inspection.kinds.kind import Told
+
+PACKET = 188  # bytes
+SYNC = 0x47
+PAT, LAST_RESERVED, NULL = 0x0000, 0x001F, 0x1FFF
+MOST_PROGRAMS = 64
+LATEST_TABLES = (
+    4000  # packets (some 750 kB) before which the tables have to come: a player joins at a segment's beginning
+)
+Packet = bytes
+
+
+class Transport:
+    """One segment or stream."""
+
+    streams = True
+
+    def __init__(self, told: Told) -> None:
+        if told.size % PACKET:
+            raise refusal.mismatch(
+                f"a transport stream is packets of {PACKET} bytes; {told.size} is no multiple of that"
+            )
+        self._rest = b""
+        self._programs: set[int] = set()  # PIDs of the tables of programs
+        self._named: set[int] = set()  # PIDs that those name
+        self._seen: set[int] = set()
+        self._count = 0
+
+    def feed(self, data: bytes) -> None:
+        """Look at each packet's head, and into the tables."""
+        data = self._rest + data
+        whole = len(data) - len(data) % PACKET
+        self._rest = data[whole:]
+        if not whole:
+            return
+        packets = np.frombuffer(data, dtype=np.uint8, count=whole).reshape(-1, PACKET)
+        if not bool((packets[:, 0] == SYNC).all()):
+            at = self._count + int((packets[:, 0] != SYNC).argmax())
+            raise refusal.mismatch(f"packet {at} does not begin with the synchronisation byte")
+        if bool((packets[:, 3] & 0x30 == 0).any()):
+            raise refusal.malformed("a packet holds neither payload nor adaptation field")
+        pids = ((packets[:, 1].astype(np.uint16) & 0x1F) << 8) | packets[:, 2]
+        starts = packets[:, 1] & 0x40 != 0
+        tables = np.isin(pids, [PAT, *self._programs]) & starts
+        for index in np.flatnonzero(tables):
+            self._table(int(pids[index]), packets[index].tobytes())
+        if (
+            len(self._named) == 0
+        ):  # the table of programs was found just now: the programs' own may be in these packets too
+            for index in np.flatnonzero(np.isin(pids, list(self._programs)) & starts):
+                self._table(int(pids[index]), packets[index].tobytes())
+        self._seen.update(int(pid) for pid in np.unique(pids))
+        self._count += len(packets)
+        if self._count > LATEST_TABLES:
+            self._check()
+
+    def finish(self) -> None:
+        """Refuse a stream without tables, or with packets that they do not name."""
+        if not self._count:
+            raise refusal.mismatch("there is no packet in this stream")
+        self._check()
+
+    def _check(self) -> None:
+        if not self._programs or not self._named:
+            raise refusal.malformed("the stream does not say which programs it holds")
+        strange = {pid for pid in self._seen - self._programs - self._named if LAST_RESERVED < pid < NULL}
+        if strange:
+            raise refusal.malformed(f"packets of the PID 0x{min(strange):04x}, which no table names")
+
+    def _table(self, pid: int, packet: Packet) -> None:
+        section = _section(packet)
+        if section is None:
+            return
+        if pid == PAT and section[0] == 0x00:
+            for at in range(8, len(section) - 4 - 3, 4):
+                self._programs.add(int.from_bytes(section[at + 2 : at + 4], "big") & 0x1FFF)
+            if len(self._programs) > MOST_PROGRAMS:
+                raise refusal.bomb(f"more than {MOST_PROGRAMS} programs")
+        elif section[0] == 0x02 and len(section) > 16:
+            self._named.add(int.from_bytes(section[8:10], "big") & 0x1FFF)  # of the clock
+            at = 12 + (int.from_bytes(section[10:12], "big") & 0x0FFF)
+            while at + 5 <= len(section) - 4:
+                self._named.add(int.from_bytes(section[at + 1 : at + 3], "big") & 0x1FFF)
+                at += 5 + (int.from_bytes(section[at + 3 : at + 5], "big") & 0x0FFF)
+
+
+def _section(packet: Packet) -> bytes | None:
+    """Return the section that begins in a packet, where it is whole and its check sum right; longer ones are not looked into.
+
+    Raises:
+        Refused: its check sum is wrong.
+    """
+    control, at = packet[3] & 0x30, 4
+    if control == 0x20:
+        return None
+    if control == 0x30:
+        at += 1 + packet[4]
+    if at >= PACKET:
+        return None
+    at += 1 + packet[at]
+    if at + 3 > PACKET:
+        return None
+    size = int.from_bytes(packet[at + 1 : at + 3], "big") & 0x0FFF
+    section = packet[at : at + 3 + size]
+    if size < 9 or len(section) < 3 + size:
+        return None
+    if _crc(section):
+        raise refusal.malformed("a table's check sum is wrong")
+    return section
+
+
+def _crc(data: bytes) -> int:
+    """Return the CRC-32 of ISO/IEC 13818-1 annex A, which is 0 over a section with its own."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte << 24
+        for _ in range(8):
+            value = ((value << 1) ^ 0x04C11DB7 if value & 0x80000000 else value << 1) & 0xFFFFFFFF
+    return value

@@ -1,0 +1,90 @@
+"""An object that the exchange has, or is bringing: how far it may be read."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from appliance.runtime.errors import Corrupt, HeadgateError, Refused
+from gateway.store.objects import Objects
+
+
+@dataclass(frozen=True)
+class Object:
+    """What the exchange says an object is."""
+
+    sha256: str
+    size: int  # bytes
+    type: str
+
+
+class Coming:
+    """One object on its way into the store, or there already."""
+
+    def __init__(self) -> None:
+        self.object = Object("", 0, "")
+        self.stored = False  # it was in the store before anybody asked
+        self._incoming: str | None = None
+        self._verified = -1  # bytes; less than none until the exchange has answered
+        self._over = False
+        self._failure: HeadgateError | None = None
+        self._news = asyncio.Event()
+
+    def began(self, what: Object, incoming: str | None, *, stored: bool) -> None:
+        """Take the exchange's first word."""
+        self.object, self._incoming, self.stored = what, incoming, stored
+        self.advance(0)
+
+    def advance(self, verified: int) -> None:
+        """Take the word that it passed up to there."""
+        self._verified = max(self._verified, min(verified, self.object.size))
+        self._tell()
+
+    def end(self, failure: HeadgateError | None) -> None:
+        """Take the last word: it is whole, or will not be."""
+        if not self._over:
+            self._over, self._failure = True, failure
+            if failure is None:
+                self._verified = self.object.size
+            self._tell()
+
+    async def reach(self, upto: int) -> int:
+        """Return how far it may be read, once that is ``upto`` at least.
+
+        Raises:
+            HeadgateError: it will not get there.
+        """
+        while self._verified < upto:
+            if self._over:
+                raise _again(self._failure or Corrupt("the exchange's answer ended before the object"))
+            await self._news.wait()
+        return self._verified
+
+    def open(self, store: Objects, incoming: Path) -> BinaryIO:
+        """Return the object opened: where it grows, or in the store.
+
+        Raises:
+            Corrupt: it is in neither place.
+        """
+        if self._incoming is not None and not self._over and "/" not in self._incoming:
+            try:
+                return (incoming / self._incoming).open("rb", buffering=0)  # stays the same file when it is renamed
+            except FileNotFoundError:
+                pass  # it was finished a moment ago
+        opened = store.open(self.object.sha256, self.object.size)
+        if opened is None:
+            raise Corrupt("the object that the exchange stored is not in the store")
+        return opened
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+def _again(failure: HeadgateError) -> HeadgateError:
+    """Return the failure anew: each who waits raises one of his own."""
+    if isinstance(failure, Refused):
+        return Refused(failure.reason, str(failure), failure.status)
+    return type(failure)(*failure.args)
