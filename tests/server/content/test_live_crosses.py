@@ -17,6 +17,7 @@ from appliance.identity.keys import PrivateKey
 from appliance.runtime.files import write_atomic
 from gateway.release.live import signing
 from gateway.release.manifest import Live
+from tests.server.content import media
 
 pytestmark = [pytest.mark.server, pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")]
 CODE = "999999-100000000000001-4"
@@ -171,7 +172,7 @@ def test_a_packager_that_stops_is_told(studio, until):
     until(lambda: {"event": "stopped"} in room.told(), "the signer says that the packager has stopped")
 
 
-TS = b"\x47" + bytes(187)
+TS = media.transport()
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n1.ts\n"
 
 

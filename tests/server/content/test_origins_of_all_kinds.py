@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.server.content import media
 from tests.server.content.network import DAEMONS, Network
 
 pytestmark = pytest.mark.server
-FILES = {"第一集.mp4": b"one" * 1000, "二=+~@,().mp4": b"two"}
+FILES = {"第一集.mp4": media.segment(b"one" * 1000), "二=+~@,().mp4": media.segment(b"two")}
 PEM = serialization.Encoding.PEM
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gateway.release.manifest import Rights
+from tests.server.content import media
 from tests.server.content.network import DAEMONS, Network
 
 pytestmark = pytest.mark.server
-SEGMENT = os.urandom(700_000)
-FILES = {"a.mp4": SEGMENT, "b.mp4": SEGMENT[:-1] + b"!", "c.mp4": b"small", "d.mp4": SEGMENT[1:]}
+SEGMENT = media.sized(700_000)
+FILES = {
+    "a.mp4": SEGMENT,
+    "b.mp4": SEGMENT[:-1] + b"!",
+    "c.mp4": media.segment(b"small"),
+    "d.mp4": media.sized(699_999),
+}
 
 
 @pytest.fixture
