@@ -6,6 +6,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import aiohttp
+
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused
 from gateway.exchange.fill import Fill
 from gateway.exchange.judge import Judge
@@ -15,6 +17,7 @@ from gateway.release.manifest import CHUNK
 from gateway.store.incoming import Arrival
 from gateway.store.keeper import Room
 
+BROKEN = (HeadgateError, aiohttp.ClientError, TimeoutError)  # how an answer ends before its end
 AHEAD = 2  # pieces that wait to be judged
 Piece = tuple[int, int, bool]  # first byte, bytes, whether it is the last
 
@@ -52,13 +55,13 @@ class Crossing:
             Unreachable: they broke off.
         """
         pieces: asyncio.Queue[Piece | None] = asyncio.Queue(AHEAD)
-        failure: HeadgateError | None = None
+        failure: Exception | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._judge_all(pieces))
                 try:
                     await self._write_all(chunks, pieces)
-                except HeadgateError as error:  # what came whole is judged, and need not come again
+                except BROKEN as error:  # what came whole is judged, and need not come again
                     failure = error
                 await pieces.put(None)
         except BaseExceptionGroup as errors:

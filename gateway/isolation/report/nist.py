@@ -35,32 +35,35 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
     ),
     12: (
         ("数据类型标识", "Data type identifiers"),
-        "partly",
+        "met",
         (
-            "每条车道只过一种对象；发布物内各文件的类型由主体声明并签名，尚不按内容核对",
-            "A lane carries one kind of object; the types of a release's files are declared and signed, not yet checked by content",
+            "每条车道只过一种对象；发布物内各文件声明并签名的类型，由检查过滤器按内容核对",
+            "A lane carries one kind of object; the types that a release declares and signs are checked by content by the inspection filter",
         ),
     ),
     13: (
         ("分解为与策略相关的部分", "Decomposition into policy-relevant subcomponents"),
         "partly",
         (
-            "发布物分解为清单与文件，各按自己的摘要与大小裁决；文件内部不再分解",
-            "A release is decomposed into manifest and files, each judged by its own digest and size; files are not decomposed further",
+            "发布物分解为清单、文件与四兆字节的分段，各按自己的摘要裁决；视频盒、播放列表、图像、文档再按其结构检查",
+            "A release is decomposed into manifest, files and pieces of 4 MiB, each judged by its digest; films, playlists, pictures and documents are looked into by their structure",
         ),
     ),
     14: (
         ("过滤器约束：完全枚举的格式", "Filter constraints: fully enumerated formats"),
         "partly",
         (
-            "清单、标识表、记录按封闭的模式严格解析；媒体文件的格式不受约束",
-            "Manifests, identifier tables and records are parsed by closed schemas; the formats of media files are not constrained",
+            "清单、标识表、记录按封闭的模式解析；没有检查器的媒体类型一律不放行；音视频码流本身不解码",
+            "Manifests, tables and records are parsed by closed schemas, a media type without an inspection never passes; coded pictures and sound are not decoded",
         ),
     ),
     15: (
         ("检测未经批准的信息", "Detection of unsanctioned information"),
-        "not-met",
-        ("不检查媒体内容", "Media content is not examined"),
+        "partly",
+        (
+            "检查过滤器识别主动内容、多重格式、解压炸弹、指向发布物之外的引用与测试病毒；不作内容审查",
+            "The inspection filter finds active content, files of two formats, bombs, references that lead out, the test virus; what content says is not examined",
+        ),
     ),
     17: (
         ("域的鉴别", "Domain authentication"),
@@ -73,23 +76,26 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
     25: (("数据净化", "Data sanitization"), "not-met", ("内容不重新编码", "Content is not re-encoded")),
     27: (
         ("冗余且独立的过滤机制", "Redundant and independent filtering mechanisms"),
-        "not-met",
-        ("尚未满足：目前只有一个核验者", "Not met yet: there is one verifier"),
+        "partly",
+        (
+            "两道过滤器：先核对签名、权利与摘要，再检查内容；各为一个进程、一个用户、无网络，互不共用代码，但同机同内核",
+            "Two filters: signature, right and digest first, then what the bytes are; each a process and user of its own without network, sharing no code but on one kernel",
+        ),
     ),
     29: (
         ("过滤编排引擎", "Filter orchestration engines"),
         "partly",
         (
-            "交换进程以固定顺序完成各项核验，任何错误即拒绝；编排与核验在同一进程内",
-            "The exchange runs its checks in a fixed order and refuses on any error; orchestration and checks share a process",
+            "交换进程编排，过滤器裁决：先核对，后检查，最后入库；任何错误、崩溃或超时即拒绝",
+            "The exchange orchestrates and the filters decide: admission, inspection, then the store; any error, crash or delay is a refusal",
         ),
     ),
     30: (
         ("以多个进程过滤", "Filter mechanisms using multiple processes"),
-        "not-met",
+        "met",
         (
-            "取回、交换、交付是不同的进程，核验只在其中一个",
-            "Fetch, exchange and delivery are separate processes; checking happens in one of them",
+            "核对、检查与搬运是不同的进程；每个对象由专用的检查进程处理，挂起即被终止",
+            "Admission, inspection and moving are separate processes; each object is inspected by a process of its own, which is ended when it hangs",
         ),
     ),
     31: (
@@ -102,10 +108,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
     ),
     32: (
         ("传递进程的要求", "Process requirements for information transfer"),
-        "not-met",
+        "partly",
         (
-            "尚未满足：传递者自己也核验，还没有独立过滤器的结论可供检查",
-            "Not met yet: the process that moves also checks; there are no verdicts of independent filters for it to verify",
+            "搬运进程只在两道过滤器都放行全部字节后入库并交付；它自己不作放行的裁决",
+            "The process that moves stores and hands out only what both filters passed to the last byte, and passes nothing by its own judgement",
         ),
     ),
 }
@@ -202,8 +208,8 @@ def _pipeline(audit: Audit) -> Control:
             title,
             "partly",
             (
-                "交换进程是唯一的通道：网络证明与搭桥审计都没有发现绕行；管道目前只有一道核验",
-                "The exchange is the only way: proofs and the search for bridges find none around it; the pipeline has one stage today",
+                "交换进程是唯一的通道：网络证明与搭桥审计都没有发现绕行；管道有两道过滤器，没有配置可以跳过",
+                "The exchange is the only way: proofs and the search for bridges find none around it; two filters in a line, which no configuration skips",
             ),
             "bridges",
         )

@@ -47,7 +47,7 @@ def test_a_child_takes_from_its_parent_and_the_origin_is_asked_once(network, fam
     release = network.publish(FILES)
     path = f"/releases/{release.code}/a.mp4"
 
-    assert json.loads(child.want(release, "a.mp4").body)["from"] == "origin"
+    assert json.loads(child.want(release, "a.mp4").body.splitlines()[0])["from"] == "origin"
     assert child.object(release, "a.mp4").read_bytes() == parent.object(release, "a.mp4").read_bytes() == SEGMENT
     other = parent.get(path)  # another box of the network
     assert (other.status, other.body, other.headers["Cache-Status"]) == (200, SEGMENT, "headgate; hit")
@@ -70,7 +70,7 @@ def test_a_child_takes_from_its_parent_and_the_origin_is_asked_once(network, fam
 def test_a_parent_that_dies_is_passed_over(network, family, until):
     """The origin serves what the parent would have; when it is back, and has rested, it is asked again."""
     parent, child = family
-    names = [f"{number}.mp4" for number in range(400)]
+    names = [f"{number}.txt" for number in range(400)]
     release = network.publish({name: name.encode() for name in names})
     assert child.want(release, names.pop()).status == 200
     parent.kill("share")

@@ -7,6 +7,7 @@ import pytest
 from appliance.identity.keys import PrivateKey
 from gateway.exchange import decide
 from gateway.exchange.decide import Peer, Refuse
+from gateway.filters.admission import decide as judging
 from gateway.isolation import policy as policies
 from gateway.release.manifest import File, Release, Rights
 
@@ -45,8 +46,11 @@ def outcome(lanes, **told):
         entry="a.mp4",
         **{**fields, **told},
     )
-    before, after = decide.may_ask(policy, SHARE), decide.pass_to(policy, SHARE, release, datetime.now(UTC))
-    return [v.reason if isinstance(v, Refuse) else v.largest >> 20 for v in (before, after)]
+    before, after = decide.may_ask(policy, SHARE), judging.pass_to_boxes(policy, SHARE.zone, release, datetime.now(UTC))
+    return [
+        v.reason if isinstance(v, Refuse) else (v.lane if isinstance(v, judging.Allowed) else v).largest >> 20
+        for v in (before, after)
+    ]
 
 
 @pytest.mark.parametrize(

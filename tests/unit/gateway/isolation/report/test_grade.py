@@ -169,13 +169,13 @@ def test_every_way_can_be_shown_or_says_what_stays_open():
 
 
 def test_nist_says_what_is_not_met_yet(good: Audit, bad: Audit):
-    """Redundant filters and one-way hardware are not claimed; separation follows the evidence."""
+    """One-way hardware is not claimed, two filters on one kernel only in part; separation follows the evidence."""
     statuses = {one.number: one.status for one in controls(good)}
     worse = {one.number: one.status for one in controls(bad)}
 
     assert list(statuses) == sorted(statuses)
     assert [statuses[n] for n in (0, 7, 21, 26, 27, 28, 32)] == [
-        "met", "not-met", "met", "met", "not-met", "partly", "not-met",
+        "met", "not-met", "met", "met", "partly", "partly", "partly",
     ]  # fmt: skip
     assert [worse[n] for n in (0, 21, 26, 28)] == ["not-met"] * 4
 
