@@ -30,7 +30,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
         "met",
         (
             "交换进程按车道、签名、标识范围、大小与授权区裁决每个对象，不合则拒绝",
-            "The exchange judges every object by lane, signature, identifier range, size and granted zone, and refuses the rest",
+            (
+                "The exchange judges every object by lane, signature, identifier range, size and granted zone, and "
+                "refuses the rest"
+            ),
         ),
     ),
     12: (
@@ -38,7 +41,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
         "met",
         (
             "每条车道只过一种对象；发布物内各文件声明并签名的类型，由检查过滤器按内容核对",
-            "A lane carries one kind of object; the types that a release declares and signs are checked by content by the inspection filter",
+            (
+                "A lane carries one kind of object; the types that a release declares and signs are checked by "
+                "content by the inspection filter"
+            ),
         ),
     ),
     13: (
@@ -46,7 +52,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
         "partly",
         (
             "发布物分解为清单、文件与四兆字节的分段，各按自己的摘要裁决；视频盒、播放列表、图像、文档再按其结构检查",
-            "A release is decomposed into manifest, files and pieces of 4 MiB, each judged by its digest; films, playlists, pictures and documents are looked into by their structure",
+            (
+                "A release is decomposed into manifest, files and pieces of 4 MiB, each judged by its digest; films, "
+                "playlists, pictures and documents are looked into by their structure"
+            ),
         ),
     ),
     14: (
@@ -54,7 +63,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
         "partly",
         (
             "清单、标识表、记录按封闭的模式解析；没有检查器的媒体类型一律不放行；音视频码流本身不解码",
-            "Manifests, tables and records are parsed by closed schemas, a media type without an inspection never passes; coded pictures and sound are not decoded",
+            (
+                "Manifests, tables and records are parsed by closed schemas, a media type without an inspection "
+                "never passes; coded pictures and sound are not decoded"
+            ),
         ),
     ),
     15: (
@@ -62,7 +74,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
         "partly",
         (
             "检查过滤器识别主动内容、多重格式、解压炸弹、指向发布物之外的引用与测试病毒；不作内容审查",
-            "The inspection filter finds active content, files of two formats, bombs, references that lead out, the test virus; what content says is not examined",
+            (
+                "The inspection filter finds active content, files of two formats, bombs, references that lead out, "
+                "the test virus; what content says is not examined"
+            ),
         ),
     ),
     17: (
@@ -70,7 +85,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
         "met",
         (
             "来源按签名与标识范围鉴别为主体；去向由套接字决定，不由请求自称",
-            "A source is authenticated as a body by signature and identifier range; a destination by its socket, never by what it says",
+            (
+                "A source is authenticated as a body by signature and identifier range; a destination by its socket, "
+                "never by what it says"
+            ),
         ),
     ),
     25: (("数据净化", "Data sanitization"), "not-met", ("内容不重新编码", "Content is not re-encoded")),
@@ -79,7 +97,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
         "partly",
         (
             "两道过滤器：先核对签名、权利与摘要，再检查内容；各为一个进程、一个用户、无网络，互不共用代码，但同机同内核",
-            "Two filters: signature, right and digest first, then what the bytes are; each a process and user of its own without network, sharing no code but on one kernel",
+            (
+                "Two filters: signature, right and digest first, then what the bytes are; each a process and user of "
+                "its own without network, sharing no code but on one kernel"
+            ),
         ),
     ),
     29: (
@@ -87,7 +108,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
         "partly",
         (
             "交换进程编排，过滤器裁决：先核对，后检查，最后入库；任何错误、崩溃或超时即拒绝",
-            "The exchange orchestrates and the filters decide: admission, inspection, then the store; any error, crash or delay is a refusal",
+            (
+                "The exchange orchestrates and the filters decide: admission, inspection, then the store; any error, "
+                "crash or delay is a refusal"
+            ),
         ),
     ),
     30: (
@@ -95,7 +119,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
         "met",
         (
             "核对、检查与搬运是不同的进程；每个对象由专用的检查进程处理，挂起即被终止",
-            "Admission, inspection and moving are separate processes; each object is inspected by a process of its own, which is ended when it hangs",
+            (
+                "Admission, inspection and moving are separate processes; each object is inspected by a process of "
+                "its own, which is ended when it hangs"
+            ),
         ),
     ),
     31: (
@@ -111,7 +138,10 @@ BUILT: dict[int, tuple[Texts, Status, Texts]] = {
         "partly",
         (
             "搬运进程只在两道过滤器都放行全部字节后入库并交付；它自己不作放行的裁决",
-            "The process that moves stores and hands out only what both filters passed to the last byte, and passes nothing by its own judgement",
+            (
+                "The process that moves stores and hands out only what both filters passed to the last byte, and "
+                "passes nothing by its own judgement"
+            ),
         ),
     ),
 }
@@ -209,7 +239,7 @@ def _pipeline(audit: Audit) -> Control:
             "partly",
             (
                 "交换进程是唯一的通道：网络证明与搭桥审计都没有发现绕行；管道有两道过滤器，没有配置可以跳过",
-                "The exchange is the only way: proofs and the search for bridges find none around it; two filters in a line, which no configuration skips",
+                "The exchange is the only way: proofs and the search for bridges find no other; two filters in a line, none to be skipped",
             ),
             "bridges",
         )
