@@ -231,7 +231,7 @@ class Exchange:
             self._note_use(str(record.body.get("release")), str(record.body.get("path")), sent, hit=hit)
         return web.Response(status=204)
 
-    async def _used(self, peer: Peer, data: bytes) -> web.Response:
+    async def _used(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         for use in _parse(AskUsed, data).uses:
             self._note_use(use.release, use.path, use.bytes, hit=use.hit)
         return web.Response(status=204)
