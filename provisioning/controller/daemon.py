@@ -53,6 +53,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             registry = Registry(store.engine, key, settings.registry.folder, bodies=admitted)
             more = routes(registry)
         trusted = await asyncio.to_thread(trust.keeper, settings.trust) if settings.trust is not None else None
+        hub.trust = trusted
         if trusted is not None:
             more += trust.routes(trusted)
         address = (settings.listen.address, settings.listen.port)

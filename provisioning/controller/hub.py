@@ -24,6 +24,7 @@ from provisioning.controller import ingest, witness
 from provisioning.controller.journals import Journals
 from provisioning.controller.settings import Controller
 from provisioning.controller.store import Store
+from provisioning.controller.trust import Keeper
 from provisioning.controller.wanted import Wanted
 
 log = logging.getLogger("headgate.controller")
@@ -46,6 +47,7 @@ class Hub:
         self.version = 0
         self.damaged = 0  # messages that nobody could read
         self.wanted = Wanted(settings.wanted)
+        self.trust: Keeper | None = None  # where the settings have 'trust:'
         self._changed = asyncio.Condition()
         self._shown: tuple[int, Overview] | None = None
         self._state_time = 0  # of this connection's STATE, in milliseconds

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from appliance.runtime import http
@@ -112,6 +112,17 @@ class _Families(Collector):
             ("refused", "Messages that the broker did not take", self._hub.connection.refused),
         ):
             yield CounterMetricFamily(f"headgate_controller_messages_{name}", told, value=value)
+        if self._hub.trust is not None:
+            yield GaugeMetricFamily(
+                "headgate_controller_trust_expires_timestamp_seconds",
+                "When the timestamp of the trust metadata expires; 0 before the first",
+                value=self._hub.trust.last.until.timestamp() if self._hub.trust.last else 0,
+            )
+            yield GaugeMetricFamily(
+                "headgate_controller_trust_refused_files",
+                "Files of trust metadata that lie at the centre and may not be taken in",
+                value=len(self._hub.trust.last.refused) if self._hub.trust.last else 0,
+            )
 
 
 async def _health(request: web.Request) -> web.Response:
