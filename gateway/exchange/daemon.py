@@ -25,6 +25,7 @@ from gateway.exchange.journal import Journal
 from gateway.exchange.judge import Judge
 from gateway.exchange.live import Channels
 from gateway.exchange.live_filters import LiveFilters
+from gateway.exchange.metadata import Metadata
 from gateway.exchange.objects import Fills
 from gateway.exchange.releases import Releases
 from gateway.exchange.takes import Takes
@@ -117,7 +118,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         clock = time.monotonic
         journal = Journal(spool, clock, Group(crossings, service.tasks))
         identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", journal, clock)
-        judge = Judge(admission, incoming, kept)
+        judge = Judge(admission, incoming, kept, Metadata(origins, admission, incoming, clock))
         releases = Releases(service.tasks, origins, kept, judge, journal, clock)
         fills = Fills(service.tasks, origins, store, incoming, keeper, passed, judge, inspection, journal)
         takes = Takes(judge, releases, fills, journal)

@@ -3,38 +3,70 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
-from appliance.runtime.errors import Refused
+from appliance.runtime.errors import Refused, Unreachable
 from gateway.exchange.decide import Admitted, Known, Refuse
+from gateway.exchange.metadata import Metadata
 from gateway.filters.client import Admission, Direction
 from gateway.isolation.policy import Policy
 from gateway.release.live.signing import Claim
+from gateway.release.trust import reasons
+from gateway.release.trust.layout import Needed
 from gateway.store.incoming import Incoming
 from gateway.store.manifests import Manifests
 
 PASSING = ("filter-failed", "busy", "store-full")  # says nothing about the release
 
+log = logging.getLogger("headgate.exchange")
+
 
 class Judge:
     """Asks the filter; no verdict is made here."""
 
-    def __init__(self, admission: Admission, incoming: Incoming, kept: Manifests) -> None:
-        self._admission, self._incoming, self._kept = admission, incoming, kept
+    def __init__(self, admission: Admission, incoming: Incoming, kept: Manifests, metadata: Metadata) -> None:
+        self._admission, self._incoming, self._kept, self._metadata = admission, incoming, kept, metadata
 
-    async def admit(self, policy: Policy, data: bytes, code: str, known: Known | None) -> Admitted | Refuse:
+    async def admit(
+        self, policy: Policy, data: bytes, code: str, known: Known | None, *, before: bool = False
+    ) -> Admitted | Refuse:
         """Return the filter's verdict on the envelope ``data`` as the release ``code``.
+
+        ``before``: it was admitted before, and plays on where there is no trust metadata to be had that says otherwise.
 
         Raises:
             Refused: the filter gave none (``filter-failed``, ``busy``), or the disk is full.
+            Unreachable: the origin of trust metadata is away.
         """
         try:
             with await asyncio.to_thread(self._incoming.show, data) as shown:
-                release, digest, signer = await self._admission.admit(policy.digest, code, shown.name, known)
+                if not before:
+                    return await self._ask(policy, shown.name, code, known)
+                return await self._ask_again(policy, shown.name, code, known)
         except Refused as refused:
             if refused.reason in PASSING:
                 raise
             return Refuse(refused.reason, str(refused))
-        return Admitted(release, digest, signer)
+
+    async def _ask_again(self, policy: Policy, shown: str, code: str, known: Known | None) -> Admitted:
+        if policy.trust is None or not self._metadata.away:
+            try:
+                return await self._ask(policy, shown, code, known)
+            except Unreachable as error:
+                log.info("%s plays on by what its body listed before: %s", code, error)
+            except Refused as refused:
+                if policy.trust is None or refused.reason not in reasons.NO_TRUST:
+                    raise
+                log.warning("%s plays on by what its body listed before: %s", code, refused)
+        return await self._ask(policy, shown, code, known, away=True)
+
+    async def _ask(self, policy: Policy, shown: str, code: str, known: Known | None, *, away: bool = False) -> Admitted:
+        for _ in range(reasons.MOST_FILES):
+            told = await self._admission.admit(policy.digest, code, shown, known, away=away)
+            if not isinstance(told, Needed):
+                return Admitted(*told)
+            await self._metadata.bring(policy, told)
+        raise Refused("damaged-metadata", "there is no end of trust metadata", 502)
 
     async def may_pass(
         self, policy: Policy, admitted: Admitted, zone: str, path: str | None = None, *, direction: Direction = "out"
@@ -90,7 +122,7 @@ class Judge:
     async def _show_again(self, policy: Policy, admitted: Admitted) -> None:
         code = admitted.release.code
         data = admitted.envelope or await asyncio.to_thread(self._kept.get, code)
-        verdict = await self.admit(policy, data, code, None) if data is not None else None
+        verdict = await self.admit(policy, data, code, None, before=True) if data is not None else None
         if isinstance(verdict, Refuse):
             raise verdict.error()
         if verdict is None or verdict.digest != admitted.digest:

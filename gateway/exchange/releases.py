@@ -17,6 +17,7 @@ from gateway.exchange.judge import Judge
 from gateway.exchange.origin import MOST_WRONG, Origins
 from gateway.isolation.policy import Policy
 from gateway.release import manifest, paths, signed
+from gateway.release.trust import reasons
 from gateway.store.manifests import Manifests
 
 FRESH = 5.0  # seconds until somebody is asked again whether there is a newer version
@@ -24,6 +25,7 @@ OLDEST = (
     30  # seconds since a parent heard of it from an origin: an older answer is not taken, while anybody has a newer one
 )
 DIRECT = 60.0  # seconds until the origins themselves are asked: no parent holds a newer version back for longer
+LISTED = 10.0  # seconds until trust metadata is looked at again
 MOST_TAGS = 8
 PATIENCE = 0.5  # seconds that a screen waits for that answer when there is a verified version already
 MOST = 500  # releases in memory; the others come from disk again
@@ -41,6 +43,7 @@ class Held:
     checked: float = float("-inf")  # monotonic seconds: asked last
     heard: float = float("-inf")  # an origin spoke last, here or at the parent that passed it on
     direct: float = float("-inf")  # an origin itself was asked last
+    listed: float = float("-inf")  # trust metadata was looked at last
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,9 @@ class Releases:
             try:
                 return await asyncio.wait_for(refreshed, PATIENCE)
             except (TimeoutError, HeadgateError):
-                return held
+                if code in self._held:
+                    return held
+                raise  # it is listed no longer
         return await self._once.do((code, id(policy)), lambda: self._refresh(policy, code, via))
 
     def peek(self, code: str) -> Held | None:
@@ -131,6 +136,8 @@ class Releases:
         refusal: Refuse | None = None
         if held is None or held.policy is not policy:
             held, known, refusal = await self._recall(policy, code)
+        elif policy.trust is not None and self._clock() - held.listed >= LISTED:
+            await self._look_again(policy, code, held)
         away: HeadgateError | None = None
         direct = held is not None and self._clock() - held.direct >= DIRECT
         wrong: list[str] = []
@@ -212,10 +219,24 @@ class Releases:
             log.error("the kept manifest of %s is damaged, as if it were not there: %s", code, error)
             return None, None, None
         known = Known(claimed.version, manifest.digest(claimed))
-        verdict = await self._judge.admit(policy, data, code, None)
+        verdict = await self._judge.admit(policy, data, code, None, before=True)
         if isinstance(verdict, Refuse):
             return None, known, verdict
-        return Held(policy, verdict), known, None
+        return Held(policy, verdict, listed=self._clock()), known, None
+
+    async def _look_again(self, policy: Policy, code: str, held: Held) -> None:
+        """Ask whether the body still lists what is held, whatever origins say; what it lists no longer is let go.
+
+        Raises:
+            Refused: it does not (``not-listed``, ``not-admitted``, ``outside-identifiers``, ``revoked-key``).
+        """
+        data = await asyncio.to_thread(self._kept.get, code)
+        verdict = await self._judge.admit(policy, data, code, None, before=True) if data is not None else None
+        held.listed = self._clock()
+        if isinstance(verdict, Refuse) and verdict.reason in reasons.SAYS_NO:
+            self._held.pop(code, None)
+            await self._journal.refused(verdict, None, release=code)
+            raise verdict.error()
 
     def _keep(self, code: str, held: Held) -> Held:
         self._held[code] = held
@@ -237,4 +258,4 @@ def _held(policy: Policy, verdict: Admitted, before: Held | None, found: Found, 
         **({found.origin: found.etag} if found.etag else {}),
     }
     since = now if direct or before is None else before.direct
-    return Held(policy, verdict, dict(list(etags.items())[-MOST_TAGS:]), now, now - found.age, since)
+    return Held(policy, verdict, dict(list(etags.items())[-MOST_TAGS:]), now, now - found.age, since, now)

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import aiohttp
-from pydantic import ValidationError
 
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from gateway.filters.admission.decide import Known
 from gateway.release.live.signing import Claim
 from gateway.release.manifest import Release
+from gateway.release.trust import layout
+from gateway.release.trust.layout import Needed
 from gateway.store.passed import As
 
 PATIENCE = 30.0  # seconds for one answer; the filters' own is shorter
@@ -88,21 +89,34 @@ class Admission(Filter):
     def __init__(self, socket: Path) -> None:
         super().__init__(socket, "admission")
 
-    async def admit(self, policy: str, code: str, incoming: str, known: Known | None) -> tuple[Release, str, str]:
-        """Return the release in the incoming file, its digest and the key that signed it.
+    async def admit(
+        self, policy: str, code: str, incoming: str, known: Known | None, *, away: bool = False
+    ) -> tuple[Release, str, str] | Needed:
+        """Return the release in the incoming file, its digest and the key that signed it; or which metadata it needs to tell.
 
         Raises:
             Refused: it is not admitted.
         """
-        told: dict[str, Any] = {"policy": policy, "code": code, "incoming": incoming}
+        told: dict[str, Any] = {"policy": policy, "code": code, "incoming": incoming, "away": away}
         if known is not None:
             told["known"] = {"version": known.version, "digest": known.digest}
         answer = await self._ask("admit", told, wait=RESTART)
         try:
+            if "needed" in answer:
+                return Needed(layout.parse(answer["needed"]["file"]).file, int(answer["needed"]["largest"]))
             release = Release.model_validate(answer["release"])
             return release, str(answer["digest"]), str(answer["signer"])
-        except (KeyError, ValidationError) as error:
+        except (KeyError, TypeError, ValueError, Refused) as error:
             raise self._failed("answered something that is no release") from error
+
+    async def metadata(self, policy: str, file: str, incoming: str | None) -> None:
+        """Give a file of trust metadata that was needed; no ``incoming`` where the origin has none.
+
+        Raises:
+            Refused: it is too long, or the filter is away.
+        """
+        told = {"policy": policy, "file": file} | ({"incoming": incoming} if incoming is not None else {})
+        await self._ask("metadata", told, wait=RESTART)
 
     async def may_pass(
         self, policy: str, digest: str, zone: str, path: str | None = None, *, direction: Direction = "out"

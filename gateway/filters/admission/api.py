@@ -1,4 +1,4 @@
-"""What the exchange asks of admission: ``/admit``, ``/pass``, ``/digest`` (docs/architecture.md)."""
+"""What the exchange asks of admission: ``/admit``, ``/metadata``, ``/pass``, ``/digest`` (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from appliance.runtime import http
-from appliance.runtime.errors import ConfigError, Refused
+from appliance.runtime.errors import ConfigError, Corrupt, Refused
 from gateway.filters.admission import decide, metrics
 from gateway.filters.admission.decide import Admitted, Known, Refuse
 from gateway.filters.admission.digests import Digests, read_incoming
@@ -25,6 +25,9 @@ from gateway.isolation.policy import Policy
 from gateway.release import manifest, signed
 from gateway.release.live import judging, signing
 from gateway.release.manifest import NEWEST
+from gateway.release.trust import layout
+from gateway.release.trust.admitting import Trusting
+from gateway.release.trust.layout import Needed
 
 LONGEST = 32 << 10  # bytes of a request
 MOST = 500  # releases in memory; the exchange shows the others again
@@ -52,6 +55,15 @@ class AskAdmit(_Ask):
     code: Text
     incoming: Text
     known: Before | None = None
+    away: bool = False  # the trust's origin does not answer, and the release was admitted before
+
+
+class AskMetadata(_Ask):
+    """``POST /metadata``: the file of trust metadata that was needed; no ``incoming`` where the origin has none."""
+
+    policy: Sha256
+    file: Text
+    incoming: Text | None = None
 
 
 class AskPass(_Ask):
@@ -91,8 +103,8 @@ Ask = TypeVar("Ask", bound=_Ask)
 class Admission:
     """Everything that a request needs; ``policy`` is replaced when the guard enforces another one."""
 
-    def __init__(self, policy: Policy, load: Callable[[], Policy], incoming: Path) -> None:
-        self.policy, self._load, self._incoming = policy, load, incoming
+    def __init__(self, policy: Policy, load: Callable[[], Policy], incoming: Path, trust: Path) -> None:
+        self.policy, self._load, self._incoming, self._trusting = policy, load, incoming, Trusting(trust)
         self._turn = asyncio.Lock()
         self._held: OrderedDict[str, tuple[str, Admitted]] = OrderedDict()  # by digest: under which policy, and what
         self._digests = Digests(incoming)
@@ -108,12 +120,13 @@ class Admission:
                 except Refused as error:
                     metrics.VERDICTS.labels(ask, error.reason).inc()
                     raise
-                metrics.VERDICTS.labels(ask, "passed").inc()
+                metrics.VERDICTS.labels(ask, "metadata-needed" if "needed" in told else "passed").inc()
                 return web.json_response(told)
 
             app.router.add_post(f"/{ask}", counted)
 
         route("admit", AskAdmit, self._admit)
+        route("metadata", AskMetadata, self._metadata)
         route("pass", AskPass, self._pass)
         route("digest", AskDigest, self._digest)
         route("live", AskLive, self._live)
@@ -123,7 +136,14 @@ class Admission:
         policy = await self._under(ask.policy)
         data = await asyncio.to_thread(read_incoming, self._incoming, ask.incoming, signed.LONGEST)
         known = Known(ask.known.version, ask.known.digest) if ask.known else None
-        verdict = await asyncio.to_thread(decide.admit, policy, data, ask.code, known, datetime.now(UTC))
+        now = datetime.now(UTC)
+        try:
+            under = await asyncio.to_thread(self._trusting.policy_for, policy, data, ask.code, now, away=ask.away)
+        except Corrupt as error:
+            raise Refuse("not-signed", f"what the origin has is no signed release: {error}").error() from error
+        if isinstance(under, Needed):
+            return {"needed": {"file": under.file, "largest": under.largest}}
+        verdict = await asyncio.to_thread(decide.admit, under, data, ask.code, known, now)
         if isinstance(verdict, Refuse):
             raise verdict.error()
         digest = manifest.digest(verdict.release)
@@ -133,6 +153,14 @@ class Admission:
             self._held.popitem(last=False)
         release = verdict.release.model_dump(mode="json", exclude_defaults=True)
         return {"release": release, "digest": digest, "signer": str(verdict.signer)}
+
+    async def _metadata(self, ask: AskMetadata) -> dict[str, Any]:
+        policy, data = await self._under(ask.policy), None
+        if ask.incoming is not None:
+            largest = layout.parse(ask.file).largest
+            data = await asyncio.to_thread(read_incoming, self._incoming, ask.incoming, largest)
+        await asyncio.to_thread(self._trusting.give, policy, ask.file, data, datetime.now(UTC))
+        return {"taken": ask.file}
 
     async def _pass(self, ask: AskPass) -> dict[str, Any]:
         policy = await self._under(ask.policy)

@@ -30,7 +30,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     folder = RUN / "filter" / "admission"
     for needed in (folder, RUN / "metrics" / "admission"):
         needed.mkdir(mode=0o750, parents=True, exist_ok=True)
-    admission = Admission(policies.load(config), lambda: policies.load(config), STATE / "store" / "incoming")
+    incoming, trust = STATE / "store" / "incoming", STATE / "admission" / "trust"
+    admission = Admission(policies.load(config), lambda: policies.load(config), incoming, trust)
 
     async def reload() -> None:
         admission.policy = policies.load(config)

@@ -72,7 +72,10 @@ class Allowed:
 
 
 def admit(policy: Policy, envelope: bytes, code: str, known: Known | None, now: datetime) -> Admitted | Refuse:
-    """Judge what an origin gave as the release ``code``, of which version ``known`` is the one verified before."""
+    """Judge what an origin gave as the release ``code``, of which version ``known`` is the one verified before.
+
+    With ``trust:`` the policy is the one that trust metadata narrowed for this release (``gateway/release/trust/admitting.py``).
+    """
     try:
         release = signed.claimed(envelope)  # says only whose keys must have signed it
         body = policy.bodies.get(release.body)

@@ -158,7 +158,8 @@ def test_the_filters_see_what_comes_in_and_no_more():
         unit = settings(f"headgate-{name}.service")
         seen = [path for path in unit["BindReadOnlyPaths"] if not path.startswith("/run/headgate/policy")]
         assert seen == ["/var/lib/headgate/store/incoming"]
-        assert unit["BindPaths"] == [f"/run/headgate/filter/{name}", f"/run/headgate/metrics/{name}"]
+        kept = ["/var/lib/headgate/admission"] if name == "admission" else []  # the trust metadata that it verified
+        assert unit["BindPaths"] == [f"/run/headgate/filter/{name}", f"/run/headgate/metrics/{name}", *kept]
         assert re.search(rf"^d /run/headgate/filter/{name}\s+2750 hg-{name}\s+hg-exchange$", FOLDERS, re.MULTILINE)
         others = [other for other in DAEMONS if f"/run/headgate/filter/{name}" in UNITS[other].read_text()]
         assert set(others) == {"headgate-exchange.service", f"headgate-{name}.service"}
