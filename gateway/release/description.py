@@ -86,6 +86,7 @@ class Description:
     written: Written
     file: str
     sources: tuple[Source, ...] = ()
+    grants: tuple[Path, ...] = ()  # the files of their grants
 
 
 def find(folder: Path) -> Path | None:
@@ -126,7 +127,8 @@ def read(path: Path) -> Description:
         sources.append(Source(release=source.release, body=source.body, act=source.act, grant=grant))
     if faults:
         raise ConfigError(faults)
-    return Description(written, str(path), tuple(sources))
+    granted = tuple(path.parent / source.grant for source in written.sources if source.grant is not None)
+    return Description(written, str(path), tuple(sources), granted)
 
 
 def grant_in(path: Path) -> str:

@@ -59,6 +59,12 @@ def draw(
     if known and sizes:
         faults += descriptions.lacking(described, obvious, sizes)
         faults += descriptions.outdated(described, now)
+    for grant in described.grants:
+        if grant.resolve().is_relative_to(folder.resolve()):
+            why = "is a grant, and would be published as one of the files: the manifest carries it already"
+            faults.append(
+                Fault(paths.shown(str(grant)), 1, 1, "", why, hint="put it and release.yaml beside the folder")
+            )
     faults += [_placed(folder, fault) for fault in found.faults]
     warnings = [_placed(folder, fault) for fault in found.warnings]
     unknown = sorted({f".{name.rpartition('.')[2]}" for name in sizes if media.type_of(name) == media.UNKNOWN})

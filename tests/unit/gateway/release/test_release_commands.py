@@ -263,3 +263,26 @@ def test_preview_shows_also_what_is_not_ready(film, key, tmp_path):
     assert "http" not in page.replace("http-equiv", "")
     call("preview", film, "--title", "x", "--lang", "en", "--out", tmp_path / "en.html")
     assert "3 things to mend" in (tmp_path / "en.html").read_text()
+
+
+def test_a_description_names_its_grants(film, key, tmp_path):
+    """A grant beside the description is taken; one in the folder, one that is absent and one that is none are told with their line."""
+    source = "sources: [{release: 999999-123456789012345-8, body: archive, act: associate, grant: GRANT}]\n"
+    words = f"identifier: {CODE}\nbody: library\ntitle: x\nrights: {{zones: [bigscreen]}}\n"
+    call("grant", "--from", "archive", "--to", "library", "--release", "999999-123456789012345-8", "--act", "associate",
+         "--key", key[0], "--out", tmp_path / "a.grant")  # fmt: skip
+    (tmp_path / "film.yaml").write_text(words + source.replace("GRANT", "a.grant"))
+    assert told(call("make", film, "--key", key[0], "--json"))["sources"] == ["isli:999999-123456789012345-8"]
+    (film / "a.grant").write_bytes((tmp_path / "a.grant").read_bytes())
+    for grant, told_of in {
+        "film/a.grant": "would be published as one of the files",
+        "none.grant": "cannot be read",
+        "film/master.m3u8": "holds no grant",
+    }.items():
+        (tmp_path / "film.yaml").write_text(words + source.replace("GRANT", grant))
+        with pytest.raises(ConfigError, match=told_of):
+            call("make", film, "--key", key[0])
+    (film / "a.grant").unlink()
+    (tmp_path / "film.yaml").write_text(words + source.replace(", grant: GRANT", ""))
+    with pytest.raises(ConfigError, match="is used without its grant"):
+        call("make", film, "--key", key[0])
