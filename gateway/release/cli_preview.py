@@ -18,6 +18,7 @@ from gateway.release import preview as previews
 from gateway.release.amounts import bits, size_of
 from gateway.release.cli_words import FOLDER, JSON
 from gateway.release.manifest import Source
+from gateway.release.preview_words import Language, word
 
 
 @click.command()
@@ -30,7 +31,7 @@ def preview(
     folder: Path,
     described: Path | None,
     sources: tuple[Source, ...],
-    language: previews.Language,
+    language: Language,
     out: Path | None,
     *,
     as_json: bool,
@@ -76,5 +77,5 @@ def _summary(page: previews.Page) -> None:
         console.print(table)
     kinds = Table("kind", "files", "size", "the largest", box=None, pad_edge=False)
     for kind in page.kinds:
-        kinds.add_row(previews.word("en", kind.name), str(kind.count), size_of(kind.bytes), kind.largest)
+        kinds.add_row(word("en", kind.name), str(kind.count), size_of(kind.bytes), kind.largest)
     console.print(kinds)

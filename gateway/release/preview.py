@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from importlib import resources
-from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from ruamel.yaml import YAML
 
 from appliance.runtime.errors import Corrupt, Fault
 from gateway.release import grants, media, paths
@@ -21,8 +18,8 @@ from gateway.release.folder import bounded
 from gateway.release.manifest import Source
 from gateway.release.pictures import Picture
 from gateway.release.playlists import Rendition
+from gateway.release.preview_words import Language, said, word, words
 
-Language = Literal["zh", "en"]
 MOST_TEXTS = 3
 LONGEST_TEXT = 600  # characters of an excerpt
 MOST_LADDERS = 6
@@ -144,8 +141,8 @@ def page(
         pictures=pictures,
         more_pictures=images - len(pictures),
         texts=tuple(_excerpts(draft.sizes, read)),
-        faults=tuple(_told(draft, fault) for fault in bounded(list(draft.faults))),
-        warnings=tuple(_told(draft, fault) for fault in draft.warnings),
+        faults=tuple(_told(draft, fault, language) for fault in bounded(list(draft.faults))),
+        warnings=tuple(_told(draft, fault, language) for fault in draft.warnings),
         made=now.isoformat(timespec="minutes"),
     )
 
@@ -220,18 +217,6 @@ def rights_of(draft: Draft, language: Language) -> list[str]:
     return lines
 
 
-def word(language: Language, name: str, **filled: object) -> str:
-    """Return the words called ``name``."""
-    return words()[name][language].format(**filled)
-
-
-@cache
-def words() -> Mapping[str, Mapping[str, str]]:
-    """Return all words, by name and language."""
-    text = (resources.files("gateway.release") / "preview_words.yaml").read_text()
-    return YAML(typ="safe").load(text)  # type: ignore[no-any-return]
-
-
 def _excerpts(sizes: Mapping[str, int], read: Callable[[str, int], bytes]) -> list[Excerpt]:
     chosen = [path for path in sizes if media.type_of(path).startswith(_READ)][:MOST_TEXTS]
     found = []
@@ -253,6 +238,7 @@ def _used(source: Source, language: Language) -> Used:
     return Used(source.act, source.release, source.body, told)
 
 
-def _told(draft: Draft, fault: Fault) -> Told:
+def _told(draft: Draft, fault: Fault, language: Language) -> Told:
     place = fault.file.removeprefix(f"{draft.folder}/") + (f":{fault.line}" if fault.line > 1 else "")
-    return Told(paths.shown(place), (f"{fault.path}: " if fault.path else "") + fault.message, fault.hint)
+    message = said(fault.message, language)
+    return Told(paths.shown(place), (f"{fault.path}: " if fault.path else "") + message, said(fault.hint, language))

@@ -10,7 +10,7 @@ from appliance.identity import envelope
 from appliance.identity.keys import PrivateKey
 from appliance.runtime.errors import ConfigError, Corrupt, Refused
 from gateway.release import folder as folders
-from gateway.release import manifest, paths, signed
+from gateway.release import manifest, paths, preview_words, signed
 
 CODE = "999999-100000000000001-4"
 KEY = PrivateKey.generate()
@@ -98,6 +98,7 @@ def test_each_bad_entry_is_told(tmp_path, bad, place, told, mend):
     assert sizes == {"a.txt": 1}
     assert fault.file.endswith(place)
     assert (told in fault.message, fault.hint) == (True, mend)
+    assert preview_words.said(fault.message, "zh") != fault.message
     assert fault.file.isprintable()
     assert len(fault.file) < 250
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway.release import presentations, references, structure
+from gateway.release import presentations, preview_words, references, structure
 
 SEGMENT = b"\0\0\0\x18styp" + bytes(500)
 MASTER = b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=800000,RESOLUTION=640x360\nlow/index.m3u8\n"
@@ -113,6 +113,10 @@ def dash(segments):
 def test_each_fault_is_told_with_its_place(files, told):
     """A tree that is wrong in one way is told so, at the file and line."""
     assert any(told in fault for fault in faults(files)), faults(files)
+    for fault in look(files).faults:
+        for sentence in (fault.message, fault.hint):
+            assert not sentence or preview_words.said(sentence, "zh") != sentence  # a preview tells it in Chinese too
+            assert preview_words.said(sentence, "en") == sentence
 
 
 def test_all_faults_come_at_once():
