@@ -138,7 +138,15 @@ def provision(lab: Lab, progress: Progress) -> None:
     content = lab.folder / "content"
     if not (content / "portal").exists():
         film.portal(content / "portal", content / "npm")
-    release(operator, content / "portal", PORTAL, "文化数字内容 · the portal", entry="index.html", progress=progress)
+    release(
+        operator,
+        content / "portal",
+        PORTAL,
+        "文化数字内容 · the portal",
+        entry="index.html",
+        progress=progress,
+        labels=("application",),
+    )
     if not (content / "film").exists():
         film.encode(content / "film", hue=0)
     release(operator, content / "film", FILM, "漓江 · The Li River", entry="master.m3u8", progress=progress)
@@ -155,6 +163,7 @@ def release(
     body: str = LIBRARY,
     key: str = "library",
     register: bool = True,
+    labels: tuple[str, ...] = (),
 ) -> None:
     """Sign ``folder`` as a release, publish it at the origin, and register its identifier.
 
@@ -178,6 +187,7 @@ def release(
         "bigscreen,smallscreen",
         "--key",
         str(operator.key(key)),
+        *(argument for label in labels for argument in ("--label", label)),
     )
     operator.headgate("fleet", "publish", str(folder), seconds=180)
     if register:

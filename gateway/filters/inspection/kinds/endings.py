@@ -49,6 +49,21 @@ def webp(data: bytes) -> int:
     return 8 + size + (size & 1)
 
 
+def boxes(data: bytes) -> int:
+    """Return the byte behind the last whole box (ISO/IEC 14496-12)."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        elif size == 0:
+            return len(data)
+        if size < 8 or at + size > len(data):
+            break
+        at += size
+    return at
+
+
 def jpeg(data: bytes) -> int:
     """Return the byte behind the marker EOI (ITU-T T.81, annex B)."""
     at = 2

@@ -17,7 +17,7 @@ MOST_PIXELS = 120_000_000  # of all frames: some 360 MB once decoded
 MOST_FRAMES = 1000
 FORMATS = {
     "image/gif": ("GIF", endings.gif), "image/jpeg": ("JPEG", endings.jpeg), "image/png": ("PNG", endings.png),
-    "image/webp": ("WEBP", endings.webp),
+    "image/webp": ("WEBP", endings.webp), "image/avif": ("AVIF", endings.boxes),
 }  # fmt: skip
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
