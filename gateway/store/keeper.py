@@ -170,6 +170,15 @@ class Keeper:
                 self.shadows.forget(digest)
         return removed
 
+    def gone(self, digests: Iterable[str]) -> None:
+        """Take note, at once for all, that somebody took these objects away."""
+        digests = list(digests)
+        self._with_index(lambda index: index.remove(digests), 0)
+        with self._uses_lock:
+            for digest in digests:
+                self._uses.pop(digest, None)
+                self.shadows.forget(digest)
+
     def drop(self, digest: str) -> list[str]:
         """Take a damaged object away; return the releases that are known to need it."""
         unknown: list[str] = []

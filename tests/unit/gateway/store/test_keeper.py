@@ -153,6 +153,16 @@ def test_withdrawn_release_leaves_the_disk(make):
     assert store.keeper.forget("b") == [shared]
 
 
+def test_what_others_took_away_is_no_longer_counted(make):
+    """Whoever removes many objects tells it once; unknown ones are no fault."""
+    store = make(size=10 * SIZE)
+    held = [store.fill(n) for n in range(4)]
+    for digest in held[:3]:
+        store.objects.path(digest).unlink()
+    store.keeper.gone([*held[:3], "0" * 64])
+    assert (store.keeper.index.objects(), store.keeper.index.bytes()) == (1, SIZE)
+
+
 def test_withdrawing_needs_no_index(make, tmp_path):
     """With a damaged index a withdrawal still removes what the manifest names."""
     store = make()
