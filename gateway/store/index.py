@@ -204,16 +204,11 @@ class Index:
         with self._writing() as db:
             wanted = {self._number(db, code) for code in codes}
             before = {number for (number,) in db.execute("SELECT release FROM pinned")}
-            db.executemany("DELETE FROM pinned WHERE release = ?", [(number,) for number in before - wanted])
-            db.executemany("INSERT INTO pinned VALUES (?)", [(number,) for number in wanted - before])
-            shelf = self._shelf(db)
-            for number in sorted(wanted - before) + sorted(before - wanted):
-                needs = f"SELECT {COLUMNS} FROM needs JOIN objects ON id = object WHERE release = ?"  # noqa: S608 (our own names)
-                for found in db.execute(needs, (number,)).fetchall():
-                    row = Row(*found)
-                    queue = PINNED if self._is_pinned(db, row) else MAIN
-                    if (row.queue == PINNED) != (queue == PINNED):
-                        shelf.move(row, queue, row.frequency)
+        for number in sorted(wanted ^ before):  # each by itself: a crash between is gone on from at the next start
+            with self._writing() as db:
+                change = "INSERT INTO pinned VALUES (?)" if number in wanted else "DELETE FROM pinned WHERE release = ?"
+                db.execute(change, (number,))
+                self._move_pinned(db, number)
 
     def known(self, first: str, behind: str) -> dict[str, int]:
         """Return the sizes of the objects whose digests are from ``first`` on and before ``behind`` (leading hex digits).
@@ -354,6 +349,16 @@ class Index:
         db.execute("INSERT OR IGNORE INTO needs VALUES (?, ?)", (number, row.id))
         if row.queue != PINNED and db.execute("SELECT 1 FROM pinned WHERE release = ?", (number,)).fetchone():
             self._shelf(db).move(row, PINNED, row.frequency)
+
+    def _move_pinned(self, db: sqlite3.Connection, release: int) -> None:
+        """Move what a release needs to where pinned objects stand, or back."""
+        shelf = self._shelf(db)
+        needs = f"SELECT {COLUMNS} FROM needs JOIN objects ON id = object WHERE release = ?"  # noqa: S608 (our own names)
+        for found in db.execute(needs, (release,)).fetchall():
+            row = Row(*found)
+            queue = PINNED if self._is_pinned(db, row) else MAIN
+            if (row.queue == PINNED) != (queue == PINNED):
+                shelf.move(row, queue, row.frequency)
 
     def _is_pinned(self, db: sqlite3.Connection, row: Row) -> bool:
         asked = "SELECT 1 FROM needs JOIN pinned USING (release) WHERE object = ?"

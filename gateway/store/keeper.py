@@ -7,6 +7,7 @@ release is withdrawn. The methods block (disk, SQLite) and are safe from any thr
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -29,7 +30,7 @@ from gateway.store.rows import Of
 from gateway.store.shadow import Shadows
 
 MOST_USES = 50_000  # objects whose uses wait for being written down; more are not noted, only served
-AT_ONCE = 500  # objects that go in one transaction
+AT_ONCE = 500  # objects that go, or whose uses are written down, in one transaction
 
 T = TypeVar("T")
 log = logging.getLogger("headgate.store")
@@ -142,8 +143,9 @@ class Keeper:
             choice = self.shadows.choice
         if choice != self.index.keep.name:
             self._keep(choice)
-        if uses:
-            self._with_index(lambda index: index.use(uses), None)
+        waiting = iter(uses.items())
+        while some := dict(itertools.islice(waiting, AT_ONCE)):  # so that whoever wants room waits for some only
+            self._with_index(partial(Index.use, used=some), None)
 
     def forget(self, release: str, files: Iterable[str] = ()) -> list[str]:
         """Take away what only this release needs, durably; ``files`` are its digests by its manifest. Return the digests removed.

@@ -16,7 +16,7 @@ ONE_IN = 64  # keys of which one is looked at
 LEAST_ROOM = (
     256 << 20
 )  # bytes of a shadow: less would hold too few objects to tell policies apart, so more keys are taken
-MOST_OBJECTS = 50_000  # in one shadow; some 15 MiB
+MOST_OBJECTS = 50_000  # in one shadow; all three take some 30 MiB then
 BUCKET, BUCKETS = 900.0, 24  # seconds of a piece of the window, and pieces: six hours
 LEAST_SEEN = 500  # sampled uses in the window before anything is chosen
 AHEAD = 0.005  # of the bytes asked for: by so much another policy must be better
