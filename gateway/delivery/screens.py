@@ -10,7 +10,7 @@ from typing import BinaryIO, assert_never
 from aiohttp import web
 
 from appliance.runtime import http
-from appliance.runtime.errors import HeadgateError, Refused, Unreachable
+from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from gateway.delivery import metrics, page
 from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.usage import Usage, record
@@ -18,7 +18,7 @@ from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming, Object
 from gateway.serving.exchange import Exchange, LiveFile, Manifest
-from gateway.serving.send import send
+from gateway.serving.send import is_readable, send
 from gateway.store.objects import Objects
 
 CHANGING = ("application/vnd.apple.mpegurl", "application/dash+xml", "text/", "application/json")
@@ -86,7 +86,13 @@ class Screens:
         manifest = await self._exchange.manifest(code)
         file, opened, cache, keep, coming = await self._open(manifest, code, path)
         with opened:
-            response, sent, count = await self._answer(request, file, opened, cache, keep, coming)
+            try:
+                response, sent, count, readable = await self._answer(request, file, opened, cache, keep, coming)
+            except Corrupt:
+                await self._exchange.damaged(manifest, path)
+                raise
+        if not readable:
+            await self._exchange.damaged(manifest, path)
         self._count(
             manifest, path, response.status, cache, sent, count, started, time.monotonic() - began, request.method
         )
@@ -118,8 +124,8 @@ class Screens:
         cache: str,
         keep: int,
         coming: Coming | None,
-    ) -> tuple[web.StreamResponse, int, int]:
-        """Answer; return the response, the bytes of content sent, and those that were to be sent."""
+    ) -> tuple[web.StreamResponse, int, int, bool]:
+        """Answer; return the response, the bytes of content sent, those that were to be sent, and whether the disk gave them."""
         etag = f'"{file.sha256}"'
         headers = {
             **CORS,
@@ -131,9 +137,14 @@ class Screens:
         choice = choose(request.headers, request.method, file.size, etag)
         match choice:
             case NotModified():
-                return web.Response(status=304, headers=headers), 0, 0
+                return web.Response(status=304, headers=headers), 0, 0, True
             case Unsatisfiable():
-                return web.Response(status=416, headers={**headers, "Content-Range": f"bytes */{file.size}"}), 0, 0
+                return (
+                    web.Response(status=416, headers={**headers, "Content-Range": f"bytes */{file.size}"}),
+                    0,
+                    0,
+                    True,
+                )
             case Whole():
                 first, count, status = 0, file.size, 200
             case Part(first, last):
@@ -143,7 +154,10 @@ class Screens:
                 assert_never(unknown)
         headers["Content-Type"] = file.type
         response, sent = await send(request, status, headers, opened, first, count, coming)
-        return response, sent, 0 if request.method == "HEAD" else count
+        if request.method == "HEAD":
+            return response, sent, 0, True
+        refused = coming is not None and not coming.stored
+        return response, sent, count, sent == count or refused or is_readable(opened, first + sent)
 
     def _count(
         self,

@@ -23,6 +23,7 @@ from gateway.exchange.live import Channels
 from gateway.exchange.objects import Fills
 from gateway.exchange.pace import Pace
 from gateway.exchange.releases import Held, Releases
+from gateway.exchange.suspects import Suspects
 from gateway.exchange.takes import Takes
 from gateway.fetch import loops
 from gateway.isolation.policy import Lane, Policy
@@ -104,13 +105,14 @@ class Exchange:
         fills: Fills,
         keeper: Keeper,
         channels: Channels,
+        suspects: Suspects,
         identifiers: Identifiers,
         journal: Journal,
         takes: Takes,
         drops: Path,
     ) -> None:
         self.policy, self._judge, self._keeper, self._channels = policy, judge, keeper, channels
-        self._takes, self._drops = takes, drops
+        self._suspects, self._takes, self._drops = suspects, takes, drops
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
         self._pace = Pace()
 
@@ -141,6 +143,7 @@ class Exchange:
             route("used", self._used)
         else:
             route("live", self._live)
+            route("damaged", self._damaged)
             route("lookup", self._lookup)
             route("record", self._record)
         return app
@@ -175,6 +178,16 @@ class Exchange:
         if not shares:  # it crosses nothing
             await self._journal.passed(peer, release, ask.path, file, came)
         return await answer.stream(request, file, fill, came)
+
+    async def _damaged(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
+        """Have an object read again that the peer could not read whole; only what it may have, and only if it is damaged it goes."""
+        ask = _parse(AskObject, data)
+        held, _lane = await self._passing(peer, paths.code_of(ask.release))
+        file = held.admitted.release.files.get(ask.path)
+        if file is None:
+            raise Refused("unknown-path", "the release has no such file", 404)
+        self._suspects.tell(file.sha256)
+        return web.Response(status=204)
 
     async def _take(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = _parse(AskTake, data)

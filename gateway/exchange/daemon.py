@@ -28,6 +28,7 @@ from gateway.exchange.live_filters import LiveFilters
 from gateway.exchange.metadata import Metadata
 from gateway.exchange.objects import Fills
 from gateway.exchange.releases import Releases
+from gateway.exchange.suspects import Suspects
 from gateway.exchange.takes import Takes
 from gateway.exchange.taking_in import TakingIn
 from gateway.exchange.tending import Tending
@@ -124,10 +125,11 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         takes = Takes(judge, releases, fills, journal)
         live = LiveFilters(judge, inspection, coming)
         channels = Channels(service.tasks, origins, passing, coming, live, journal)
+        suspects = Suspects()
         exchange = Exchange(
-            policy, judge, releases, fills, keeper, channels, identifiers, journal, takes, STATE / "drop"
+            policy, judge, releases, fills, keeper, channels, suspects, identifiers, journal, takes, STATE / "drop"
         )
-        tending = Tending(lambda: exchange.policy, keeper, kept, judge, releases, fills, journal)
+        tending = Tending(lambda: exchange.policy, keeper, kept, judge, releases, fills, journal, suspects)
         sockets = Sockets(RUN / "exchange", exchange)
 
         counted.prepare(policy)

@@ -17,6 +17,7 @@ from gateway.exchange.journal import Journal
 from gateway.exchange.judge import Judge
 from gateway.exchange.objects import Fills
 from gateway.exchange.releases import Releases
+from gateway.exchange.suspects import Suspects
 from gateway.isolation.policy import Policy
 from gateway.release.manifest import Release
 from gateway.store import metrics, preposition
@@ -47,14 +48,15 @@ class Tending:
         releases: Releases,
         fills: Fills,
         journal: Journal,
+        suspects: Suspects,
     ) -> None:
         self._policy, self._keeper, self._manifests = policy, keeper, manifests
         self._judge, self._releases, self._fills, self._journal = judge, releases, fills, journal
-        self._another_plan = asyncio.Event()
+        self._suspects, self._another_plan = suspects, asyncio.Event()
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Begin with everything."""
-        for task in (self.flush, self.reconcile, self.scrub, self.fetch_ahead):
+        for task in (self.flush, self.reconcile, self.scrub, self.examine, self.fetch_ahead):
             tasks.create_task(task())
 
     def follow(self) -> None:
@@ -96,6 +98,14 @@ class Tending:
                     read = sum(one.bytes for one in done if not isinstance(one, Damaged))
                     await asyncio.sleep(pace.after(read, time.monotonic()))
             await asyncio.sleep(REST)
+
+    async def examine(self) -> None:
+        """Read again at once what somebody could not read, and heal what is damaged, for ever."""
+        while True:
+            digest = await self._suspects.next()
+            for one in await asyncio.to_thread(list, Scrubbing(self._keeper).check(digest)):
+                if isinstance(one, Damaged):
+                    await self.heal(one)
 
     async def heal(self, damaged: Damaged) -> str:
         """Record that an object was damaged, and fetch it again for a release that needs it; return how it ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import OrderedDict
@@ -194,6 +195,15 @@ class Exchange:
             return LiveFile.model_validate(await self._post("live", {"release": code, "path": path}))
         except ValidationError as error:
             raise Corrupt("the exchange's answer about a live file is none") from error
+
+    async def damaged(self, manifest: Manifest, path: str) -> None:
+        """Tell that the object could not be read whole, so that the exchange reads it again; whether it hears that, or not.
+
+        What is asked for next comes by way of the exchange again.
+        """
+        self._allowed.pop((manifest.digest, path), None)
+        with contextlib.suppress(HeadgateError):
+            await self._post("damaged", {"release": manifest.release, "path": path}, wait=0)
 
     async def record(self, record: Record) -> None:
         """Hand ``record`` over; it is durable when this returns.

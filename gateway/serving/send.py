@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from aiohttp import web
 
-from appliance.runtime.errors import HeadgateError
+from appliance.runtime.errors import Corrupt, HeadgateError
 from gateway.serving.coming import Coming
 
 SMALL = 64 << 10  # bytes; below this one copy costs less than a second system call
@@ -34,12 +34,12 @@ async def send(
     middle; its connection is closed then, since a short answer must not look whole.
 
     Raises:
-        HeadgateError: the object was refused before its first byte was sent.
+        HeadgateError: the object was refused, or the disk did not give it (Corrupt), before its first byte was sent.
     """
     if coming is not None and request.method != "HEAD":
         await coming.reach(first + (count if count <= SMALL else 1))
     if request.method != "HEAD" and count <= SMALL:
-        body = os.pread(file.fileno(), count, first)
+        body = _read(file, first, count)
         whole = web.Response(status=status, headers=headers, body=body)
         return whole, count if await _complete(request, whole) else 0
     response = web.StreamResponse(status=status, headers=headers)
@@ -59,6 +59,24 @@ async def send(
     if sent < count and request.transport is not None:
         request.transport.abort()
     return response, sent
+
+
+def is_readable(file: BinaryIO, at: int) -> bool:
+    """Return whether the disk gives the byte ``at`` of the file."""
+    try:
+        return bool(os.pread(file.fileno(), 1, at))
+    except OSError:
+        return False
+
+
+def _read(file: BinaryIO, first: int, count: int) -> bytes:
+    try:
+        body = os.pread(file.fileno(), count, first)
+    except OSError as error:
+        raise Corrupt(f"the store's disk does not give the object: {error.strerror}") from error
+    if len(body) < count:
+        raise Corrupt("the object in the store is too short")
+    return body
 
 
 async def _send_all(transport: asyncio.Transport, file: BinaryIO, first: int, count: int, coming: Coming | None) -> int:
