@@ -6,6 +6,7 @@ for the objects only once both filters passed all of it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -59,7 +60,8 @@ class Incoming:
             with os.fdopen(_create(path), "wb") as file:
                 file.write(data)
         except OSError as error:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a disk that turned read-only lets nothing go either
+                path.unlink(missing_ok=True)
             raise told(error) from error
         return path
 

@@ -86,6 +86,6 @@ def test_failing_disk_serves_what_it_can_and_lies_never(
     folder = chain.state / "store" / "objects"
     gone = [folder / digest[:2] / digest for digest, name in objects.items() if name in lost]
     until(lambda: all(not path.exists() or readable(path) for path in gone), "what cannot be read is taken away", 60)
-    figures = (chain.run / "metrics" / "exchange" / "exchange.prom").read_text()
-    assert 'headgate_store_disk_errors_total{act="read"}' in figures
+    figures = chain.run / "metrics" / "exchange" / "exchange.prom"
+    until(lambda: 'headgate_store_disk_errors_total{act="read"}' in figures.read_text(), "it is counted")
     assert all(chain.play(name).body == files[name] for name in files if name not in lost)
