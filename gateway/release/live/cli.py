@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
@@ -120,9 +122,7 @@ def live(folder: Path, identifier: str, key: Path, origin: Path, *, until_end: b
     release, told = channel_at(origin, code, private)
     outlet = Outlet(origin, code, told, private)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with alone(outlet.folder):
+    with alone(outlet.folder), _told_to_end(stop):
         before = outlet.begin()
         watcher = _Watcher(release.title, as_json=as_json)
         watcher.began(before)
@@ -133,6 +133,17 @@ def live(folder: Path, identifier: str, key: Path, origin: Path, *, until_end: b
             if until_end and turn.state == "ended":
                 break
         watcher.ended()
+
+
+@contextlib.contextmanager
+def _told_to_end(stop: Event) -> Iterator[None]:
+    """Set ``stop`` on Ctrl-C and SIGTERM, as long as the context lasts."""
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Watcher:
