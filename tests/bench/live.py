@@ -22,6 +22,7 @@ from appliance.identity.keys import PrivateKey
 from gateway.release.live.follow import Stamp
 from gateway.release.live.outlet import Outlet
 from gateway.release.manifest import Live
+from tests.server.content import media
 from tests.server.content.conftest import CODE, ORIGIN, Chain
 
 SEGMENT = 2 << 20  # bytes
@@ -57,9 +58,10 @@ class Channel:
 
 
 def transport(size: int) -> bytes:
-    """Return an MPEG-TS of so many bytes, in whole packets: null packets (ISO/IEC 13818-1) with random content."""
-    packets = size // 188
-    return b"".join(b"\x47\x1f\xff\x10" + os.urandom(184) for _ in range(packets))
+    """Return an MPEG-TS of so many bytes, in whole packets: its tables, then one stream of random content."""
+    head = media.transport()
+    packets = (size - len(head)) // 188
+    return head + b"".join(b"\x47\x01\x00\x10" + os.urandom(184) for _ in range(packets))
 
 
 def asked(address: str, port: int, path: str, size: int) -> float:
