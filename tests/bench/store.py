@@ -29,7 +29,7 @@ from gateway.store.reconcile import Reconciling
 
 OBJECTS = int(os.environ.get("HEADGATE_BENCH_OBJECTS", "1000000"))
 SIZE = 1 << 20  # bytes of an object
-GOING = 10_000  # objects that make room, by each policy
+GOING = min(10_000, OBJECTS // 10)  # objects that make room, by each policy
 USES = 100_000
 STARTS = 5
 SIXTEENTH = 16  # of the objects are made without a row, so that reconciling finds something
