@@ -50,6 +50,13 @@ def families(seen: Overview) -> Iterator[Metric]:
             states.add_metric([view.site, state], float(view.state == state))
     yield states
     yield from _journals(seen)
+    yield GaugeMetricFamily("headgate_orders_serial", "Serial of the last order", value=float(seen.orders))
+    behind = GaugeMetricFamily(
+        "headgate_box_orders_behind", "Orders that a connected box has not proved", labels=["box"]
+    )
+    for site, number in sorted(seen.behind.items()):
+        behind.add_metric([site], float(number))
+    yield behind
     records = CounterMetricFamily("headgate_box_records", "Records stored", labels=["box", "kind"])
     sent = CounterMetricFamily("headgate_box_delivered_bytes", "Bytes delivered to screens", labels=["box"])
     answered = CounterMetricFamily("headgate_box_requests", "Requests of screens", labels=["box", "cache"])

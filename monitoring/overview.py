@@ -134,6 +134,8 @@ class Overview:
     reasons: Mapping[str, int] = field(default_factory=dict)  # refusals so far, by reason
     broker: bool = False  # whether the controller is connected to it
     identifiers: int | None = None  # in the registry
+    orders: int = 0  # serial of the last order to withdraw or to reinstate
+    behind: Mapping[str, int] = field(default_factory=dict)  # orders that connected boxes have not proved
 
 
 def agreement(wanted: str, enforced: str) -> Agreement:

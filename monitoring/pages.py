@@ -23,8 +23,14 @@ def _source(text: str) -> str:
 
 CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; script-src {_source(_SCRIPT)}; style-src {_source(_STYLE)}; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Vary": "Accept-Language",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+}
 
 _templates = Environment(
     loader=PackageLoader("monitoring"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -100,18 +106,23 @@ def clock(then: float | str) -> str:
         return ""
 
 
+def render(template: str, lang: Language, **values: object) -> str:
+    """Return ``template`` with what every page has, and ``values``."""
+    return _templates.get_template(template).render(
+        lang=lang, w=partial(word, language=lang), clock=clock, size=size, style=_STYLE, script=_SCRIPT, **values
+    )
+
+
 def _render(name: str, seen: Overview, lang: Language) -> str:
     views = seen.boxes
-    return _templates.get_template(name).render(
+    return render(
+        name,
+        lang,
         seen=seen,
-        lang=lang,
-        w=partial(word, language=lang),
+        place="/",
+        here="?lang={}".format,
         ago=partial(ago, now=seen.now, lang=lang),
         lasting=partial(lasting, lang=lang),
-        clock=clock,
-        size=size,
-        style=_STYLE,
-        script=_SCRIPT,
         used=total(view.used for view in views),
         online=sum(view.box.online for view in views),
         equal=sum(view.standing.agreement == "equal" for view in views),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from pathlib import Path
@@ -13,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.identity.keys import PrivateKey
-from appliance.journal import note, proofs, tiles, verify
-from appliance.journal.verify import CHECKPOINT, PROOF, Checkpoint, Damaged
+from appliance.journal import note, proofs, proving, tiles, verify
+from appliance.journal.verify import CHECKPOINT, Checkpoint, Damaged
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused
 
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
@@ -130,9 +129,7 @@ def prove(folder: Path, number: int | None, since: Path | None, out: Path | None
         path = proofs.inclusion(number - 1, head.size, complete)
         if not proofs.is_included(proofs.leaf_hash(entry), number - 1, head.size, head.root, path):
             raise Corrupt(f"entry {number} is not as it was signed: headgate journal verify {folder}")
-        lines = [PROOF, f"extra {base64.b64encode(entry).decode()}", f"index {number - 1}"]
-        lines += [base64.b64encode(one).decode() for one in path]
-        _write("\n".join(lines).encode() + b"\n\n" + data, out)
+        _write(proving.written(entry, number, path, data), out)
 
 
 @commands.command()

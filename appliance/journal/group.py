@@ -38,6 +38,10 @@ class Group:
             self._tasks.create_task(self._write())
         return await asyncio.shield(future)
 
+    async def prove(self, entry: Mapping[str, Any], number: int) -> bytes:
+        """Return the proof that ``entry`` is number ``number`` of the journal, for anybody who has its key."""
+        return await asyncio.to_thread(self._journal.prove, entry, number)
+
     async def _write(self) -> None:
         batch: list[tuple[Mapping[str, Any], asyncio.Future[int]]] = []
         try:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.identity.keys import PrivateKey
-from appliance.journal import conversion, note, proofs
+from appliance.journal import conversion, note, proofs, proving
 from appliance.journal.disk import Disk
 from appliance.journal.proofs import Frontier, leaf_hash, node_hash
 from appliance.journal.tiles import TEMPORARY, Tiles, pack
@@ -314,6 +314,12 @@ class Journal:
             if size is None or size == self.size:
                 return Checkpoint(self.origin, self.size, self._tree.root)
             return Checkpoint(self.origin, size, proofs.root_of(0, size, self._complete))
+
+    def prove(self, entry: Mapping[str, Any], number: int) -> bytes:
+        """Return the proof that ``entry`` is number ``number`` (from 1) here, under a checkpoint signed now (c2sp.org/tlog-proof)."""
+        with self._lock:
+            path = proofs.inclusion(number - 1, self.size, self._complete)
+            return proving.written(encode(entry), number, path, note.sign(self.head(), self._key))
 
     def request(self, old: int) -> bytes:
         """Return what asks a witness, who has seen ``old`` entries, to countersign what is published (c2sp.org/tlog-witness)."""

@@ -14,7 +14,7 @@ from appliance.runtime import config as configuration
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from appliance.runtime.service import Service
-from appliance.telemetry import exposition, figures, status, witnessing
+from appliance.telemetry import exposition, figures, orders, status, witnessing
 from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
 from appliance.telemetry.outbox import Outbox, fitting
 from appliance.telemetry.records import batch, parse_acknowledgement, plain_json
@@ -62,6 +62,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
                 tasks.create_task(reporter.listen()),
                 tasks.create_task(reporter.report()),
                 tasks.create_task(reporter.send_records()),
+                tasks.create_task(reporter.courier.run()),
             ]
             service.ready()
             await service.stopped()
@@ -89,8 +90,12 @@ class Reporter:
                 (topic("NCMD", settings.site), 0),
                 (f"headgate/v1/{settings.site}/ack", 1),
                 (f"headgate/v1/{settings.site}/witness", 1),
+                (f"headgate/v1/{settings.site}/orders", 1),
                 (STATE_TOPIC, 1),
             ],
+        )
+        self.courier = orders.Courier(
+            settings.run / "exchange" / "telemetry-management" / "exchange.sock", self._publish_proof
         )
         self._born = False
         self._more = asyncio.Event()  # something to send may be there: looks again before its time
@@ -109,9 +114,11 @@ class Reporter:
                     case Connected():
                         self.outbox = Outbox()
                         self._more.set()
+                        self.courier.line(stands=True)
                         await self.birth()
                     case Lost():
                         self._born = False
+                        self.courier.line(stands=False)
                     case Message():
                         await self._message(event)
             except Corrupt as error:
@@ -126,6 +133,8 @@ class Reporter:
             self.acknowledged += await asyncio.to_thread(self.spool.forget, ids)
             self.outbox = self.outbox.acknowledged(ids)
             self._more.set()
+        elif message.topic.endswith("/orders"):
+            self.courier.take(orders.parse(message.payload))
         elif message.topic.endswith("/witness"):
             try:
                 await asyncio.to_thread(witnessing.keep_answer, self.settings.run, message.payload)
@@ -162,11 +171,19 @@ class Reporter:
     def _publish(self, message: Publish) -> None:
         self.connection.publish(Message(topic(message.kind, self.settings.site), encode(message.payload)))
 
+    def _publish_proof(self, payload: bytes) -> None:
+        try:
+            self.connection.publish(Message(f"headgate/v1/{self.settings.site}/proofs", payload, qos=1))
+        except Unreachable as error:  # the controller asks again for what it lacks
+            log.info("a proof is not sent now: %s", error)
+
     async def _look(self) -> list[Told]:
         told, self.gathered, self.depth, asked = await asyncio.to_thread(self._read)
         totals = {name: exposition.total(self.gathered.units, metric) for name, metric in DELIVERED.items()}
         uptime = (time.time() - self.started) // self.settings.heartbeat * self.settings.heartbeat
-        return status.metrics(self.settings.site, SOFTWARE, uptime, told, self.depth, totals, asked)
+        return status.metrics(
+            self.settings.site, SOFTWARE, uptime, told, self.depth, totals, asked, self.courier.serial
+        )
 
     def _read(self) -> tuple[status.Status, exposition.Gathered, Depth, Mapping[str, Asked]]:
         try:

@@ -90,8 +90,12 @@ def metrics(
     depth: Depth,
     totals: Mapping[str, int],
     asked: Mapping[str, Asked],
+    orders: int | None = None,
 ) -> list[Told]:
-    """Return everything the box reports, in a fixed order; ``uptime`` in seconds, ``totals`` delivered, ``asked`` by journals."""
+    """Return everything the box reports, in a fixed order; ``uptime`` in seconds, ``totals`` delivered, ``asked`` by journals.
+
+    ``orders`` is the serial of the last order that the exchange took, None where it never told.
+    """
     text, number = Datatype.STRING, Datatype.INT64
     return [
         Told("site", text, site),
@@ -106,6 +110,7 @@ def metrics(
         Told("spool/records", number, depth.records),
         Told("spool/bytes", number, depth.bytes),
         Told("spool/oldest", text, depth.oldest or ""),
+        *([] if orders is None else [Told("orders/serial", number, orders)]),
         *(Told(f"delivery/{name}", number, value) for name, value in sorted(totals.items())),
         *(
             Told(f"zones/{name}/{part}", text, getattr(zone, part))

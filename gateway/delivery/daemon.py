@@ -67,6 +67,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
 
         service.reload = reload
         service.tasks.create_task(usage.run())
+        service.tasks.create_task(exchange.follow(screens.withdraw))
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
         stopped = service.tasks.create_task(service.stopped())
         while not stopped.done():

@@ -20,6 +20,10 @@ SECONDS = Histogram(
 BROKEN_OFF = Counter(
     "headgate_delivery_broken_off", "Deliveries that the screen broke off.", ["zone"], registry=REGISTRY
 )
+WITHDRAWN = Counter(
+    "headgate_delivery_withdrawn", "Deliveries broken off because their release was withdrawn.", ["zone"],
+    registry=REGISTRY,
+)  # fmt: skip
 WAITING = Gauge(
     "headgate_delivery_records_waiting", "Records of use that the exchange has not taken yet.", registry=REGISTRY
 )

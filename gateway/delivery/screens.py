@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, assert_never
@@ -18,6 +19,7 @@ from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming, Object
 from gateway.serving.exchange import Exchange, LiveFile, Manifest
+from gateway.serving.running import Running, Turn
 from gateway.serving.send import is_readable, send
 from gateway.store.objects import Objects
 
@@ -50,6 +52,7 @@ class Screens:
     ) -> None:
         self.site, self._zone, self._channels = site, zone, channels
         self._store, self._incoming, self._exchange, self._usage = store, incoming, exchange, usage
+        self._running = Running()
 
     def application(self) -> web.Application:
         """Return what answers at the zone's address."""
@@ -83,9 +86,22 @@ class Screens:
         code, path = paths.code_of(request.match_info["code"]), request.match_info["path"]
         if fault := paths.fault_in(path):
             raise Refused("bad-request", fault, 400)
+        with self._running.of(code, request) as turn:
+            return await self._answer_running(turn, request, code, path, began, started)
+
+    def withdraw(self, codes: Sequence[str]) -> int:
+        """Break off what runs of the releases ``codes``; return how many responses that were."""
+        stopped = self._running.cut(codes)
+        metrics.WITHDRAWN.labels(self._zone).inc(stopped)
+        return stopped
+
+    async def _answer_running(
+        self, turn: Turn, request: web.Request, code: str, path: str, began: float, started: datetime
+    ) -> web.StreamResponse:
         manifest = await self._exchange.manifest(code)
         file, opened, cache, keep, coming = await self._open(manifest, code, path)
         with opened:
+            turn.begin()
             try:
                 response, sent, count, readable = await self._answer(request, file, opened, cache, keep, coming)
             except Corrupt:

@@ -25,14 +25,16 @@ from gateway.exchange.pace import Pace
 from gateway.exchange.releases import Held, Releases
 from gateway.exchange.suspects import Suspects
 from gateway.exchange.takes import Takes
+from gateway.exchange.withdrawn import MOST, Withdrawals
 from gateway.fetch import loops
 from gateway.isolation.policy import Lane, Policy
-from gateway.release import paths
+from gateway.release import orders, paths
 from gateway.resolver import codes
 from gateway.store.keeper import Keeper
 
 LONGEST = 32 << 10  # bytes of a request
 OLDEST_TOLD = 10.0**8  # seconds; of what no origin has spoken about since the start
+LONGEST_ORDERS = 4 << 20  # bytes of a request that brings orders
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Via = Annotated[list[Annotated[str, StringConstraints(pattern=rf"^{loops.SITE}$")]], Field(max_length=loops.DEEPEST)]
 
@@ -85,6 +87,30 @@ class AskLive(_Ask):
     path: Text
 
 
+class AskOrders(_Ask):
+    """``POST /order``: orders in their envelopes, the serial of the centre's last one where it told, and whether it can be asked."""
+
+    envelopes: tuple[Annotated[str, StringConstraints(max_length=orders.LONGEST)], ...] = Field(
+        (), max_length=MOST, strict=False
+    )
+    head: int | None = Field(None, ge=0)
+    online: bool = True
+
+
+class AskSerial(_Ask):
+    """``POST /serial``: waits while this process answers and this serial is the last one."""
+
+    instance: str = Field("", max_length=64)
+    serial: int = Field(-1, ge=-1)
+
+
+class AskWithdrawn(_Ask):
+    """``POST /withdrawn``: what was carried out and how many responses were broken off for it; waits for more."""
+
+    after: int = Field(-1, ge=-1)
+    stopped: int = Field(0, ge=0)
+
+
 class AskLookup(_Ask):
     """``POST /lookup``."""
 
@@ -110,15 +136,17 @@ class Exchange:
         journal: Journal,
         takes: Takes,
         drops: Path,
+        withdrawals: Withdrawals,
     ) -> None:
         self.policy, self._judge, self._keeper, self._channels = policy, judge, keeper, channels
         self._suspects, self._takes, self._drops = suspects, takes, drops
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
+        self._withdrawals = withdrawals
         self._pace = Pace()
 
     def application(self, peer: Peer) -> web.Application:
         """Return what answers on the socket of ``peer``."""
-        app = http.application(LONGEST)
+        app = http.application(LONGEST_ORDERS if peer == decide.ORDERS else LONGEST)
 
         def route(ask: str, handler: Any) -> None:
             async def counted(request: web.Request) -> web.StreamResponse:
@@ -137,6 +165,11 @@ class Exchange:
         if peer.run in decide.BRINGS:  # they bring, and are given nothing
             route("take", self._take)
             return app
+        if peer == decide.ORDERS:
+            route("order", self._order)
+            route("serial", self._serial)
+            return app
+        route("withdrawn", self._withdrawn)
         route("release", self._release)
         route("object", self._object)
         if peer.run == decide.SHARE:
@@ -216,6 +249,24 @@ class Exchange:
         await self._journal.passed(peer, release, f"live/{ask.path}", file, found.came)
         return web.json_response({**file.model_dump(), "from": found.came, "fresh": round(found.fresh, 3)})
 
+    async def _order(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
+        ask = _parse(AskOrders, data)
+        await self._withdrawals.hear(head=ask.head, online=ask.online)  # what it does not have yet holds releases back
+        keys = self.policy.orders.keys if self.policy.orders else {}
+        outcome = await self._withdrawals.take([text.encode() for text in ask.envelopes], keys)
+        await self._withdrawals.hear(head=ask.head, online=ask.online)
+        return web.json_response(outcome.told())
+
+    async def _serial(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
+        ask = _parse(AskSerial, data)
+        instance, serial = await self._withdrawals.next_start(ask.instance, ask.serial)
+        return web.json_response({"instance": instance, "serial": serial})
+
+    async def _withdrawn(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
+        ask = _parse(AskWithdrawn, data)
+        serial, codes = await self._withdrawals.follow(peer, ask.after, ask.stopped)
+        return web.json_response({"serial": serial, "releases": codes})
+
     async def _lookup(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = _parse(AskLookup, data)
         codes.parse(ask.code)
@@ -265,6 +316,7 @@ class Exchange:
     async def _passing(self, peer: Peer, code: str, via: Sequence[str] = ()) -> tuple[Held, Lane]:
         """Return the verified release and the lane that lets it into the peer's zone; a refusal is recorded."""
         policy = self.policy
+        await self._withdrawals.settled(ordered=policy.orders is not None)
         # Before any origin hears of the question.
         lane = decide.in_catalogue(policy, peer.zone, code) or decide.may_ask(policy, peer)
         if isinstance(lane, Lane):

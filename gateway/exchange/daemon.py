@@ -11,6 +11,7 @@ from pathlib import Path
 from appliance.journal.group import Group
 from appliance.journal.opening import open_or_begin
 from appliance.runtime import http, metrics
+from appliance.runtime.errors import Corrupt
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from appliance.telemetry.spool import Spool
@@ -27,15 +28,19 @@ from gateway.exchange.live import Channels
 from gateway.exchange.live_filters import LiveFilters
 from gateway.exchange.metadata import Metadata
 from gateway.exchange.objects import Fills
+from gateway.exchange.register import Register
 from gateway.exchange.releases import Releases
+from gateway.exchange.removal import Removal
 from gateway.exchange.suspects import Suspects
 from gateway.exchange.takes import Takes
 from gateway.exchange.taking_in import TakingIn
 from gateway.exchange.tending import Tending
+from gateway.exchange.withdrawn import Withdrawals
 from gateway.filters.client import Admission, Inspection
 from gateway.filters.inspection import RULES
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
+from gateway.release import manifest, signed
 from gateway.store.incoming import Incoming
 from gateway.store.keeper import Keeper
 from gateway.store.live import Incoming as LiveIncoming
@@ -118,16 +123,33 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     ):
         clock = time.monotonic
         journal = Journal(spool, clock, Group(crossings, service.tasks))
+        register = Register(STATE / "exchange" / "orders.db")
+        await asyncio.to_thread(_learn_kept, register, kept)
+        withdrawals = Withdrawals(
+            register, Removal(register, store, keeper), journal, lambda: decide.deliveries(exchange.policy)
+        )
         identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", journal, clock)
         judge = Judge(admission, incoming, kept, Metadata(origins, admission, incoming, clock))
-        releases = Releases(service.tasks, origins, kept, judge, journal, clock)
-        fills = Fills(service.tasks, origins, store, incoming, keeper, passed, judge, inspection, journal)
+        releases = Releases(service.tasks, origins, kept, judge, journal, clock, withdrawals)
+        fills = Fills(service.tasks, origins, store, incoming, keeper, passed, judge, inspection, journal, withdrawals)
         takes = Takes(judge, releases, fills, journal)
         live = LiveFilters(judge, inspection, coming)
         channels = Channels(service.tasks, origins, passing, coming, live, journal)
         suspects = Suspects()
+        withdrawals.channels = channels.forget
         exchange = Exchange(
-            policy, judge, releases, fills, keeper, channels, suspects, identifiers, journal, takes, STATE / "drop"
+            policy,
+            judge,
+            releases,
+            fills,
+            keeper,
+            channels,
+            suspects,
+            identifiers,
+            journal,
+            takes,
+            STATE / "drop",
+            withdrawals,
         )
         tending = Tending(lambda: exchange.policy, keeper, kept, judge, releases, fills, journal, suspects)
         sockets = Sockets(RUN / "exchange", exchange)
@@ -145,6 +167,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         service.reload = reload  # before anything is waited for: a policy enforced meanwhile must not be missed
         try:
             await sockets.follow(policy)
+            await withdrawals.finish()
             service.tasks.create_task(identifiers.keep_fresh(lambda: exchange.policy))
             tending.start(service.tasks)
             service.tasks.create_task(TakingIn(lambda: exchange.policy, carried, releases, fills).run())
@@ -157,12 +180,26 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             service.ready(f"serving {len(decide.peers(policy))} peers")
             await service.stopped()
         finally:
+            await withdrawals.leave()
             await sockets.close()
             await journal.tell_floods()
+            register.close()
             await asyncio.to_thread(crossings.close)
             await asyncio.to_thread(keeper.close)
             spool.close()
             passed.close()
+
+
+def _learn_kept(register: Register, kept: Manifests) -> None:
+    """Learn the releases that were kept before there was a register."""
+    known = register.codes()
+    for code in kept.codes():
+        if code not in known and (data := kept.get(code)) is not None:
+            with contextlib.suppress(
+                Corrupt
+            ):  # damaged, as if it were not there; it is verified again before it passes
+                release = signed.claimed(data)
+                register.learn(release, manifest.digest(release))
 
 
 async def _let_out(outlet: Outlet) -> None:

@@ -31,7 +31,7 @@ CARRIED = ("institution", "culture")  # zones as whose a disk may be carried in,
 class Peer:
     """Who asks: known by the socket, never by what it says."""
 
-    run: str  # delivery, resolver, publish, or carry: root, with a disk in hand
+    run: str  # delivery, resolver, publish, telemetry, or carry: root, with a disk in hand
     zone: str
 
     @property
@@ -43,6 +43,9 @@ class Peer:
     def source(self) -> str:
         """The only source its records may tell, such as ``delivery/bigscreen``."""
         return f"{self.run}/{self.zone}"
+
+
+ORDERS = Peer("telemetry", "management")  # brings the orders to withdraw and to reinstate, and nothing else
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,13 @@ class Admitted:
 def peers(policy: Policy) -> frozenset[Peer]:
     """Return everybody who may speak to the exchange."""
     served = {Peer(s.run, s.zone) for s in policy.services.values() if s.run in SERVED}
-    return frozenset(served | {Peer("carry", z) for z in CARRIED if policy.lanes_of("release", source=z)})
+    carried = {Peer("carry", z) for z in CARRIED if policy.lanes_of("release", source=z)}
+    return frozenset(served | carried | ({ORDERS} if ORDERS.zone in policy.zones else set()))
+
+
+def deliveries(policy: Policy) -> frozenset[Peer]:
+    """Return the peers that must break off what is withdrawn."""
+    return frozenset(peer for peer in peers(policy) if peer.run in ("delivery", SHARE))
 
 
 def lane_out_of(policy: Policy, zone: str, kind: str) -> Lane | Refuse:

@@ -36,6 +36,9 @@ class Ledger(Protocol):
     async def append(self, entry: Mapping[str, Any]) -> int:
         """Return the number of ``entry`` once it is durable and signed, or raise Refused."""
 
+    async def prove(self, entry: Mapping[str, Any], number: int) -> bytes:
+        """Return the proof that ``entry`` is number ``number``."""
+
 
 class Journal:
     """The box's signed journal of crossings and the spool, with the rules of who may write what into it."""
@@ -71,6 +74,11 @@ class Journal:
             "digest": admitted.digest,
             "key": str(admitted.signer),
             "origin": origin,
+            "title": release.title,
+            "labels": list(release.labels),
+            "zones": list(release.rights.zones),
+            "files": len(release.files),
+            "bytes": sum(file.size for file in release.files.values()),
         }
         await self._audit(body)
         metrics.ADMITTED.inc()
@@ -109,6 +117,17 @@ class Journal:
         digest = hashlib.sha256(payload).hexdigest()
         body = {"decision": "admit", "reason": "verified", "object": "identifiers", "digest": digest}
         await self._write({**body, "key": str(signer), "origin": origin})
+
+    async def ordered(self, body: Mapping[str, Any]) -> bytes:
+        """Record that an order was carried out, and return the proof of that entry.
+
+        Raises:
+            Refused: as ``admitted``.
+        """
+        record = Record.new("audit", SOURCE, body)
+        entry, number = await self._write(body, record)
+        await self.append(record)
+        return await self._ledger.prove(entry, number)
 
     async def passed(self, peer: Peer, release: Release, path: str, file: File, came: str) -> None:
         """Record that an object goes into the peer's zone; without this it does not. What the zone was given already is not told again.
@@ -151,10 +170,11 @@ class Journal:
         await self._write(body, record)
         await self.append(record)
 
-    async def _write(self, body: Mapping[str, Any], record: Record | None = None) -> None:
+    async def _write(self, body: Mapping[str, Any], record: Record | None = None) -> tuple[Mapping[str, Any], int]:
         known = {"id": record.id} if record else {}
         time = record.time if record else datetime.now(UTC)
-        await self._ledger.append({"time": time.isoformat(), **known, **body})
+        entry = {"time": time.isoformat(), **known, **body}
+        return entry, await self._ledger.append(entry)
 
     async def refused(self, refusal: Refuse, peer: Peer | None, **what: Any) -> None:
         """Record a refusal; refusing goes on also when that fails. An attempt at important data is never left out."""

@@ -229,6 +229,11 @@ class Channels:
         except HeadgateError as error:
             log.debug("%s was not fetched ahead: %s", path, error)
 
+    def forget(self, code: str) -> None:
+        """Remove what is here of a channel that was withdrawn; what a playlist named before goes with its window."""
+        for sha256 in self._ring.drop(code):
+            self._store.remove(sha256)
+
     async def sweep(self) -> None:
         """Remove what has run out, for ever."""
         while True:

@@ -10,6 +10,12 @@ from gateway.store import metrics as store
 
 REGISTRY = CollectorRegistry()
 REGISTRY.register(store.REGISTRY)
+ORDERS = Gauge("headgate_exchange_orders_serial", "Serial of the last order that was taken.", registry=REGISTRY)
+ORDERED = Counter("headgate_exchange_orders", "Orders carried out, by what they say.", ["act"], registry=REGISTRY)
+ORDER_SECONDS = Histogram(
+    "headgate_exchange_order_seconds", "Seconds from an order until it was carried out and proved.",
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10), registry=REGISTRY,
+)  # fmt: skip
 REQUESTS = Counter(
     "headgate_exchange_requests", "Requests of peers, by what was asked and how it ended.", ["zone", "ask", "outcome"],
     registry=REGISTRY,

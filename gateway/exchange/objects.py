@@ -20,7 +20,7 @@ from gateway.exchange.fill import Fill
 from gateway.exchange.journal import Journal
 from gateway.exchange.judge import Judge
 from gateway.exchange.origin import MOST_WRONG, Origins
-from gateway.exchange.releases import Held
+from gateway.exchange.releases import Held, Orders
 from gateway.filters.client import Inspection
 from gateway.release.manifest import CHUNK, File
 from gateway.store import metrics as kept
@@ -52,7 +52,9 @@ class Fills:
         judge: Judge,
         inspection: Inspection,
         journal: Journal,
+        orders: Orders,
     ) -> None:
+        self._orders = orders
         self._tasks, self._origins, self._journal = tasks, origins, journal
         self._store, self._incoming, self._keeper, self._passed = store, incoming, keeper, passed
         self._judge, self._inspection = judge, inspection
@@ -191,6 +193,7 @@ class Fills:
             await bring(Crossing(fill, arrival, room, held, path, self._judge, looking))
             await self._finish(arrival)
             await asyncio.to_thread(self._keeper.added, file.sha256, file.size, release.body, zone, release.code)
+        await self._orders.withheld(release, file.sha256)
         metrics.FILLS.labels("stored").inc()
         metrics.FILLED.inc(file.size)
         metrics.SECONDS.observe(time.monotonic() - began)

@@ -8,6 +8,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
@@ -17,6 +18,7 @@ from gateway.exchange.judge import Judge
 from gateway.exchange.origin import MOST_WRONG, Origins
 from gateway.isolation.policy import Policy
 from gateway.release import manifest, paths, signed
+from gateway.release.manifest import Release
 from gateway.release.trust import reasons
 from gateway.store.manifests import Manifests
 
@@ -56,6 +58,19 @@ class Found:
     age: float  # seconds since an origin spoke about it
 
 
+class Orders(Protocol):
+    """What is withdrawn (``withdrawn.py``)."""
+
+    def check(self, release: Release) -> None:
+        """Raise Refused for a release that is withdrawn."""
+
+    def learn(self, release: Release) -> None:
+        """Note durably what a version names, before anything of it comes."""
+
+    async def withheld(self, release: Release, sha256: str) -> None:
+        """Raise Refused for an object whose release was withdrawn while it came, and let it go."""
+
+
 class Releases:
     """The releases of all origins, by code."""
 
@@ -67,7 +82,9 @@ class Releases:
         judge: Judge,
         journal: Journal,
         clock: Callable[[], float],
+        orders: Orders,
     ) -> None:
+        self._orders = orders
         self._origins, self._kept, self._judge, self._journal, self._clock = origins, kept, judge, journal, clock
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._taking_in = asyncio.Lock()
@@ -79,9 +96,14 @@ class Releases:
         ``via`` are the boxes that ask for it.
 
         Raises:
-            Refused: no origin has it (``unknown-release``), or what they have is not admitted.
+            Refused: no origin has it (``unknown-release``), or what they have is not admitted, or it is withdrawn (``withdrawn``).
             Unreachable: it was never here, and the origins are away.
         """
+        held = await self._newest(policy, code, via)
+        self._orders.check(held.admitted.release)
+        return held
+
+    async def _newest(self, policy: Policy, code: str, via: Sequence[str]) -> Held:
         held = self._held.get(code)
         if held is not None and held.policy is policy:
             self._held.move_to_end(code)
@@ -104,7 +126,7 @@ class Releases:
         """Return the release that a peer brings, verified as one that an origin has; nothing is kept yet.
 
         Raises:
-            Refused: it is not admitted, or older than what is known.
+            Refused: it is not admitted, or older than what is known, or withdrawn.
         """
         held = self._held.get(code)
         known = _known(held.admitted) if held else None
@@ -113,6 +135,8 @@ class Releases:
         verdict = await self._judge.admit(policy, envelope, code, known)
         if isinstance(verdict, Refuse):
             raise verdict.error()
+        self._orders.check(verdict.release)
+        await asyncio.to_thread(self._orders.learn, verdict.release)
         return Held(policy, dataclasses.replace(verdict, envelope=envelope))
 
     async def take_in(self, held: Held, envelope: bytes, peer: Peer) -> None:
@@ -166,6 +190,7 @@ class Releases:
             if isinstance(verdict, Admitted):
                 if held is None or known is None or known.digest != verdict.digest:
                     await self._journal.admitted(verdict, found.origin)
+                    await asyncio.to_thread(self._orders.learn, verdict.release)
                     await asyncio.to_thread(self._kept.put, code, data)
                 return self._keep(code, _held(policy, verdict, held, found, now, direct=direct))
             refusal = Refuse(verdict.reason, f"{verdict.sentence} (at the origin '{found.origin}')")

@@ -66,5 +66,13 @@ class Ring:
             self._forget(sha256)
         return gone
 
+    def drop(self, code: str) -> list[str]:
+        """Let a channel go; return the digests of its newest files' objects."""
+        keys = [key for key in self._entries if key[0] == code]
+        gone = {self._entries.pop(key).claim.sha256 for key in keys} & self._objects.keys()
+        for sha256 in gone:
+            self._forget(sha256)
+        return sorted(gone)
+
     def _forget(self, sha256: str) -> None:
         self.bytes -= self._objects.pop(sha256)[1]

@@ -6,6 +6,7 @@ import click
 
 from gateway.release.cli_grant import grant
 from gateway.release.cli_make import make, verify
+from gateway.release.cli_orders import COMMANDS as ORDERS
 from gateway.release.cli_preview import preview
 from gateway.release.cli_publish import publish
 from gateway.release.cli_show import list_, show
@@ -21,5 +22,5 @@ def commands() -> None:
     """
 
 
-for command in (make, preview, verify, publish, show, list_, grant, channel, live, trust):
+for command in (make, preview, verify, publish, show, list_, grant, channel, live, trust, *ORDERS):
     commands.add_command(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -26,12 +27,15 @@ FRESH = 3.0  # seconds in which a manifest is not asked for again
 AWAY = 60.0  # seconds in which it still counts while the exchange itself is away
 REFUSED = 1.0  # seconds in which a refusal is not asked for again
 MOST = 200  # manifests in memory
+AGAIN = 0.1  # seconds until an exchange that does not answer is asked again what was withdrawn
 RESTART = 5.0  # seconds for which a request waits for an exchange that is being started again
 AT_ONCE = 64  # objects asked for
 WAITING = 1000  # objects that wait for their turn
 MOST_ALLOWED = 200_000  # files of releases kept in mind as allowed
 FOLLOW = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=600)  # seconds; an object may come slowly
 TIMEOUT = aiohttp.ClientTimeout(total=600)  # seconds; the exchange has narrower ones towards origins
+
+log = logging.getLogger("headgate.delivery")
 
 
 class Manifest(BaseModel):
@@ -68,6 +72,7 @@ class Exchange:
         self._socket, self._clock = socket, clock
         self._session: aiohttp.ClientSession | None = None
         self._known: OrderedDict[str, tuple[float, Manifest | Refused]] = OrderedDict()
+        self._orders = 0  # how often orders came: an answer asked for before says nothing of them
         self._once: Once[str, Manifest] = Once(tasks, at_once=16, waiting=1000)
         # One request an object however many screens wait, so that misses leave connections for manifests and records.
         self._tasks, self._turn = tasks, asyncio.Semaphore(AT_ONCE)
@@ -111,6 +116,24 @@ class Exchange:
         """Ask for every manifest again: another policy may let other releases pass."""
         self._known.clear()
         self._allowed.clear()
+
+    async def follow(self, withdraw: Callable[[Sequence[str]], int]) -> None:
+        """Break off by ``withdraw`` what is withdrawn, as soon as the exchange tells, and confirm it; for ever."""
+        serial, stopped = -1, 0
+        while True:
+            try:
+                told = await self._post("withdrawn", {"after": serial, "stopped": stopped}, wait=0)
+                after, codes = int(told["serial"]), [str(code) for code in told["releases"]]
+            except (HeadgateError, KeyError, TypeError, ValueError) as error:
+                log.debug("the exchange says nothing of orders: %s", error)
+                await asyncio.sleep(AGAIN)
+                continue
+            stopped = 0
+            if after != serial:
+                self._orders += 1
+                self._allowed.clear()
+                self._known.clear()  # first, so that nothing begins anew by what was known
+                serial, stopped = after, withdraw(codes)
 
     def allows(self, manifest: Manifest, path: str) -> bool:
         """Return whether the exchange has said of this very version that its file ``path`` passed as what it is served as."""
@@ -224,6 +247,7 @@ class Exchange:
     async def _ask(self, code: str, via: Sequence[str]) -> Manifest:
         wait = 0.0 if code in self._known else RESTART
         value: Manifest | Refused
+        orders = self._orders
         try:
             value = Manifest.model_validate(
                 await self._post("release", {"release": code, **_passed_on(via)}, wait=wait)
@@ -234,6 +258,8 @@ class Exchange:
             if error.status >= 500 or error.reason == important.REASON:  # of which the exchange hears each attempt
                 raise
             value = error
+        if orders != self._orders:
+            return await self._ask(code, via)
         self._known[code] = (self._clock(), value)
         self._known.move_to_end(code)
         while len(self._known) > MOST:

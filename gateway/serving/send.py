@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import Mapping
 from typing import BinaryIO
 
@@ -13,6 +12,7 @@ from aiohttp import web
 
 from appliance.runtime.errors import Corrupt, HeadgateError
 from gateway.serving.coming import Coming
+from gateway.serving.running import shut
 
 SMALL = 64 << 10  # bytes; below this one copy costs less than a second system call
 SLOWEST = 16 << 10  # bytes a second; slower screens would hold descriptors for ever
@@ -111,13 +111,7 @@ async def _sendfile(transport: asyncio.Transport, file: BinaryIO, first: int, co
     descriptor = file.fileno()
     os.lseek(descriptor, first, os.SEEK_SET)
 
-    def cut() -> None:
-        # shutdown(2) lets a sendfile under way fail, which cancelling its task would not do: asyncio then tells how far it came
-        connection: socket.socket | None = transport.get_extra_info("socket")
-        if connection is not None and connection.fileno() >= 0:
-            connection.shutdown(socket.SHUT_RDWR)
-
-    watch = loop.call_later(GRACE + count / SLOWEST, cut)
+    watch = loop.call_later(GRACE + count / SLOWEST, shut, transport)
     try:
         return await loop.sendfile(transport, file, first, count, fallback=False)
     except (OSError, asyncio.SendfileNotAvailableError):

@@ -17,6 +17,7 @@ from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming
 from gateway.serving.exchange import Exchange
+from gateway.serving.running import Running, Turn
 from gateway.serving.send import send
 from gateway.share import metrics
 from gateway.share.uses import Uses
@@ -34,6 +35,7 @@ class Boxes:
     ) -> None:
         self.site = site
         self._store, self._incoming, self._kept, self._exchange, self._uses = store, incoming, kept, exchange, uses
+        self.running = Running()
 
     def application(self) -> web.Application:
         """Return what answers at the box's address in the culture zone."""
@@ -61,6 +63,12 @@ class Boxes:
             return await self._envelope(request, code, via)
         if fault := paths.fault_in(path):
             raise Refused("bad-request", fault, 400)
+        with self.running.of(code, request) as turn:
+            return await self._share(turn, request, code, path, via)
+
+    async def _share(
+        self, turn: Turn, request: web.Request, code: str, path: str, via: tuple[str, ...]
+    ) -> web.StreamResponse:
         manifest = await self._exchange.manifest(code, via)
         file = manifest.files.get(path)
         if file is None:
@@ -72,6 +80,7 @@ class Boxes:
             cache = "hit" if coming.stored else "miss"
             opened = coming.open(self._store, self._incoming)
         with opened:
+            turn.begin()
             response, sent = await _answer(request, f'"{file.sha256}"', file.type, file.size, opened, cache, coming)
         if sent:
             self._uses.add(code, path, sent, hit=cache == "hit")

@@ -60,6 +60,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
 
         service.reload = reload
         service.tasks.create_task(uses.run())
+        service.tasks.create_task(exchange.follow(boxes.running.cut))
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
         stopped = service.tasks.create_task(service.stopped())
         while not stopped.done():

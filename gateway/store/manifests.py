@@ -22,6 +22,10 @@ class Manifests:
         for path in self._folder.glob(".*"):
             path.unlink()
 
+    def codes(self) -> list[str]:
+        """Return the codes of all releases that are kept."""
+        return [path.stem for path in self._folder.glob("*.json") if not path.name.startswith(".")]
+
     def get(self, code: str) -> bytes | None:
         """Return the envelope kept for ``code``, or None."""
         try:

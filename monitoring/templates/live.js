@@ -10,7 +10,10 @@ async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
   try {
-    const answer = await fetch(`/?part=live&lang=${lang}`, { cache: "no-store" });
+    const query = new URLSearchParams(location.search);
+    query.set("part", "live");
+    query.set("lang", lang);
+    const answer = await fetch(`${location.pathname}?${query}`, { cache: "no-store" });
     if (!answer.ok) { throw new Error(answer.status); }
     live.innerHTML = await answer.text();
     alive(true);

@@ -14,17 +14,22 @@ from sqlalchemy.exc import DBAPIError
 from appliance.identity.keys import PrivateKey
 from appliance.runtime import config as configuration
 from appliance.runtime import http
+from appliance.runtime.errors import Unreachable
 from appliance.runtime.service import Service
-from provisioning.controller import trust
+from provisioning.controller import content_web, orders_web, trust
 from provisioning.controller.hub import Hub
 from provisioning.controller.journals import Journals
+from provisioning.controller.orders import Orders
+from provisioning.controller.published import Published
 from provisioning.controller.settings import Controller
 from provisioning.controller.store import Store
+from provisioning.controller.wanted import Wanted
 from provisioning.controller.web import application
 from provisioning.controller.witness import Witness
 from provisioning.registry.registry import Registry
 from provisioning.registry.routes import routes
 
+LOOK = 5.0  # seconds between two looks at the origin's folder
 log = logging.getLogger("headgate.controller")
 
 
@@ -41,7 +46,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve until asked to stop."""
     settings = check(config, zone)
     store = Store(settings.database)
-    hub = Hub(settings, store, Journals(store, await asyncio.to_thread(_witness, settings)))
+    wanted = Wanted(settings.wanted)
+    orders = Orders(store, lambda: [*([settings.orders.keys] if settings.orders.keys else []), *wanted.order_keys()])
+    hub = Hub(settings, store, Journals(store, await asyncio.to_thread(_witness, settings)), wanted, orders)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
         await hub.start()
@@ -56,6 +63,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         hub.trust = trusted
         if trusted is not None:
             more += trust.routes(trusted)
+        more += [*orders_web.routes(hub), *content_web.routes(hub)]
         address = (settings.listen.address, settings.listen.port)
         await stack.enter_async_context(http.serving(application(hub, more), tcp=[address]))
         async with asyncio.TaskGroup() as tasks:
@@ -64,6 +72,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
                 running.append(tasks.create_task(_publish(registry, settings.registry.publish)))
             if trusted is not None:
                 running.append(tasks.create_task(trusted.run()))
+            if settings.releases is not None:
+                running.append(tasks.create_task(_look_at_origin(Published(settings.releases, store))))
             service.ready()
             await service.stopped()
             for task in running:
@@ -76,6 +86,18 @@ def _witness(settings: Controller) -> Witness:
         path.parent.mkdir(parents=True, exist_ok=True)
         PrivateKey.generate().save(path)
     return Witness.named(settings.witness.name, PrivateKey.load(path))
+
+
+async def _look_at_origin(published: Published) -> None:
+    """Keep what the origin has known, for ever."""
+    while True:
+        try:
+            while found := await asyncio.to_thread(published.changed):
+                await published.keep(found)
+        except Unreachable as error:
+            log.error("what the origin has is not stored: %s", error)
+            published.forget()
+        await asyncio.sleep(LOOK)
 
 
 async def _publish(registry: Registry, every: float) -> None:

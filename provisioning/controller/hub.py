@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from appliance.runtime.errors import Corrupt, Unreachable
 from appliance.telemetry import sparkplug
 from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
-from appliance.telemetry.records import acknowledgement, read_time, written
+from appliance.telemetry.records import acknowledgement, read_time, to_json, written
 from appliance.telemetry.session import milliseconds
 from appliance.telemetry.sparkplug import Datatype, Metric, Payload, Value, topic
 from appliance.telemetry.witnessing import Answer
@@ -22,6 +22,8 @@ from monitoring import fleet
 from monitoring.overview import Overview, Standing, overview, standing, wanted_of
 from provisioning.controller import ingest, witness
 from provisioning.controller.journals import Journals
+from provisioning.controller.orders import TOGETHER as ORDERS_TOGETHER
+from provisioning.controller.orders import Orders, parse_report
 from provisioning.controller.settings import Controller
 from provisioning.controller.store import Store
 from provisioning.controller.trust import Keeper
@@ -32,21 +34,24 @@ log = logging.getLogger("headgate.controller")
 TOGETHER = 64  # messages taken up at once: their records share a commit
 REFUSALS = 20  # shown on the page
 SHOWN_FOR = 0.5  # seconds for which one look into the database answers everybody
+AGAIN = 5.0  # seconds until an order that was not proved is sent again
+AGAIN_REFUSED = 60.0  # seconds until it is sent again to a box that refused it
 TICK = 1.0  # seconds between two looks at clock and folder
 
 
 class Hub:
     """The controller's state; ``version`` counts its changes, for pages that follow it."""
 
-    def __init__(self, settings: Controller, store: Store, journals: Journals) -> None:
-        self.settings, self.store, self.journals = settings, store, journals
+    def __init__(self, settings: Controller, store: Store, journals: Journals, wanted: Wanted, orders: Orders) -> None:
+        self.settings, self.store, self.journals, self.orders = settings, store, journals, orders
+        self._given: dict[str, tuple[int, float]] = {}  # box -> the last order that it was sent, and when
         self._unjudged: dict[tuple[str, str], tuple[str, str]] = {}  # checkpoints, while the database is away
         self.boxes: dict[str, fleet.Box] = {}
         self.standings: dict[str, Standing] = {}
         self.asked: dict[str, str] = {}
         self.version = 0
         self.damaged = 0  # messages that nobody could read
-        self.wanted = Wanted(settings.wanted)
+        self.wanted = wanted
         self.trust: Keeper | None = None  # where the settings have 'trust:'
         self._changed = asyncio.Condition()
         self._shown: tuple[int, Overview] | None = None
@@ -61,6 +66,7 @@ class Hub:
                 (f"{state}/NDATA/+", 0),
                 (f"{state}/NDEATH/+", 1),
                 ("headgate/v1/+/records", 1),
+                ("headgate/v1/+/proofs", 1),
             ],
         )
 
@@ -71,6 +77,7 @@ class Hub:
             Unreachable: the database is away.
         """
         await self.store.open()
+        await self.orders.open()
         for known in await self.store.known():
             seen = read_time(known.last_seen).timestamp()
             # Nobody is online until heard: our own absence hid the wills.
@@ -115,6 +122,10 @@ class Hub:
                     changed = True
                     with contextlib.suppress(Unreachable):  # kept with the box's next word
                         await self._remember(site, {}, whole=False, now=now)
+            with contextlib.suppress(Unreachable):  # at the next tick
+                changed |= await self.orders.look()
+                for site in self.connected():
+                    await self._give_orders(site)
             for (site, name), (key, request) in list(self._unjudged.items()):
                 await self._witness(site, name, key, request)
             if changed:
@@ -139,6 +150,8 @@ class Hub:
             await self.store.reasons(),
             self.connection.connected,
             await self.store.identifiers() if self.settings.registry else None,
+            self.orders.head,
+            {site: max(0, self.orders.head - self.orders.proved.get(site, 0)) for site in self.connected()},
         )
         self._shown = (version, shown)
         return shown
@@ -148,6 +161,46 @@ class Hub:
         metrics = self.boxes[site].metrics if site in self.boxes else {}
         for name, key, request in witness.asked_in(metrics, metrics):
             await self._witness(site, name, key, request)
+
+    def connected(self) -> list[str]:
+        """Return the boxes that are connected now."""
+        return sorted(site for site, box in self.boxes.items() if box.online)
+
+    async def give_order(self, envelope: bytes) -> int:
+        """Take an order and hand it to every connected box at once; return its serial.
+
+        Raises:
+            Refused: it is not taken.
+            Unreachable: the database is away.
+        """
+        order = await self.orders.give(envelope, datetime.now(UTC))
+        log.warning("order %d of %s: %s %s (%s)", order.serial, order.by, order.act, order.what, order.reason)
+        for site in self.connected():
+            await self._give_orders(site)
+        await self._bump()
+        return order.serial
+
+    async def _give_orders(self, site: str, *, born: bool = False) -> None:
+        """Send a box the orders that it did not prove, once and again after a while; one that was just born is told in any case."""
+        proved, head = self.orders.proved.get(site, 0), self.orders.head
+        given, when = self._given.get(site, (0, 0.0))
+        now = time.monotonic()
+        if not born:
+            again = now - when >= (AGAIN_REFUSED if site in self.orders.faults else AGAIN)
+            if proved >= head or (
+                given > proved and not again and (given >= head or given - proved >= ORDERS_TOGETHER)
+            ):
+                return
+            proved = proved if again else max(proved, given)
+        envelopes, last = await self.orders.after(proved)
+        self._given[site] = (last, now)
+        self._publish(f"headgate/v1/{site}/orders", to_json({"head": head, "orders": envelopes}), qos=1)
+
+    async def _prove(self, site: str, payload: bytes) -> None:
+        new = await self.orders.report(site, parse_report(payload), datetime.now(UTC))
+        if new:
+            await self._give_orders(site)
+        await self._bump()
 
     async def next_version(self, after: int) -> int:
         """Wait until the state changed since version ``after`` and return its version."""
@@ -165,6 +218,8 @@ class Hub:
             who = ingest.sender(message.topic)
             if isinstance(who, str):
                 deliveries.append(ingest.delivery(who, message.payload))
+            elif isinstance(who, ingest.Prover):
+                await self._prove(who.box, message.payload)
             else:
                 await self._hear(who, sparkplug.decode(message.payload))
         except Corrupt as error:
@@ -202,6 +257,8 @@ class Hub:
             self._publish(topic("NCMD", who.box), sparkplug.encode(payload))
         self._judge(who.box, now)
         await self._bump()
+        if heard.whole:
+            await self._give_orders(who.box, born=True)
         if heard.keep:
             await self._remember(who.box, heard.keep, whole=heard.whole, now=now)
         for name, key, request in witness.asked_in(heard.box.metrics, heard.keep):

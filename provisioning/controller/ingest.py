@@ -15,6 +15,7 @@ from appliance.telemetry.records import Damaged, Numbered, Record, parse_batch, 
 from appliance.telemetry.sparkplug import GROUP, NAMESPACE
 
 _RECORDS = re.compile(r"headgate/v1/([a-z][a-z0-9-]{0,62})/records")
+_PROOFS = re.compile(r"headgate/v1/([a-z][a-z0-9-]{0,62})/proofs")
 _STATE = re.compile(rf"{NAMESPACE}/{GROUP}/(NBIRTH|NDATA|NDEATH)/([a-z][a-z0-9-]{{0,62}})")
 
 LARGEST_COUNT = 1 << 40  # of one record's bytes: beyond, the record says nothing believable
@@ -56,6 +57,13 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Prover:
+    """A box that tells what became of orders."""
+
+    box: str
+
+
+@dataclass(frozen=True)
 class State:
     """A Sparkplug message's sender and kind (NBIRTH, NDATA, NDEATH)."""
 
@@ -63,14 +71,16 @@ class State:
     kind: str
 
 
-def sender(topic: str) -> State | str:
-    """Return who speaks on ``topic``: a State for Sparkplug, the box's name for records.
+def sender(topic: str) -> State | Prover | str:
+    """Return who speaks on ``topic``: a State for Sparkplug, a Prover for proofs, the box's name for records.
 
     Raises:
         Corrupt: the topic is none that a box speaks on.
     """
     if found := _RECORDS.fullmatch(topic):
         return found[1]
+    if found := _PROOFS.fullmatch(topic):
+        return Prover(found[1])
     if found := _STATE.fullmatch(topic):
         return State(found[2], found[1])
     raise Corrupt(f"no box speaks on '{topic[:120]}'")

@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from appliance.runtime.config import Section
 from appliance.runtime.places import ETC, STATE
 from appliance.telemetry.settings import Broker, Listen, Seconds, Site
+from gateway.isolation.words import Key, Name
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 
@@ -54,6 +55,12 @@ class Trust(Section):
     lasts: Annotated[float, Field(ge=60, le=30 * 86_400)] = 86_400  # seconds of a timestamp; made anew at half of it
 
 
+class Orders(Section):
+    """Whose orders to withdraw and to reinstate are handed on, beside those that the wanted policies name."""
+
+    keys: dict[Name, Key] = Field(default_factory=dict, max_length=16)
+
+
 class Controller(Section):
     """Settings of the controller."""
 
@@ -64,7 +71,9 @@ class Controller(Section):
     name: Site = "controller"  # its MQTT user and the CN of its certificate
     listen: Listen
     wanted: Path | None = None  # folder of SITE.yaml: the policies that are asked of the boxes
+    releases: Path | None = None  # the origin's folder of releases, to show what is published
     registry: Registry | None = None
+    orders: Orders = Field(default_factory=Orders)
     witness: Witness = Field(default_factory=Witness)
     trust: Trust | None = None
     silence: Annotated[float, Field(ge=1, le=86_400)] = (

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from appliance.runtime.errors import Unreachable
 from appliance.telemetry.sparkplug import Value
 from monitoring.overview import Refusal, Used
-from provisioning.controller import ingest
+from provisioning.controller import content, ingest
 from provisioning.controller.tables import audits, box_metrics, boxes, counts, damaged, records, usage
 from provisioning.registry.tables import identifiers
 
@@ -110,6 +110,7 @@ class Store:
         ]
         if rows:
             await connection.execute(audits.insert(), rows)
+        await content.keep(connection, self.insert, box, fresh)
         return len(fresh)
 
     async def remember(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import ConfigError
 from gateway.isolation import policy as policies
 from gateway.isolation.sources import LONGEST_POLICY
@@ -24,6 +25,7 @@ class Wanted:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._known: dict[str, tuple[tuple[int, int, int], str]] = {}
+        self._ordering: tuple[dict[str, str], list[Mapping[str, PublicKey]]] = ({}, [])
         self._admitted: tuple[dict[str, str], dict[str, tuple[str, ...]]] = ({}, {})
         self._told = ""
 
@@ -51,6 +53,22 @@ class Wanted:
                     found[name] = tuple(dict.fromkeys([*found.get(name, ()), *body.identifiers]))
             self._admitted = (digests, found)
         return self._admitted[1]
+
+    def order_keys(self) -> list[Mapping[str, PublicKey]]:
+        """Return who may order releases to be withdrawn, by name, of each policy that names somebody."""
+        digests = self.read()
+        if self._folder is not None and digests != self._ordering[0]:
+            found: list[Mapping[str, PublicKey]] = []
+            for site in digests:
+                try:
+                    told = policies.load(self._folder / f"{site}.yaml").orders
+                except ConfigError as error:
+                    log.error("%s names nobody who gives orders, since it is no valid policy:\n%s", site, error)
+                    continue
+                if told is not None and told.keys not in found:
+                    found.append(told.keys)
+            self._ordering = (digests, found)
+        return self._ordering[1]
 
     def _bodies_of(self, path: Path) -> Mapping[str, policies.Body]:
         try:

@@ -54,13 +54,8 @@ async def _page(request: web.Request) -> web.Response:
     language = pages.language(request.query.get("lang"), request.headers.get("Accept-Language", ""))
     seen = await request.app[HUB].overview()
     render = pages.live if request.query.get("part") == "live" else pages.page
-    headers = {
-        "Cache-Control": "no-store",
-        "Vary": "Accept-Language",
-        "Content-Security-Policy": pages.CONTENT_SECURITY_POLICY,
-        "X-Content-Type-Options": "nosniff",
-    }
-    return web.Response(text=render(seen, language), content_type="text/html", charset="utf-8", headers=headers)
+    html = render(seen, language)
+    return web.Response(text=html, content_type="text/html", charset="utf-8", headers=pages.HEADERS)
 
 
 async def _events(request: web.Request) -> web.StreamResponse:

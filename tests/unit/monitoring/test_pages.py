@@ -89,7 +89,7 @@ def test_every_word_is_used_and_known() -> None:
     templates = "".join(p.read_text() for p in (Path(pages.__file__).parent / "templates").glob("*.html"))
     asked = set(re.findall(r"w\('([a-z_0-9-]+)'\)", templates))
     assert asked <= WORDS.keys()
-    composed = ("zone_", "_hint", "_ago", "_1")
+    composed = ("zone_", "_hint", "_ago", "_1", "state_", "act_", "kind_", "proof_", "place_", "to_reinstate")
     indirect = {"equal", "differs", "unclear", "enforced", "pending", "drift", "failed", "unknown", "no-port",
                 "now", "seconds", "minutes", "hours", "days"}  # fmt: skip
     for word in WORDS.keys() - asked - indirect:

@@ -41,12 +41,13 @@ def outcome(value):
 
 
 def test_peers_are_the_services_that_headgate_runs():
-    """Deliveries and resolvers of the policy are peers; other units are not."""
+    """Deliveries and resolvers of the policy are peers, and telemetry, which brings orders; other units are not."""
     assert {peer.name for peer in decide.peers(POLICY)} == {
         "delivery-bigscreen",
         "resolver-bigscreen",
         "delivery-smallscreen",
         "carry-culture",  # root, who carries a disk in for what the culture zone's lanes let pass
+        "telemetry-management",
     }
 
 

@@ -34,3 +34,15 @@ def test_without_room_the_oldest_goes():
     assert ring.put("c", "3.ts", entry(3)) == [f"{1:064x}"]
     assert ring.put("c", "4.ts", entry(4, size=30)) == [f"{2:064x}", f"{3:064x}"]
     assert ring.bytes == 30
+
+
+def test_a_channel_that_is_withdrawn_goes():
+    """Its newest files are dropped and counted off; other channels stay."""
+    ring = Ring()
+    first, other = entry(1), entry(2)
+    ring.put("one", "index.m3u8", first)
+    ring.put("two", "index.m3u8", other)
+    assert ring.drop("one") == [first.claim.sha256]
+    assert ring.get("one", "index.m3u8") is None
+    assert ring.get("two", "index.m3u8") is other
+    assert ring.bytes == other.claim.size

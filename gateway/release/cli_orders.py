@@ -1,0 +1,246 @@
+"""``headgate release withdraw|reinstate|orders|verify-proof``: decisions about content that boxes have, and their proofs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from appliance.identity.keys import PrivateKey
+from appliance.journal.verify import Damaged, verify_proof
+from appliance.runtime.errors import Corrupt, Refused
+from gateway.release import centre
+from gateway.release.orders import Act, Order, What
+from gateway.resolver import codes
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+AT = click.option(
+    "--at", required=True, callback=lambda _c, _p, url: centre.base(url), help="The controller, http://HOST[:PORT]."
+)
+Command = Callable[..., None]
+
+
+def _giving(command: Command) -> Command:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the order, then each proof, as a line of JSON."),
+        click.option(
+            "--wait",
+            default=10.0,
+            show_default=True,
+            type=click.FloatRange(0, 86_400),
+            help="Seconds to wait for proofs.",
+        ),
+        AT,
+        click.option("--as", "name", required=True, help="The name by which the boxes' policies know the key."),
+        click.option(
+            "--key", "key_file", required=True, type=FILE, help="The private key of a regulator or an operator."
+        ),
+        click.option("--reason", required=True, help="Why: it stands in every box's journal, and screens are told it."),
+        click.option("--label", help="All releases that carry this label."),
+        click.option("--body", help="All releases of this body."),
+        click.argument("code", required=False),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_giving
+def withdraw(**told: Any) -> None:
+    """Withdraw the release CODE, all releases of a body, or all with a label, from every box, and show each box's proof as it comes.
+
+    It covers what is there and what comes later. Exit status 1 where a connected box has not proved it in time.
+
+    Example: headgate release withdraw 999999-100000000000001-4 --reason 版权争议 --key regulator.pem --as regulator
+    --at http://10.40.0.20:8000
+    """
+    _give("withdraw", **told)
+
+
+@click.command()
+@_giving
+def reinstate(**told: Any) -> None:
+    """Take a withdrawal back; of several orders about a release the last one decides. Content comes again when it is asked for.
+
+    Example: headgate release reinstate --body guangxi-library --reason 争议已解决 --key regulator.pem --as regulator
+    --at http://10.40.0.20:8000
+    """
+    _give("reinstate", **told)
+
+
+@click.command("orders")
+@click.argument("serial", type=click.IntRange(1), required=False)
+@AT
+@click.option("--json", "as_json", is_flag=True, help="Print what the controller answers.")
+@click.option(
+    "--proofs",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write each box's proof of order SERIAL here.",
+)
+def show(serial: int | None, at: str, folder: Path | None, *, as_json: bool) -> None:
+    """Show the last orders, or order SERIAL with its proofs.
+
+    Example: headgate release orders 7 --at http://10.40.0.20:8000 --proofs proofs/
+    """
+    if folder is not None and serial is None:
+        raise click.UsageError("--proofs needs a SERIAL")
+    told = asyncio.run(_ask(at, f"/api/orders/{serial}" if serial else "/api/orders"))
+    if folder is not None and serial is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in told["proofs"]:
+            path = folder / f"{serial}-{one['box']}.tlog-proof"
+            path.write_bytes(asyncio.run(_proof(at, serial, one["box"])))
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+    elif serial:
+        _console().print(_table(told))
+    else:
+        table = Table("serial", "act", "what", "by", "reason", "received", "proofs", "slowest", box=None)
+        for one in told["orders"]:
+            what = " ".join(f"{kind} {name}" for kind, name in one["what"].items())
+            slowest = "" if one["slowest"] is None else f"{one['slowest']:.2f} s"
+            row = (
+                one["serial"],
+                one["act"],
+                what,
+                one["by"],
+                one["reason"],
+                one["received"][:19],
+                one["proved"],
+                slowest,
+            )
+            table.add_row(*map(str, row))
+        _console().print(table)
+
+
+@click.command("verify-proof")
+@click.argument("file", type=FILE)
+@click.option("--key", required=True, help="The public key of the box's journal: 'ed25519:...' or 'name+hash+base64'.")
+@click.option("--json", "as_json", is_flag=True, help="Print the entry for a program.")
+def verify(file: Path, key: str, *, as_json: bool) -> None:
+    """Check offline that the box whose journal has KEY carried the order in the proof FILE out, and print what it did.
+
+    Example: headgate release verify-proof 7-headend.tlog-proof --key headend/exchange+1a2b3c4d+AY...
+    """
+    try:
+        entry, number, head = verify_proof(file.read_bytes(), key)
+        told = json.loads(entry)
+    except (Damaged, ValueError) as error:
+        raise Corrupt(f"{file}: {error}") from error
+    if not isinstance(told, dict) or told.get("decision") not in ("withdraw", "reinstate"):
+        raise Refused("order-forged", f"{file} proves an entry that is no order: {str(told)[:100]}")
+    if as_json:
+        click.echo(json.dumps({"ok": True, "origin": head.origin, "number": number, "entry": told}, ensure_ascii=False))
+        return
+    what = next((f"{kind} {told[kind]}" for kind in ("release", "body", "label") if kind in told), "?")
+    lines = {
+        "order": f"{told.get('serial')}: {told['decision']} {what}, by {told.get('by')}",
+        "reason": told.get("sentence"),
+        "journal": f"{head.origin}, entry {number} of {head.size}",
+        "time": told.get("time"),
+        "removed": f"{told.get('objects')} objects, {told.get('bytes')} bytes of {told.get('count')} releases",
+        "kept": f"{told.get('kept')} objects that other releases name",
+        "broken off": f"{told.get('stopped')} deliveries; confirmed by {', '.join(told.get('confirmed') or ()) or 'nobody'}",
+        "not confirmed by": ", ".join(told.get("unconfirmed") or ()) or "nobody",
+    }
+    table = Table(box=None, show_header=False)
+    for name, value in lines.items():
+        table.add_row(name, str(value))
+    _console().print(table)
+
+
+def _give(
+    act: Act, *, code: str | None, body: str | None, label: str | None, reason: str, key_file: Path, name: str, at: str,
+    wait: float, as_json: bool,
+) -> None:  # fmt: skip
+    if sum(value is not None for value in (code, body, label)) != 1:
+        raise click.UsageError("say one of CODE, --body and --label")
+    parsed = codes.parse(code) if code is not None else None
+    try:
+        what = What(release=parsed.text if parsed else None, body=body, label=label)
+        first = Order(serial=1, act=act, what=what, reason=reason, by=name, time=datetime.now(UTC))
+    except ValidationError as error:
+        told = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise click.UsageError(f"{'.'.join(map(str, told['loc']))}: {told['msg']}") from error
+    missing = asyncio.run(_carry(first, PrivateKey.load(key_file), at, wait, as_json=as_json))
+    if missing:
+        raise SystemExit(1)
+
+
+async def _carry(first: Order, key: PrivateKey, at: str, wait: float, *, as_json: bool) -> list[str]:
+    """Give the order and show its proofs; return the connected boxes that did not prove it in time."""
+    async with centre.connected(at) as there:
+        order = await there.give(lambda serial: first.model_copy(update={"serial": serial}), key)
+        if as_json:
+            click.echo(
+                json.dumps({"serial": order.serial, "act": order.act, "what": order.what.model_dump(exclude_none=True)})
+            )
+            return await _as_lines(there, order.serial, wait)
+        console = _console()
+        told: dict[str, Any] = {"missing": [], "away": []}
+        with Live(console=console, auto_refresh=False) as live:
+            async for told in there.follow(order.serial, wait):
+                live.update(_table(told), refresh=True)
+        missing = [one["box"] for one in told["missing"]]
+        if missing:
+            console.print(
+                f"not proved within {wait:g} s: {', '.join(missing)}; headgate release orders {order.serial} tells more"
+            )
+        if told["away"]:
+            console.print(f"away, will carry it out before they serve again: {', '.join(told['away'])}")
+        return missing
+
+
+async def _as_lines(there: centre.Centre, serial: int, wait: float) -> list[str]:
+    shown: set[str] = set()
+    told: dict[str, Any] = {"missing": [], "away": []}
+    async for told in there.follow(serial, wait):
+        for proof in told["proofs"]:
+            if proof["box"] not in shown:
+                shown.add(proof["box"])
+                click.echo(json.dumps({"serial": serial, **proof}, ensure_ascii=False))
+    click.echo(json.dumps({"serial": serial, "missing": told["missing"], "away": told["away"]}, ensure_ascii=False))
+    return [one["box"] for one in told["missing"]]
+
+
+def _table(told: dict[str, Any]) -> Table:
+    what = " ".join(f"{kind} {name}" for kind, name in told["what"].items())
+    title = f"order {told['serial']}: {told['act']} {what} ({told['by']}: {told['reason']})"
+    table = Table("box", "proof", "after", "removed", "broken off", title=title, title_justify="left", box=None)
+    for one in told["proofs"]:
+        good = {"yes": "✓ verified", "unknown-key": "? journal not known yet"}.get(one["verified"], "✗ WRONG")
+        late = f", not confirmed by {', '.join(one['unconfirmed'])}" if one["unconfirmed"] else ""
+        removed = f"{one['objects']} objects, {one['bytes']} bytes"
+        table.add_row(one["box"], good + late, f"{one['seconds']:.2f} s", removed, str(one["stopped"]))
+    for one in told["missing"]:
+        table.add_row(one["box"], one["fault"] or "…", "", "", "")
+    for box in told["away"]:
+        table.add_row(box, "away", "", "", "")
+    return table
+
+
+async def _ask(at: str, path: str) -> Any:
+    async with centre.connected(at) as there:
+        return await there.ask(path)
+
+
+async def _proof(at: str, serial: int, box: str) -> bytes:
+    async with centre.connected(at) as there:
+        return await there.read(f"/api/orders/{serial}/proofs/{box}")
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+COMMANDS = (withdraw, reinstate, show, verify)

@@ -1,0 +1,191 @@
+"""Orders to withdraw and to reinstate: what a regulator or an operator signs, and what follows from a row of them. Pure.
+
+Orders have serials without gaps. The last one that covers a release decides whether it is withdrawn: by its code, its body or a label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from appliance.identity import envelope
+from appliance.identity.keys import PrivateKey, PublicKey
+from appliance.runtime.errors import Corrupt, Refused
+from gateway.release import paths
+from gateway.release.manifest import NEWEST, Moment, Word
+
+KIND = "application/vnd.headgate.order+json"
+LONGEST = 8 << 10  # bytes of an envelope
+LONGEST_REASON = 400  # characters
+NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+
+Act = Literal["withdraw", "reinstate"]
+Target = tuple[str, str]  # release, body or label, and which
+
+
+class _Noun(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class What(_Noun):
+    """What an order is about: one release in all its versions, all of one body, or all that carry a label."""
+
+    release: str | None = None  # the code, without its scheme
+    body: Word | None = None
+    label: Word | None = None
+
+    @field_validator("release")
+    @classmethod
+    def _code(cls, text: str | None) -> str | None:
+        try:
+            return None if text is None else paths.code_of(text)
+        except Refused as error:
+            raise ValueError(str(error)) from error
+
+    @model_validator(mode="after")
+    def _one(self) -> What:
+        if sum(value is not None for value in (self.release, self.body, self.label)) != 1:
+            raise ValueError("an order names one of 'release', 'body' and 'label'")
+        return self
+
+    @property
+    def target(self) -> Target:
+        """Return the kind and the name."""
+        if self.release is not None:
+            return "release", self.release
+        return ("body", self.body) if self.body is not None else ("label", str(self.label))
+
+    def __str__(self) -> str:
+        return " ".join(self.target)
+
+
+class Order(_Noun):
+    """One decision about content that boxes have, or may get."""
+
+    serial: int = Field(ge=1, le=NEWEST)
+    act: Act
+    what: What
+    reason: str = Field(min_length=1, max_length=LONGEST_REASON)
+    by: Annotated[str, StringConstraints(pattern=NAME)]  # whose key signs it
+    time: Moment
+
+    @field_validator("reason")
+    @classmethod
+    def _printable(cls, text: str) -> str:
+        if not text.isprintable():
+            raise ValueError("a reason is one line of text")
+        return text
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what is signed, in hex."""
+        return hashlib.sha256(render(self)).hexdigest()
+
+    def covers(self, code: str, body: str, labels: Iterable[str]) -> bool:
+        """Return whether the order is about the release ``code`` of ``body`` that carries ``labels``."""
+        return self.what.target in targets(code, body, labels)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a row of orders comes to: the last order about each target, and the serial of the last of all."""
+
+    serial: int = 0
+    last: Mapping[Target, Order] = field(default_factory=dict)
+
+    def after(self, orders: Iterable[Order]) -> Standing:
+        """Return the standing once ``orders``, which go on from here, were given too."""
+        given = list(orders)
+        known = {**self.last, **{order.what.target: order for order in given}}
+        return Standing(max((order.serial for order in given), default=self.serial), known)
+
+    def order_on(self, code: str, body: str = "", labels: Iterable[str] = ()) -> Order | None:
+        """Return the last order that covers a release, if there is one."""
+        found = [order for target in targets(code, body, labels) if (order := self.last.get(target))]
+        return max(found, key=lambda order: order.serial, default=None)
+
+    def withdrawn(self, code: str, body: str = "", labels: Iterable[str] = ()) -> Order | None:
+        """Return the order by which a release is withdrawn, or None where it is not."""
+        order = self.order_on(code, body, labels)
+        return order if order is not None and order.act == "withdraw" else None
+
+
+def targets(code: str, body: str, labels: Iterable[str]) -> list[Target]:
+    """Return all by which a release may be named."""
+    return [("release", code), *([("body", body)] if body else []), *(("label", label) for label in labels)]
+
+
+def refusal(order: Order) -> Refused:
+    """Return how a request for a release that ``order`` withdrew is refused.
+
+    451 and not 410: RFC 7725 is made for content that somebody with the power to say so had taken down, and unlike 410 (which caches
+    keep by themselves, RFC 9110 section 15.5.11) nothing says that it lasts: a reinstated release is there again at once.
+    """
+    return Refused("withdrawn", f"withdrawn by order {order.serial} of {order.by}: {order.reason}", 451)
+
+
+def render(order: Order) -> bytes:
+    """Return the canonical order: UTF-8 JSON with sorted keys and no spaces."""
+    told = order.model_dump(mode="json", exclude_none=True)
+    return json.dumps(told, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def parse(data: bytes) -> Order:
+    """Return the order that ``data`` tells.
+
+    Raises:
+        Corrupt: it is none.
+    """
+    if len(data) > LONGEST:
+        raise Corrupt(f"an order is at most {LONGEST} bytes long")
+    try:
+        return Order.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part)[:40] for part in first["loc"])
+        raise Corrupt(f"the order is wrong: {where + ': ' if where else ''}{first['msg'][:200]}") from error
+
+
+def seal(order: Order, key: PrivateKey) -> bytes:
+    """Return the envelope of ``order`` signed by ``key``."""
+    return envelope.seal(render(order), KIND, key)
+
+
+def open_signed(data: bytes, keys: Mapping[str, PublicKey]) -> Order:
+    """Return the order in an envelope that one of ``keys`` signed under its own name.
+
+    Raises:
+        Refused: it is no order, or nobody of ``keys`` signed it as it says (``order-forged``).
+    """
+    if len(data) > LONGEST:
+        raise Refused("order-forged", f"an order's envelope has at most {LONGEST} bytes")
+    try:
+        payload, key = envelope.open_sealed(data, KIND, keys.values())
+        order = parse(payload)
+    except (Corrupt, Refused) as error:
+        raise Refused("order-forged", f"this is no order of somebody who may give one: {error}") from error
+    if keys.get(order.by) != key:
+        raise Refused("order-forged", f"the order says '{order.by}', and another's key signed it")
+    return order
+
+
+def next_ones(head: int, given: Iterable[Order]) -> list[Order]:
+    """Return those of ``given`` that go on from ``head``, in their order.
+
+    Raises:
+        Refused: one in between is missing (``order-gap``).
+    """
+    expected, found = head + 1, []
+    for order in sorted(given, key=lambda one: one.serial):
+        if order.serial < expected:
+            continue
+        if order.serial > expected:
+            raise Refused("order-gap", f"order {order.serial} came, {expected} is the next one", 409)
+        found.append(order)
+        expected += 1
+    return found

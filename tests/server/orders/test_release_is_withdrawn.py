@@ -1,0 +1,167 @@
+"""An order to withdraw, from the regulator's command line to the proof of a box, by real processes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.identity.keys import PrivateKey
+from gateway.release import orders
+from gateway.release.orders import Order, What
+
+pytestmark = [pytest.mark.server]
+CODE, OTHER = "999999-100000000000001-4", "999999-100000000000002-3"
+ADDRESS = "127.20.0.1"
+
+
+def told(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """Return what a command printed, line by line."""
+    assert done.stdout, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def reason(reply) -> tuple[int, str]:
+    return reply.status, json.loads(reply.body)["reason"]
+
+
+def test_a_release_is_withdrawn_and_proved(centre, box, tmp_path):
+    """A release that plays is refused after the order, its bytes are gone, and the box's journal proves it to anybody; a
+    reinstated one plays again."""
+    box.chain.publish({"a.ts": b"a" * 100_000})
+    assert box.chain.play("a.ts").status == 200
+    assert box.chain.stored()
+
+    done = centre.order("withdraw", CODE)
+
+    assert done.returncode == 0, done.stderr
+    order, proof, end = told(done)
+    assert (order["serial"], proof["box"], end["missing"]) == (1, "headend", [])
+    assert (proof["objects"], proof["bytes"], proof["releases"]) == (1, 100_000, [CODE])
+    assert box.chain.stored() == set()
+    assert reason(box.chain.play("a.ts")) == (451, "withdrawn")
+    key = (box.chain.state / "journal" / "exchange" / "key.pub").read_text().strip()
+    headgate = str(Path(sys.executable).with_name("headgate"))
+    argv = [headgate, "release", "orders", "1", "--at", centre.daemon.url, "--proofs", str(tmp_path / "proofs")]
+    subprocess.run(argv, check=True, capture_output=True)
+    verify = [headgate, "release", "verify-proof", str(tmp_path / "proofs" / "1-headend.tlog-proof"), "--json", "--key"]
+    entry = json.loads(subprocess.run([*verify, key], check=True, capture_output=True).stdout)["entry"]
+    assert (entry["decision"], entry["serial"], entry["sentence"]) == ("withdraw", 1, "版权争议")
+    foreign = subprocess.run([*verify, str(PrivateKey.generate().public)], capture_output=True, check=False)
+    assert foreign.returncode != 0
+
+    again = centre.order("reinstate", CODE)
+
+    assert again.returncode == 0, again.stderr
+    assert box.chain.play("a.ts").status == 200
+
+
+def test_a_running_delivery_is_broken_off(centre, box):
+    """A screen that is in the middle of a film loses its connection, and the proof counts it."""
+    box.chain.publish({"film.ts": bytes(range(256)) * 125_000})  # larger than what two sockets hold
+    assert box.chain.play("film.ts").status == 200
+    with socket.create_connection((ADDRESS, box.chain.port), 20) as screen:
+        screen.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        screen.sendall(f"GET /r/{CODE}/film.ts HTTP/1.1\r\nHost: box\r\n\r\n".encode())
+        screen.recv(1024)
+
+        done = centre.order("withdraw", CODE)
+
+        received = 1024
+        while data := _rest(screen):
+            received += len(data)
+    assert received < 256 * 125_000
+    proof = told(done)[1]
+    assert proof["stopped"] == 1
+    assert proof["confirmed"] == ["delivery-bigscreen", "delivery-smallscreen"]
+
+
+def _rest(screen: socket.socket) -> bytes:
+    try:
+        return screen.recv(65536)
+    except ConnectionError:
+        return b""
+
+
+def test_a_box_that_was_away_withdraws_before_it_serves(centre, box, until):
+    """Switched off while the order was given, a box plays nothing of it after its start, not even once."""
+    box.chain.publish({"a.ts": b"a" * 1000})
+    assert box.chain.play("a.ts").status == 200
+    for name in ("telemetry", "exchange", "delivery-bigscreen"):
+        box.kill(name)
+    until(lambda: centre.online() == set(), "the box is offline", 60)
+
+    done = centre.order("withdraw", CODE, wait=0)
+    assert told(done)[-1]["away"] == ["headend"]
+
+    box.chain.start("exchange", wait=False)
+    box.chain.start("delivery", "bigscreen")
+    time.sleep(0.5)  # the exchange is up, telemetry is not: it waits for the word
+    box.telemetry()
+    assert reason(box.chain.play("a.ts")) == (451, "withdrawn")
+    until(lambda: centre.get("/api/orders/1")["proofs"], "the proof comes")
+    assert box.chain.stored() == set()
+
+
+def test_a_box_without_a_line_serves_by_what_it_knows(centre, box, until):
+    """The line is down at the start: what was not withdrawn plays, what was does not, and missed orders follow with the line."""
+    box.chain.publish({"a.ts": b"a" * 1000})
+    box.chain.publish({"b.ts": b"b" * 1000}, code=OTHER)
+    assert box.chain.play("a.ts").status == box.chain.get(f"/r/{OTHER}/b.ts").status == 200
+    assert centre.order("withdraw", CODE).returncode == 0
+    box.kill("telemetry")
+    until(lambda: centre.online() == set(), "the box is offline", 60)
+    centre.order("withdraw", OTHER, wait=0)
+    box.broker.kill()
+    box.kill("exchange")
+    box.chain.start("exchange", wait=False)
+    box.telemetry()
+    until(lambda: box.chain.get(f"/r/{OTHER}/b.ts").status == 200, "it plays offline", 30)
+    assert reason(box.chain.play("a.ts")) == (451, "withdrawn")
+    box.broker.start()
+    until(lambda: centre.get("/api/orders/2")["proofs"], "the missed order is proved", 30)
+    assert reason(box.chain.get(f"/r/{OTHER}/b.ts")) == (451, "withdrawn")
+
+
+def test_killed_in_the_middle_it_is_finished(centre, box, until):
+    """kill -9 at the exchange while orders come: after its start all are carried out and proved, and nothing is left."""
+    box.chain.publish({"a.ts": b"a" * 1000, "b.ts": b"b" * 1000})
+    assert box.chain.play("a.ts").status == 200
+    for turn in range(3):
+        act = "reinstate" if turn % 2 else "withdraw"
+        centre.order(act, CODE, wait=0)
+        time.sleep(0.004 * turn)
+        box.kill("exchange")
+        box.chain.start("exchange", wait=False)
+    until(lambda: all(centre.get(f"/api/orders/{n}")["proofs"] for n in (1, 2, 3)), "all are proved", 40)
+    assert reason(box.chain.play("a.ts")) == (451, "withdrawn")
+    assert box.chain.stored() == set()
+    assert {one["verified"] for n in (1, 2, 3) for one in centre.get(f"/api/orders/{n}")["proofs"]} == {"yes"}
+
+
+def test_nobody_else_can_order(centre, box):
+    """An order by a stranger's key is refused at the controller; one that reaches the box past it is refused there and told."""
+    refused = centre.order("withdraw", CODE, key="stranger")
+    assert refused.returncode != 0
+    assert "order-forged" in refused.stderr + refused.stdout
+    made = Order.model_validate(
+        {
+            "serial": 1,
+            "act": "withdraw",
+            "what": What(release=CODE),
+            "reason": "x",
+            "by": "regulator",
+            "time": "2026-11-28T00:00:00Z",
+        }
+    )
+    envelope = orders.seal(made, centre.stranger).decode()
+    reply = box.chain.ask("telemetry-management", "order", {"envelopes": [envelope], "head": 1, "online": True})
+    assert json.loads(reply.body)["refused"]["reason"] == "order-forged"
+    assert box.chain.ask("delivery-bigscreen", "order", {"envelopes": []}).status == 404
+    assert box.chain.ask("telemetry-management", "release", {"release": CODE}).status == 404

@@ -1,0 +1,279 @@
+"""Orders and releases in the controller's database: the same contract on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from appliance.identity.keys import PrivateKey
+from appliance.journal.log import Journal
+from appliance.runtime import config
+from appliance.runtime.errors import Refused
+from appliance.telemetry.records import Numbered, Record
+from gateway.release import orders as signed
+from gateway.release.orders import Order, What
+from provisioning.controller.ingest import Delivery
+from provisioning.controller.orders import Orders, Report, parse_report
+from provisioning.controller.settings import Controller
+from provisioning.controller.store import Store
+
+pytestmark = [pytest.mark.server]
+NOW = datetime(2026, 11, 28, 8, tzinfo=UTC)
+STAMP = "2026-11-28T08:00:00.000000Z"
+KEY = PrivateKey.generate()
+CODE = "999999-100000000000001-4"
+
+
+@pytest.fixture
+async def store(database: str) -> AsyncIterator[Store]:
+    text = f"database: {database}\nbroker: {{address: a}}\nlisten: {{address: a, port: 1}}\n"
+    made = Store(config.parse(text, Controller).database)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def orders(store: Store) -> Orders:
+    made = Orders(store, lambda: [{"regulator": KEY.public}])
+    await made.open()
+    return made
+
+
+def order(serial: int, act: str = "withdraw", **what: str) -> Order:
+    told = {
+        "serial": serial,
+        "act": act,
+        "what": What(**(what or {"release": CODE})),
+        "reason": "版权争议",
+        "by": "regulator",
+        "time": NOW,
+    }
+    return Order.model_validate(told)
+
+
+def give(serial: int, act: str = "withdraw", **what: str) -> bytes:
+    return signed.seal(order(serial, act, **what), KEY)
+
+
+class Box:
+    """A box's journal that proves orders."""
+
+    def __init__(self, base: Path, site: str = "headend") -> None:
+        self.journal = Journal(base / site, PrivateKey.generate(), f"{site}/exchange")
+
+    def prove(self, made: Order) -> str:
+        entry = {"decision": made.act, "serial": made.serial, "order": made.digest, "objects": 1, "unconfirmed": []}
+        return self.journal.prove(entry, self.journal.append(entry)).decode()
+
+
+async def pin(store: Store, box: Box, site: str = "headend") -> None:
+    from provisioning.controller.tables import journals
+
+    texts = dict.fromkeys(
+        ("origin", "root", "checkpoint", "recent", "cosigned", "heard", "waiting", "fault", "told", "since"), ""
+    )
+    async with store.begin() as connection:
+        row = {"box": site, "name": "exchange", "key": box.journal.verifier, "size": 1, **texts}
+        await connection.execute(journals.insert().values(row))
+
+
+async def test_orders_have_serials_without_gaps(orders: Orders, store: Store):
+    """The next serial is taken once; another one, a gap and a stranger's order are refused, and change nothing."""
+    await orders.give(give(1), NOW)
+    for data, reason in (
+        (give(1), "order-old"),
+        (give(3), "order-gap"),
+        (signed.seal(order(2), PrivateKey.generate()), "order-forged"),
+    ):
+        with pytest.raises(Refused) as caught:
+            await orders.give(data, NOW)
+        assert caught.value.reason == reason
+    assert orders.head == 1
+    again = Orders(store, list)
+    await again.open()
+    assert again.head == 1
+    assert (await again.after(0))[1] == 1
+
+
+async def test_a_proof_counts_when_the_boxes_own_journal_signed_it(orders: Orders, store: Store, tmp_path: Path):
+    """A proof of another journal, of another order, or of no journal that is known is told apart from a good one."""
+    box, stranger = Box(tmp_path), Box(tmp_path, "stranger")
+    for serial in (1, 2, 3):
+        await orders.give(give(serial, label=f"l{serial}"), NOW)
+    one, two, three = (order(n, label=f"l{n}") for n in (1, 2, 3))
+    assert await orders.report("headend", Report(1, {1: box.prove(one)}), NOW) == [1]
+    assert (await orders.one(1))["proofs"][0]["verified"] == "unknown-key"
+    await pin(store, box)
+    assert (await orders.one(1))["proofs"][0]["verified"] == "yes"
+    assert await orders.report("headend", Report(3, {2: stranger.prove(two), 3: box.prove(one)}), NOW) == [2, 3]
+    assert [(await orders.one(n))["proofs"][0]["verified"] for n in (2, 3)] == ["wrong", "wrong"]
+    assert (
+        await orders.report("headend", Report(3, {3: box.prove(three)}), NOW) == []
+    )  # the first word stays, as evidence
+    assert orders.proved == {"headend": 3}
+
+
+async def test_what_a_box_lacks_is_known_after_a_start(orders: Orders, store: Store, tmp_path: Path):
+    """A proof that was lost in between is asked for again, also by a controller that was started anew."""
+    box = Box(tmp_path)
+    for serial in (1, 2, 3):
+        await orders.give(give(serial, label="x"), NOW)
+    await orders.report(
+        "headend", Report(3, {1: box.prove(order(1, label="x")), 3: box.prove(order(3, label="x"))}), NOW
+    )
+    again = Orders(store, list)
+    await again.open()
+    assert orders.proved == again.proved == {"headend": 1}
+    await orders.report("headend", Report(3, {}, "order-forged", "no"), NOW)
+    await again.open()
+    assert orders.faults == again.faults == {"headend": "order-forged"}
+    await orders.report("headend", Report(3, {2: box.prove(order(2, label="x"))}), NOW)
+    assert (orders.proved, orders.faults) == ({"headend": 3}, {})
+
+
+def admit(seq: int, code: str = CODE, version: int = 1, **more: object) -> Numbered:
+    body = {
+        "decision": "admit", "release": code, "version": version, "body": "library", "title": "刘三姐",
+        "labels": ["drama", "film"], "zones": ["bigscreen"], "files": 2, "bytes": 9,
+    }  # fmt: skip
+    return Numbered(seq, Record.new("audit", "exchange", body | more))
+
+
+def refuse(seq: int, code: str = CODE, reason: str = "zone-not-granted", **more: object) -> Numbered:
+    return Numbered(
+        seq,
+        Record.new(
+            "audit", "exchange", {"decision": "refuse", "reason": reason, "sentence": "no", "release": code} | more
+        ),
+    )
+
+
+async def rows(store: Store) -> dict[str, tuple[str, int, int]]:
+    from sqlalchemy import select
+
+    from provisioning.controller.content_tables import releases
+
+    async with store.begin() as connection:
+        found = await connection.execute(select(releases))
+        return {row.code: (row.title, row.version, row.withdrawn) for row in found}
+
+
+async def test_releases_follow_what_boxes_say(store: Store):
+    """The newest version that any box admitted is shown; an older one heard later does not replace it."""
+    await store.save(
+        [Delivery("headend", (admit(1, version=2, title="新"),)), Delivery("edge", (admit(1), refuse(2, "x")))], STAMP
+    )
+    assert await rows(store) == {CODE: ("新", 2, 0), "x": ("", 0, 0)}
+
+
+@pytest.mark.parametrize("what", [{"release": CODE}, {"body": "library"}, {"label": "drama"}])
+async def test_what_is_withdrawn_is_marked(store: Store, orders: Orders, what: dict[str, str]):
+    """An order marks the releases it covers, and one that is admitted after it; reinstating takes the mark away."""
+    await store.save([Delivery("headend", (admit(1), admit(2, "other", body="museum", labels=["dramas"])))], STAMP)
+    await orders.give(give(1, **what), NOW)
+    later = admit(3, "later", labels=["drama"])
+    await store.save([Delivery("headend", (later, admit(4, CODE, 2)))], STAMP)
+    marked = {code: row[2] for code, row in (await rows(store)).items()}
+    assert marked == {CODE: 1, "other": 0, "later": 0 if "release" in what else 1}
+    await orders.give(give(2, "reinstate", **what), NOW)
+    assert {row[2] for row in (await rows(store)).values()} == {0}
+
+
+async def test_hostile_records_are_stored_all_the_same(store: Store):
+    """Whatever a box writes into an audit record neither fails the transaction nor is believed."""
+    hostile = [
+        admit(1, "a", title=["x"], labels=["a b", 1, "x" * 3000], version=1 << 80, files=-1, bytes=True),
+        refuse(2, "b", quarantine="../" * 100, path=7, sentence=["x"]),
+        admit(3, "c" * 5000, zones={"a": 1}, body=None),
+    ]
+    assert await store.save([Delivery("headend", tuple(hostile))], STAMP) == 3
+    assert {"a", "b", "c" * 256} == set(await rows(store))
+
+
+def test_a_report_of_any_form_is_one_or_none():
+    """What is no report of proofs is Corrupt."""
+    from appliance.runtime.errors import Corrupt
+
+    assert parse_report(json.dumps({"serial": 1, "proofs": [], "refused": None}).encode()) == Report(1, {})
+    for wrong in (
+        "",
+        "[]",
+        '{"serial":1}',
+        '{"serial":true,"proofs":[],"refused":null}',
+        '{"serial":1,"proofs":[{"serial":1,"proof":2}],"refused":null}',
+    ):
+        with pytest.raises(Corrupt):
+            parse_report(wrong.encode())
+
+
+async def test_what_pages_tell_of_releases(store: Store, orders: Orders, tmp_path: Path):
+    """Published, admitted, stored, withdrawn and refused are told apart, searched, counted and paged; a body has its own view."""
+    from gateway.release import folder as folders
+    from gateway.release import paths
+    from gateway.release import signed as releases
+    from gateway.release.manifest import Release, Rights
+    from provisioning.controller import content_views as views
+    from provisioning.controller.published import Published
+
+    source = tmp_path / "origin" / CODE
+    source.mkdir(parents=True)
+    (source / "a.ts").write_bytes(b"a" * 9)
+    files = folders.gather(source, folders.survey(source))
+    made = Release(
+        identifier=f"isli:{CODE}",
+        version=3,
+        body="library",
+        title="发布",
+        rights=Rights(zones=("bigscreen",)),
+        entry="a.ts",
+        files=files,
+    )
+    (source / paths.MANIFEST).write_bytes(releases.seal(made, KEY))
+    (tmp_path / "origin" / "junk").mkdir()
+    (tmp_path / "origin" / "junk" / paths.MANIFEST).write_bytes(b"{}")
+    published = Published(tmp_path / "origin", store)
+    await published.keep(published.changed())
+    assert published.changed() == []
+    used = Numbered(9, Record.new("usage", "delivery/bigscreen", {"release": "stored", "bytes": 10, "cache": "hit"}))
+    quarantined = refuse(6, "bad", "active-content", path="a.pdf", quarantine="5f3a")
+    told = (
+        admit(1, "stored"),
+        admit(2, "idle", body="museum"),
+        refuse(3, "stored_not"),
+        admit(4, "gone", labels=["news"]),
+        used,
+        quarantined,
+    )
+    await store.save([Delivery("headend", told)], STAMP)
+    await orders.give(give(1, label="news"), NOW)
+
+    found = await views.some(store)
+    states = {one["release"]: one["state"] for one in found["releases"]}
+    assert states == {
+        CODE: "published",
+        "stored": "admitted",
+        "idle": "admitted",
+        "stored_not": "refused",
+        "gone": "withdrawn",
+        "bad": "refused",
+    }
+    assert found["counts"] == {"all": 6, "published": 1, "admitted": 3 - 1, "withdrawn": 1, "refused": 2}
+    assert [one["release"] for one in (await views.some(store, query="stored_"))["releases"]] == ["stored_not"]
+    assert [one["release"] for one in (await views.some(store, state="withdrawn"))["releases"]] == ["gone"]
+    assert len((await views.some(store, page=2, limit=4))["releases"]) == 2
+    one = await views.one(store, "stored")
+    assert (one["where"][0]["state"], one["usage"]) == ("stored", {"requests": 1, "bytes": 10})
+    gone = await views.one(store, "gone")
+    assert (gone["where"][0]["state"], gone["orders"][0]["serial"]) == ("ordered", 1)
+    assert (await views.one(store, "stored_not"))["where"][0]["reason"] == "zone-not-granted"
+    mine = await views.body(store, "library")
+    assert (mine["counts"]["all"], mine["usage"]["bytes"], mine["boxes"][0]["box"]) == (3, 10, "headend")
+    assert await views.body(store, "nobody") is None
+    assert await views.one(store, "nobody") is None
+    (aside,) = (await views.quarantine(store, "headend", None, 10))["quarantined"]
+    assert (aside["name"], aside["path"], aside["reason"]) == ("5f3a", "a.pdf", "active-content")

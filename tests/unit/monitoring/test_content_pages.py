@@ -1,0 +1,163 @@
+"""The pages about releases, bodies, orders and quarantine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from monitoring import content_pages
+from monitoring.words import WORDS
+
+EVIL = "<script>alert(1)</script>"
+RELEASE: dict[str, Any] = {
+    "release": "999999-1",
+    "title": "刘三姐",
+    "body": "library",
+    "labels": ["drama"],
+    "zones": ["bigscreen"],
+    "version": 2,
+    "published": 3,
+    "digest": "ab" * 32,
+    "files": 2,
+    "bytes": 2048,
+    "time": "2026-11-28T08:00:00.000000Z",
+    "state": "withdrawn",
+    "reason": "",
+    "order": 7,
+    "boxes": {"admitted": 4, "stored": 0},
+    "usage": {"requests": 3, "bytes": 4096},
+}
+ORDER: dict[str, Any] = {
+    "serial": 7,
+    "act": "withdraw",
+    "what": {"body": "library"},
+    "reason": EVIL,
+    "by": "regulator",
+    "time": "2026-11-28T08:00:00Z",
+    "received": "2026-11-28T08:00:00Z",
+}
+PROOF: dict[str, Any] = {
+    "box": "edge",
+    "seconds": 0.42,
+    "verified": "yes",
+    "objects": 214,
+    "bytes": 2048,
+    "stopped": 2,
+    "kept": 1,
+    "unconfirmed": ["delivery-bigscreen"],
+}
+COUNTS = {"all": 1, "published": 1, "admitted": 0, "withdrawn": 1, "refused": 0}
+PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "releases": (
+        "/releases",
+        {
+            "releases": [RELEASE | {"title": EVIL}],
+            "counts": COUNTS,
+            "page": 2,
+            "pages": 3,
+            "query": EVIL,
+            "state": "withdrawn",
+        },
+    ),
+    "release": (
+        "/releases/999999-1",
+        RELEASE
+        | {
+            "where": [
+                {
+                    "box": EVIL,
+                    "state": "ordered",
+                    "version": 1,
+                    "time": "",
+                    "reason": "not-signed",
+                    "told": EVIL,
+                    "requests": 0,
+                    "bytes": 0,
+                }
+            ],
+            "orders": [ORDER],
+        },
+    ),
+    "body": (
+        "/bodies/library",
+        {
+            "body": "library",
+            "order": 7,
+            "counts": COUNTS,
+            "usage": {"requests": 3, "bytes": 4096},
+            "boxes": [{"box": EVIL, "requests": 3, "bytes": 4096}],
+            "releases": [RELEASE],
+        },
+    ),
+    "quarantine": (
+        "/quarantine",
+        {
+            "quarantined": [
+                {
+                    "number": 1,
+                    "box": "edge",
+                    "name": EVIL,
+                    "time": "",
+                    "release": "999999-1",
+                    "path": EVIL,
+                    "reason": "active-content",
+                    "told": EVIL,
+                }
+            ],
+            "next": 1,
+        },
+    ),
+    "orders": ("/orders", {"orders": [ORDER | {"proved": 2, "slowest": 0.5}], "next": None, "boxes": 3}),
+    "order": (
+        "/orders/7",
+        ORDER
+        | {
+            "proofs": [PROOF, PROOF | {"verified": "wrong"}],
+            "missing": [{"box": "headend", "fault": "order-gap"}],
+            "away": ["library-dc"],
+        },
+    ),
+}
+EXPECTED = {
+    "releases": ["/releases?state=withdrawn", "999999-1", "#7", "page=3"],
+    "release": ["ab" * 32, "not-signed", "headgate release reinstate 999999-1", "#7"],
+    "body": ["#7", "4.0 KiB", "/releases/999999-1"],
+    "quarantine": ["active-content", "before=1"],
+    "orders": ["#7", "0.50 s", "/bodies/library"],
+    "order": ["0.42", "214", "delivery-bigscreen", "order-gap", "library-dc", "/api/orders/7/proofs/edge"],
+}
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_shows_what_there_is(name: str, lang: Any) -> None:
+    """What matters is on each page, in each language, and what boxes, bodies and visitors say is text."""
+    path, told = PAGES[name]
+    for live in (False, True):
+        html = content_pages.render(name, told, lang, path=path, query={"q": EVIL, "part": "live"}, live=live)
+        for word in EXPECTED[name]:
+            assert word in html
+        assert "<script>alert" not in html
+        assert ("<html" in html) is not live
+    for other in ("place_overview", "place_quarantine"):
+        assert WORDS[other][0 if lang == "zh" else 1] in content_pages.render(name, told, lang, path=path, query={})
+
+
+@pytest.mark.parametrize("name", ["releases", "quarantine", "orders"])
+def test_an_empty_page_says_so(name: str) -> None:
+    """Without anything to show a page says what would appear there."""
+    empty: dict[str, Any] = {
+        "releases": [],
+        "counts": dict.fromkeys(COUNTS, 0),
+        "page": 1,
+        "pages": 0,
+        "query": "",
+        "state": "",
+        "orders": [],
+        "quarantined": [],
+        "next": None,
+        "boxes": 0,
+    }
+    html = content_pages.render(name, empty, "en", path=f"/{name}", query={})
+    assert WORDS[f"no_{name}"][1] in html
