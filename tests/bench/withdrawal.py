@@ -55,12 +55,12 @@ def main() -> None:
             centre.admit(box)
             stack.enter_context(box)
             for code in found:
-                files = {f"{n}.ts": f"{code} {n} ".encode() + bytes(SIZE) for n in range(OBJECTS)}
-                box.chain.publish({"film.ts": code.encode() + bytes(FILM)} if code == found[0] else files, code=code)
+                files = {f"{n}.bin": f"{code} {n} ".encode() + bytes(SIZE) for n in range(OBJECTS)}
+                box.chain.publish({"film.bin": code.encode() + bytes(FILM)} if code == found[0] else files, code=code)
         until(lambda: len(centre.online()) == BOXES, "the boxes are online")
         for box in boxes:
             for code in found:
-                for path in ["film.ts"] if code == found[0] else [f"{n}.ts" for n in range(OBJECTS)]:
+                for path in ["film.bin"] if code == found[0] else [f"{n}.bin" for n in range(OBJECTS)]:
                     assert box.chain.get(f"/r/{code}/{path}").status == 200
         screens = [_watch(stack, box, found[0]) for box in boxes]
         proofs, whole, stopped = asyncio.run(_withdraw(centre, found))
@@ -71,7 +71,7 @@ def main() -> None:
 
 def _watch(stack: contextlib.ExitStack, box: Box, code: str) -> socket.socket:
     screen = stack.enter_context(socket.create_connection(("127.20.0.1", box.chain.port), 20))
-    screen.sendall(f"GET /r/{code}/film.ts HTTP/1.1\r\nHost: box\r\n\r\n".encode())
+    screen.sendall(f"GET /r/{code}/film.bin HTTP/1.1\r\nHost: box\r\n\r\n".encode())
     screen.recv(1024)
     return screen
 

@@ -34,8 +34,8 @@ def reason(reply) -> tuple[int, str]:
 def test_a_release_is_withdrawn_and_proved(centre, box, tmp_path):
     """A release that plays is refused after the order, its bytes are gone, and the box's journal proves it to anybody; a
     reinstated one plays again."""
-    box.chain.publish({"a.ts": b"a" * 100_000})
-    assert box.chain.play("a.ts").status == 200
+    box.chain.publish({"a.txt": b"a" * 100_000})
+    assert box.chain.play("a.txt").status == 200
     assert box.chain.stored()
 
     done = centre.order("withdraw", CODE)
@@ -45,7 +45,7 @@ def test_a_release_is_withdrawn_and_proved(centre, box, tmp_path):
     assert (order["serial"], proof["box"], end["missing"]) == (1, "headend", [])
     assert (proof["objects"], proof["bytes"], proof["releases"]) == (1, 100_000, [CODE])
     assert box.chain.stored() == set()
-    assert reason(box.chain.play("a.ts")) == (451, "withdrawn")
+    assert reason(box.chain.play("a.txt")) == (451, "withdrawn")
     key = (box.chain.state / "journal" / "exchange" / "key.pub").read_text().strip()
     headgate = str(Path(sys.executable).with_name("headgate"))
     argv = [headgate, "release", "orders", "1", "--at", centre.daemon.url, "--proofs", str(tmp_path / "proofs")]
@@ -59,16 +59,16 @@ def test_a_release_is_withdrawn_and_proved(centre, box, tmp_path):
     again = centre.order("reinstate", CODE)
 
     assert again.returncode == 0, again.stderr
-    assert box.chain.play("a.ts").status == 200
+    assert box.chain.play("a.txt").status == 200
 
 
 def test_a_running_delivery_is_broken_off(centre, box):
     """A screen that is in the middle of a film loses its connection, and the proof counts it."""
-    box.chain.publish({"film.ts": bytes(range(256)) * 125_000})  # larger than what two sockets hold
-    assert box.chain.play("film.ts").status == 200
+    box.chain.publish({"film.bin": bytes(range(256)) * 125_000})  # larger than what two sockets hold
+    assert box.chain.play("film.bin").status == 200
     with socket.create_connection((ADDRESS, box.chain.port), 20) as screen:
         screen.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        screen.sendall(f"GET /r/{CODE}/film.ts HTTP/1.1\r\nHost: box\r\n\r\n".encode())
+        screen.sendall(f"GET /r/{CODE}/film.bin HTTP/1.1\r\nHost: box\r\n\r\n".encode())
         screen.recv(1024)
 
         done = centre.order("withdraw", CODE)
@@ -91,8 +91,8 @@ def _rest(screen: socket.socket) -> bytes:
 
 def test_a_box_that_was_away_withdraws_before_it_serves(centre, box, until):
     """Switched off while the order was given, a box plays nothing of it after its start, not even once."""
-    box.chain.publish({"a.ts": b"a" * 1000})
-    assert box.chain.play("a.ts").status == 200
+    box.chain.publish({"a.txt": b"a" * 1000})
+    assert box.chain.play("a.txt").status == 200
     for name in ("telemetry", "exchange", "delivery-bigscreen"):
         box.kill(name)
     until(lambda: centre.online() == set(), "the box is offline", 60)
@@ -104,16 +104,16 @@ def test_a_box_that_was_away_withdraws_before_it_serves(centre, box, until):
     box.chain.start("delivery", "bigscreen")
     time.sleep(0.5)  # the exchange is up, telemetry is not: it waits for the word
     box.telemetry()
-    assert reason(box.chain.play("a.ts")) == (451, "withdrawn")
+    assert reason(box.chain.play("a.txt")) == (451, "withdrawn")
     until(lambda: centre.get("/api/orders/1")["proofs"], "the proof comes")
     assert box.chain.stored() == set()
 
 
 def test_a_box_without_a_line_serves_by_what_it_knows(centre, box, until):
     """The line is down at the start: what was not withdrawn plays, what was does not, and missed orders follow with the line."""
-    box.chain.publish({"a.ts": b"a" * 1000})
-    box.chain.publish({"b.ts": b"b" * 1000}, code=OTHER)
-    assert box.chain.play("a.ts").status == box.chain.get(f"/r/{OTHER}/b.ts").status == 200
+    box.chain.publish({"a.txt": b"a" * 1000})
+    box.chain.publish({"b.txt": b"b" * 1000}, code=OTHER)
+    assert box.chain.play("a.txt").status == box.chain.get(f"/r/{OTHER}/b.txt").status == 200
     assert centre.order("withdraw", CODE).returncode == 0
     box.kill("telemetry")
     until(lambda: centre.online() == set(), "the box is offline", 60)
@@ -122,17 +122,17 @@ def test_a_box_without_a_line_serves_by_what_it_knows(centre, box, until):
     box.kill("exchange")
     box.chain.start("exchange", wait=False)
     box.telemetry()
-    until(lambda: box.chain.get(f"/r/{OTHER}/b.ts").status == 200, "it plays offline", 30)
-    assert reason(box.chain.play("a.ts")) == (451, "withdrawn")
+    until(lambda: box.chain.get(f"/r/{OTHER}/b.txt").status == 200, "it plays offline", 30)
+    assert reason(box.chain.play("a.txt")) == (451, "withdrawn")
     box.broker.start()
     until(lambda: centre.get("/api/orders/2")["proofs"], "the missed order is proved", 30)
-    assert reason(box.chain.get(f"/r/{OTHER}/b.ts")) == (451, "withdrawn")
+    assert reason(box.chain.get(f"/r/{OTHER}/b.txt")) == (451, "withdrawn")
 
 
 def test_killed_in_the_middle_it_is_finished(centre, box, until):
     """kill -9 at the exchange while orders come: after its start all are carried out and proved, and nothing is left."""
-    box.chain.publish({"a.ts": b"a" * 1000, "b.ts": b"b" * 1000})
-    assert box.chain.play("a.ts").status == 200
+    box.chain.publish({"a.txt": b"a" * 1000, "b.txt": b"b" * 1000})
+    assert box.chain.play("a.txt").status == 200
     for turn in range(3):
         act = "reinstate" if turn % 2 else "withdraw"
         centre.order(act, CODE, wait=0)
@@ -140,7 +140,7 @@ def test_killed_in_the_middle_it_is_finished(centre, box, until):
         box.kill("exchange")
         box.chain.start("exchange", wait=False)
     until(lambda: all(centre.get(f"/api/orders/{n}")["proofs"] for n in (1, 2, 3)), "all are proved", 40)
-    assert reason(box.chain.play("a.ts")) == (451, "withdrawn")
+    assert reason(box.chain.play("a.txt")) == (451, "withdrawn")
     assert box.chain.stored() == set()
     assert {one["verified"] for n in (1, 2, 3) for one in centre.get(f"/api/orders/{n}")["proofs"]} == {"yes"}
 
