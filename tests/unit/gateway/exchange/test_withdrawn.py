@@ -76,9 +76,9 @@ class Box:
         )  # fmt: skip
         self.held.learn(made)
         for content in contents:
-            with self.store.write(hashlib.sha256(content).hexdigest(), len(content)) as writer:
-                writer.write(content)
-                writer.finish()
+            path = self.store.path(hashlib.sha256(content).hexdigest())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         return made
 
 
