@@ -132,7 +132,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         judge = Judge(admission, incoming, kept, Metadata(origins, admission, incoming, clock))
         releases = Releases(service.tasks, origins, kept, judge, journal, clock, withdrawals)
         fills = Fills(service.tasks, origins, store, incoming, keeper, passed, judge, inspection, journal, withdrawals)
-        takes = Takes(judge, releases, fills, journal)
+        takes = Takes(judge, releases, fills, keeper, journal)
         live = LiveFilters(judge, inspection, coming)
         channels = Channels(service.tasks, origins, passing, coming, live, journal)
         suspects = Suspects()

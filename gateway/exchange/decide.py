@@ -24,7 +24,7 @@ from gateway.release.manifest import File, Live, Release
 SHARE = "share"  # the peer that gives to other boxes of the culture zone what this one has
 SERVED = ("delivery", "resolver", "publish", SHARE)  # what may be a peer of the exchange
 BRINGS = ("publish", "carry")  # peers that bring releases in, and ask for nothing else
-CARRIED = ("institution", "culture")  # zones as whose a disk may be carried in, by root
+CARRIED = ("institution",)  # zones as whose a disk may be carried in, by root
 
 
 @dataclass(frozen=True)

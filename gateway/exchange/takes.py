@@ -19,6 +19,7 @@ from gateway.exchange.pace import Pace
 from gateway.exchange.releases import Held, Releases
 from gateway.isolation.policy import Lane, Policy
 from gateway.release.manifest import File, Release
+from gateway.store.keeper import Keeper
 
 MOST_HELD = 16  # releases on their way in whose manifests are kept in mind; the others are verified again
 
@@ -26,8 +27,8 @@ MOST_HELD = 16  # releases on their way in whose manifests are kept in mind; the
 class Takes:
     """Takes releases in, for the peers that write drop folders."""
 
-    def __init__(self, judge: Judge, releases: Releases, fills: Fills, journal: Journal) -> None:
-        self._judge, self._releases, self._fills, self._journal = judge, releases, fills, journal
+    def __init__(self, judge: Judge, releases: Releases, fills: Fills, keeper: Keeper, journal: Journal) -> None:
+        self._judge, self._releases, self._fills, self._keeper, self._journal = judge, releases, fills, keeper, journal
         self._pace = Pace()
         self._held: OrderedDict[tuple[Peer, str], tuple[Held, bytes, tuple[Lane, ...]]] = OrderedDict()
 
@@ -47,6 +48,7 @@ class Takes:
         allowed = await self._allowed(policy, peer, held, None)
         missing = await self._missing(release, application=allowed)
         if not missing:
+            await asyncio.to_thread(self._keeper.bring, release, peer.zone)  # first: what stays must not go meanwhile
             await self._releases.take_in(held, envelope, peer)
             self._held.pop((peer, code), None)
         return {"release": code, "version": release.version, "missing": missing}

@@ -15,6 +15,7 @@ from rich.table import Table
 from appliance.runtime import http, places
 from appliance.runtime.errors import Refused
 from gateway.isolation.report.cli import verify_report
+from gateway.publish.cli import carry
 from gateway.store.cli_fill import fill
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
@@ -179,5 +180,6 @@ def audit(file: Path | None, report: Path | None, *, probe: bool, as_json: bool)
         raise Refused("audit-failed", f"{len(told['faults'])} faults: the box is not shown to be isolated")
 
 
+commands.add_command(carry)
 commands.add_command(verify_report)
 commands.add_command(fill)

@@ -124,7 +124,7 @@ class Desk:
             await self._want(upload, offered.missing)
         else:
             upload.accepted = True
-            await self._forget(upload)
+            await self._forget(upload, offering=True)
         return upload
 
     async def _want(self, upload: Upload, missing: list[str]) -> None:
@@ -213,8 +213,10 @@ class Desk:
                 with self.drop.append(code, part.sha256, 0):
                     pass
             while self._uploads.get(code) is upload and part.stage == "whole":
+                at = part.path
                 try:
-                    await self._exchange.take(code, part.path)
+                    for at in part.paths:
+                        await self._exchange.take(code, at)
                 except HeadgateError as error:
                     if passing(error):
                         upload.waits = str(error)
@@ -223,6 +225,7 @@ class Desk:
                         continue
                     reason = error.reason if isinstance(error, Refused) else "corrupt"
                     part.stage, part.refusal = "refused", Refused(reason, str(error))
+                    part.paths = [at]
                     metrics.REFUSALS.labels(reason).inc()
                 else:
                     part.stage = "stored"
@@ -261,14 +264,22 @@ class Desk:
             break
         await self._forget(upload)
 
-    async def _forget(self, upload: Upload) -> None:
-        """Keep the result alone."""
+    async def _forget(self, upload: Upload, *, offering: bool = False) -> None:
+        """Keep the result alone; ``offering``: from within ``begin``."""
         code = upload.release.code
         if self._uploads.get(code) is not upload:
             return
         del self._uploads[code]
-        await asyncio.to_thread(self.drop.remove, code)
-        self._results[code] = upload.told()
+        self._results[code] = upload.told()  # in the same breath: who asks must find the one or the other
+        if (
+            offering or code not in self._beginning
+        ):  # else another version is being offered, which throws away what it needs not
+            self._beginning.add(code)
+            try:
+                await asyncio.to_thread(self.drop.remove, code)
+            finally:
+                if not offering:
+                    self._beginning.discard(code)
         while len(self._results) > MOST_RESULTS:
             self._results.popitem(last=False)
         metrics.RELEASES.labels(upload.state).inc()

@@ -20,10 +20,15 @@ class Part:
 
     sha256: str
     size: int  # bytes
-    path: str  # the first that names it
+    paths: list[str]  # that name it and are to be taken in
     offset: int = 0  # bytes that are here
     stage: Stage = "wanted"
     refusal: Refused | None = None
+
+    @property
+    def path(self) -> str:
+        """The first path that names it."""
+        return self.paths[0]
 
     def judge(self, offset: int, length: int | None) -> None:
         """Judge whether ``length`` bytes (None: unknown) may be appended at ``offset``.
@@ -67,9 +72,12 @@ class Upload:
             file = self.release.files[path]
             part = self.parts.get(file.sha256)
             if part is None:
-                part = self.parts[file.sha256] = Part(file.sha256, file.size, path)
-            elif part.stage == "stored":  # and is not any more
+                part = self.parts[file.sha256] = Part(file.sha256, file.size, [path])
+            elif part.stage == "stored":  # and is not any more, or not as what this path is served as
+                part.paths = [path]
                 part.again()
+            elif path not in part.paths:
+                part.paths.append(path)
             if part.stage == "wanted":
                 part.take(offsets.get(file.sha256, 0))
         return [part for part in self.parts.values() if part.stage == "whole"]

@@ -20,7 +20,9 @@ from typing import Self, TypeVar
 
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from gateway.isolation.content import Store
+from gateway.release.manifest import Release
 from gateway.store import limits, metrics
+from gateway.store.brought import Brought
 from gateway.store.disk import Disk
 from gateway.store.faults import told
 from gateway.store.index import Coming, Going, Index
@@ -67,6 +69,7 @@ class Keeper:
         self._uses_lock = threading.Lock()
         self._uses: dict[str, set[str]] = {}
         self._pinned: frozenset[str] | None = None
+        self._brought = Brought(root)
         self.index = _open(root)
         self.changed = threading.Event()  # the index must be brought in line with the files
         self.changed.set()
@@ -83,7 +86,7 @@ class Keeper:
             self.shadows.choice, self.shadows.fixed = choice, fixed
             self.shadows.resize(self.capacity())
         self._keep(choice)
-        codes = frozenset(code.partition(":")[2] for code in settings.pinned)
+        codes = frozenset(code.partition(":")[2] for code in settings.pinned) | self._brought.codes()
         if codes != self._pinned:
             self._with_index(lambda index: index.pin(codes), None)
             self._pinned = codes
@@ -153,6 +156,7 @@ class Keeper:
         Raises:
             Refused: the disk does not let them go (``store-broken``).
         """
+        self._brought.remove(release)
         digests = self._with_index(lambda index: index.release(release, files), None)
         if digests is None:  # withdrawing must not fail for want of an index
             digests = sorted(set(files))
@@ -204,6 +208,17 @@ class Keeper:
     def pin(self, release: str) -> None:
         """Keep what a release needs, whatever else comes."""
         self._pin((self._pinned or frozenset()) | {release})
+
+    def bring(self, release: Release, zone: str) -> None:
+        """Keep what a release needs that nobody else may have, durably, until it is forgotten.
+
+        Raises:
+            Refused: the disk does not take the mark (``store-full``, ``store-broken``).
+        """
+        self._brought.add(release.code)
+        coming = [Coming(file.sha256, file.size, release.body, zone, release.code) for file in release.files.values()]
+        self._with_index(lambda index: index.add(coming), 0)
+        self.pin(release.code)
 
     def unpin(self, release: str) -> None:
         """Let a release go when its turn comes."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +39,8 @@ def with_institution(chain, extra=""):
         )
         text = text.replace(
             "services:\n",
-            f"services:\n  in: {{zone: institution, run: publish, listen: tcp/{chain.port}, from: [127.50.0.0/24]}}\n",
+            f"services:\n  in: {{zone: institution, run: publish, listen: tcp/{chain.port}, from: [127.50.0.0/24]}}\n"
+            f"  out: {{zone: culture, run: share, listen: tcp/{chain.port}, from: [127.10.0.0/24]}}\n",
             1,
         )
         if "no lane" not in extra:
@@ -80,8 +85,8 @@ def make(chain, folder, files=FILM, **told):
     return release
 
 
-def call(chain, method, path, body=b"", headers=None):
-    connection = HTTPConnection(HOST, chain.port, timeout=20)
+def call(chain, method, path, body=b"", headers=None, host=HOST):
+    connection = HTTPConnection(host, chain.port, timeout=20)
     try:
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
@@ -136,6 +141,37 @@ def test_a_release_comes_in(box, tmp_path, until):
     status, _, told = offer(box, tmp_path)
     assert (status, told["state"], told["missing"]) == (200, "accepted", [])
     assert len(audits(box, "take-in")) == 1
+
+
+def answers(chain, host):
+    with socket.socket() as channel:
+        return channel.connect_ex((host, chain.port)) == 0
+
+
+def test_other_boxes_are_given_what_came_in_but_no_important_data(box, tmp_path, until):
+    """The culture network has the institution's release from this box alone; what becomes important is given to nobody."""
+    make(box, tmp_path)
+    send_all(box, tmp_path, offer(box, tmp_path)[2])
+    assert ends(box, until)["state"] == "accepted"
+    box.start("share", "culture", wait=False)
+    until(lambda: answers(box, "127.10.0.1"), "share listens")
+
+    for path in ("release.json", "video/1.m4s"):
+        status, _, data = call(box, "GET", f"/releases/{CODE}/{path}", host="127.10.0.1")
+        assert status == 200, data
+        assert data == (
+            (tmp_path / path).read_bytes() if path != "release.json" else json.loads((tmp_path / path).read_bytes())
+        )
+    box.policy.write_text(box.policy.read_text() + f'important: {{outside: [culture], identifiers: ["isli:{CODE}"]}}\n')
+    for name in ("exchange", "share-culture"):
+        box.processes[name].send_signal(signal.SIGHUP)
+        until(lambda name=name: "configuration taken in" in box.log(name), f"{name} has the policy")
+    status, _, told = call(box, "GET", f"/releases/{CODE}/video/1.m4s", host="127.10.0.1")
+    assert (status, told["reason"]) == (403, "important-data")
+    until(
+        lambda: [entry["run"] for entry in audits(box, "refuse") if entry["reason"] == "important-data"] == ["share"],
+        "the attempt is recorded",
+    )
 
 
 def test_files_that_the_store_has_are_not_asked_for(box, tmp_path, until):
@@ -345,3 +381,204 @@ def test_a_folder_that_lies_in_the_inbox_is_taken_in(box, tmp_path, until):
     assert sorted(path.name.partition("-")[0] for path in inbox.iterdir() if path.is_dir() and not path.is_symlink()) == [
         "a\nb", "bad.refused", "film.taken"
     ]  # fmt: skip
+
+
+def headgate(chain, *words, wait=True, **environment):
+    argv = [str(Path(sys.executable).with_name("headgate")), *map(str, words)]
+    told = {
+        **os.environ,
+        "HEADGATE_RUN": str(chain.run),
+        "HEADGATE_STATE": str(chain.state),
+        "COLUMNS": "200",
+        **environment,
+    }
+    process = subprocess.Popen(argv, env=told, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if not wait:
+        return process
+    try:
+        out, err = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError(
+            f"{words} did not end: {process.communicate()}\n{chain.log('publish-institution')}\n{chain.log('exchange')}"
+        ) from None
+    return process.returncode, out, err
+
+
+def publish(chain, folder, **told):
+    return headgate(chain, "release", "publish", folder, "--box", f"http://{HOST}:{chain.port}", "--json", **told)
+
+
+def test_the_client_sends_a_release_and_again_nothing(box, tmp_path):
+    """`headgate release publish --box`: the second time no byte is sent."""
+    make(box, tmp_path)
+    first, second = publish(box, tmp_path), publish(box, tmp_path)
+
+    assert first[0] == second[0] == 0, (first, second)
+    assert [json.loads(told[1])["state"] for told in (first, second)] == ["accepted", "accepted"]
+    assert json.loads(first[1])["sent"] == sum(len(data) for data in FILM.values())
+    assert json.loads(second[1])["sent"] == 0
+
+
+def test_the_client_goes_on_after_kills_at_random_moments(box, tmp_path, until):
+    """Client and publish are killed again and again in the middle; what came is not sent a second time."""
+    chance = random.Random(3)
+    data = [os.urandom(6_000_000), os.urandom(5_000_000)]
+    make(box, tmp_path, {"a.ts": data[0], "b.ts": data[1]})
+    drop = box.state / "drop" / "publish-institution" / CODE
+
+    def here():
+        return (
+            sum(path.stat().st_size for path in drop.iterdir() if path.name != paths.MANIFEST) if drop.exists() else 0
+        )
+
+    for turn in range(4):
+        before = here()
+        process = publish(box, tmp_path, wait=False)
+        goal = before + chance.randrange(1, 2_000_000)
+        until(lambda goal=goal, process=process: here() >= goal or process.poll() is not None, "some more came", 60)
+        if turn % 2:
+            box.stop("publish-institution", signal.SIGKILL)
+            assert here() >= before or box.stored()
+            box.start("publish", "institution")
+        process.kill()
+        process.communicate()
+    status, out, err = publish(box, tmp_path)
+    assert status == 0, err
+    assert json.loads(out)["sent"] <= 11_000_000
+    assert box.stored() == {hashlib.sha256(part).hexdigest() for part in data}
+
+
+def test_the_client_tells_each_file_that_is_refused(box, tmp_path):
+    """By path and reason; exit 1. A folder that is wrong is told before anything is sent; exit 2."""
+    make(box, tmp_path)
+    (tmp_path / "文本.txt").write_bytes("刘四姐".encode())
+    status, out, err = publish(box, tmp_path)
+    assert (status, json.loads(out)["state"]) == (1, "refused")
+    assert "文本.txt: digest-mismatch" in err
+    (tmp_path / "文本.txt").unlink()
+    (tmp_path / "文本.txt").symlink_to("/etc/passwd")
+    (tmp_path / "video/1.m4s").unlink()
+    status, out, err = publish(box, tmp_path)
+    assert status == 2
+    assert "video/1.m4s" in err
+    assert "symbolic link" in err
+
+
+def test_a_disk_is_carried_in(box, tmp_path):
+    """Every release on it, in the origin's layout; what is wrong is told by folder, and the rest comes in; again, nothing is copied."""
+    disk = tmp_path / "disk" / "releases"
+    make(box, disk / CODE)
+    make(box, disk / OTHER, {"a.ts": b"a" * 1000}, code=OTHER, key=PrivateKey.generate())
+    third = disk / "999999-100000000000003-2"
+    make(box, third, {"a.ts": b"b" * 1000, "b.ts": b"c"}, code=third.name)
+    (third / "a.ts").unlink()
+    (third / "a.ts").symlink_to("/etc/passwd")
+    (disk / "line\nbreak").mkdir()
+    (disk / "line\nbreak" / paths.MANIFEST).symlink_to(disk / CODE / paths.MANIFEST)
+    (disk / "loop").symlink_to(disk)
+    run = disk / "autorun.sh"
+    run.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    run.chmod(0o755)
+
+    status, out, err = headgate(box, "box", "carry", tmp_path / "disk", "--json")
+    told = {result["folder"]: (result["state"], result["reason"]) for result in json.loads(out)}
+
+    assert status == 1, err
+    assert told == {
+        CODE: ("accepted", ""),
+        OTHER: ("refused", "not-signed"),
+        third.name: ("refused", "no-plain-file"),
+    }
+    assert not (tmp_path / "ran").exists()
+    assert [entry["run"] for entry in audits(box, "take-in")] == ["carry"]
+    assert list((box.state / "drop" / "carry-institution").iterdir()) == []
+    status, out, _ = headgate(box, "box", "carry", disk / CODE)
+    assert (status, "accepted" in out) == (0, True)
+    assert len(audits(box, "take-in")) == 1
+
+
+def test_what_was_brought_in_stays(box, tmp_path, until):
+    """Nobody else has it: whatever else comes, also after a restart, the store lets other objects go first."""
+    make(box, tmp_path, {"a.ts": os.urandom(1_500_000)})
+    send_all(box, tmp_path, offer(box, tmp_path)[2])
+    assert ends(box, until)["state"] == "accepted"
+    mine = box.stored()
+    box.policy.write_text(box.policy.read_text().replace("store: {free: 1 MiB}", "store: {free: 1 MiB, size: 4 MiB}"))
+    box.stop("exchange", signal.SIGKILL)
+    box.start("exchange")
+    for number in range(6):
+        box.publish({"b.ts": os.urandom(1_200_000)}, code=OTHER, version=number + 1)
+        until(
+            lambda: box.ask("delivery-bigscreen", "object", {"release": OTHER, "path": "b.ts"}).status == 200,
+            "it is fetched",
+        )
+    assert mine <= box.stored()
+
+
+def test_a_full_disk_is_told_and_what_came_stays(box, tmp_path, until):
+    """Below what stays free nothing more is taken (507), and the sender goes on when there is room."""
+    disk = os.statvfs(box.state)
+    free = disk.f_bavail * disk.f_frsize
+    text = box.policy.read_text()
+    box.policy.write_text(text.replace("free: 1 MiB", f"free: {min(free // (1 << 20) + 100, 1 << 19)} MiB"))
+    box.processes["publish-institution"].send_signal(signal.SIGHUP)
+    until(lambda: "configuration taken in" in box.log("publish-institution"), "publish has the policy")
+    make(box, tmp_path)
+    missing = offer(box, tmp_path)[2]["missing"][0]
+    status, _, told = call(
+        box, "PATCH", missing["upload"], (tmp_path / missing["path"]).read_bytes(), {**TUS, "Upload-Offset": "0"}
+    )
+    assert (status, told["reason"]) == (507, "drop-full")
+    box.policy.write_text(text)
+    box.processes["publish-institution"].send_signal(signal.SIGHUP)
+    until(lambda: box.log("publish-institution").count("configuration taken in") == 2, "publish has the policy")
+    send_all(box, tmp_path, offer(box, tmp_path)[2])
+    assert ends(box, until)["state"] == "accepted"
+
+
+def test_malformed_requests_are_told_and_change_nothing(box, tmp_path):
+    """Offsets of 2^63, foreign digests, wrong versions of the protocol, names that climb."""
+    make(box, tmp_path)
+    upload = offer(box, tmp_path)[2]["missing"][0]["upload"]
+    huge = {**TUS, "Upload-Offset": str(1 << 63)}
+    asks = [
+        ("PATCH", upload, huge, 413),
+        ("PATCH", upload, {**TUS, "Upload-Offset": "-1"}, 400),
+        ("PATCH", upload, {**TUS, "Upload-Offset": "7"}, 409),
+        ("PATCH", upload, {"Upload-Offset": "0"}, 412),
+        ("PATCH", upload, {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "text/plain"}, 415),
+        ("PATCH", f"/releases/{CODE}/files/{'0' * 64}", {**TUS, "Upload-Offset": "0"}, 404),
+        ("PATCH", f"/releases/{CODE}/files/..%2f..%2fpasswd", {**TUS, "Upload-Offset": "0"}, 404),
+        ("POST", "/releases/..%2f..", {}, 400),
+        ("POST", f"/releases/{OTHER}", {}, 403),
+        ("GET", f"/releases/{OTHER}", {}, 404),
+        ("GET", f"/releases/{CODE}?wait=-1", {}, 400),
+    ]
+    got = [(method, path, call(box, method, path, b"x" * 10, headers)[0]) for method, path, headers, _ in asks]
+
+    assert got == [(method, path, status) for method, path, _, status in asks]
+    assert call(box, "HEAD", upload, headers=TUS)[1]["Upload-Offset"] == "0"
+    status, _, told = call(box, "POST", f"/releases/{CODE}", b"x", {"Content-Length": str(1 << 62)})
+    assert (status, told["reason"]) == (413, "too-large")
+    status, headers, _ = call(box, "OPTIONS", upload)
+    assert (status, headers["Tus-Version"]) == (204, "1.0.0")
+
+
+def test_a_tus_client_finds_its_file_by_name(box, tmp_path):
+    """Creation answers where the file is to be sent; termination begins it anew."""
+    make(box, tmp_path)
+    offer(box, tmp_path)
+    name = base64.b64encode(b"master.m3u8").decode()
+    told = {
+        "Tus-Resumable": "1.0.0",
+        "Upload-Length": str(len(FILM["master.m3u8"])),
+        "Upload-Metadata": f"filename {name}",
+    }
+    status, headers, _ = call(box, "POST", f"/releases/{CODE}/files", headers=told)
+    assert (status, headers["Upload-Offset"]) == (201, "0")
+    assert call(box, "PATCH", headers["Location"], b"#EX", {**TUS, "Upload-Offset": "0"})[1]["Upload-Offset"] == "3"
+    assert call(box, "DELETE", headers["Location"], headers=TUS)[0] == 204
+    assert call(box, "HEAD", headers["Location"], headers=TUS)[1]["Upload-Offset"] == "0"
+    assert call(box, "DELETE", f"/releases/{CODE}")[0] == 204
+    assert list((box.state / "drop" / "publish-institution").iterdir()) == []

@@ -46,7 +46,6 @@ def test_peers_are_the_services_that_headgate_runs():
         "delivery-bigscreen",
         "resolver-bigscreen",
         "delivery-smallscreen",
-        "carry-culture",  # root, who carries a disk in for what the culture zone's lanes let pass
         "telemetry-management",
     }
 
