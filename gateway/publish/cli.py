@@ -135,7 +135,11 @@ async def _one(desk: Desk, folder: Path, progress: Callable[[int], None]) -> Res
     if upload.accepted:
         return Result(name, release, version, "accepted")
     first = next((part for part in upload.parts.values() if part.refusal is not None), None)
-    refusal = upload.refusal or (first.refusal if first is not None else None) or Refused("refused")
+    refusal = (
+        upload.refusal
+        or (first.refusal if first is not None else None)
+        or Refused("unexpected-answer", "the exchange gave no reason")
+    )
     where = f"{first.path}: " if first is not None and upload.refusal is None else ""
     return Result(name, release, version, "refused", refusal.reason, f"{where}{refusal}")
 

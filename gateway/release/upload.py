@@ -148,7 +148,7 @@ class Upload:
     def _outcome(self, told: dict[str, Any]) -> Outcome:
         refused = tuple((one["path"], one["reason"], one["error"]) for one in told["refused"])
         if told["state"] == "refused" and not refused:
-            raise Refused(told.get("reason", "refused"), told.get("error", "the box refused the release"))
+            raise Refused(told.get("reason", "unexpected-answer"), told.get("error", "the box refused the release"))
         return Outcome(told["release"], told["version"], told["state"] == "accepted", self.sent, refused)
 
     def _move(self) -> None:

@@ -31,6 +31,8 @@ HOST = "127.50.0.1"
 TUS = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
 FILM = {"master.m3u8": b"#EXTM3U\n#EXT-X-ENDLIST\n", "video/1.m4s": media.sized(700_000), "文本.txt": "刘三姐".encode()}
 
+EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+
 
 def with_institution(chain, extra=""):
     def change(text):
@@ -163,8 +165,8 @@ def test_other_boxes_are_given_what_came_in_but_no_important_data(box, tmp_path,
             (tmp_path / path).read_bytes() if path != "release.json" else json.loads((tmp_path / path).read_bytes())
         )
     box.policy.write_text(box.policy.read_text() + f'important: {{outside: [culture], identifiers: ["isli:{CODE}"]}}\n')
-    for name in ("exchange", "share-culture"):
-        box.processes[name].send_signal(signal.SIGHUP)
+    box.reload("exchange", "share-culture")
+    for name in ("exchange", "share-culture", "admission"):
         until(lambda name=name: "configuration taken in" in box.log(name), f"{name} has the policy")
     status, _, told = call(box, "GET", f"/releases/{CODE}/video/1.m4s", host="127.10.0.1")
     assert (status, told["reason"]) == (403, "important-data")
@@ -255,6 +257,18 @@ def test_what_is_not_the_manifest_s_is_refused(box, tmp_path, until):
     assert [missing["path"] for missing in told["missing"]] == ["video/1.m4s"]
     send_all(box, tmp_path, told)
     assert ends(box, until)["state"] == "accepted"
+
+
+def test_harmful_bytes_do_not_come_in(box, tmp_path, until):
+    """What a body signed is inspected all the same: the second filter refuses the file, and the release with it."""
+    make(box, tmp_path, {"a.txt": "刘三姐".encode(), "b.txt": EICAR, "c.png": b"MZ not a picture at all"})
+    send_all(box, tmp_path, offer(box, tmp_path)[2])
+    told = ends(box, until)
+
+    assert told["state"] == "refused"
+    assert sorted(fault["path"] for fault in told["refused"]) == ["b.txt", "c.png"]
+    assert hashlib.sha256(EICAR).hexdigest() not in box.stored()
+    assert not (box.state / "store" / "manifests" / f"{CODE}.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -424,7 +438,7 @@ def test_the_client_goes_on_after_kills_at_random_moments(box, tmp_path, until):
     """Client and publish are killed again and again in the middle; what came is not sent a second time."""
     chance = random.Random(3)
     data = [os.urandom(6_000_000), os.urandom(5_000_000)]
-    make(box, tmp_path, {"a.ts": data[0], "b.ts": data[1]})
+    make(box, tmp_path, {"a.bin": data[0], "b.bin": data[1]})
     drop = box.state / "drop" / "publish-institution" / CODE
 
     def here():
@@ -469,11 +483,11 @@ def test_a_disk_is_carried_in(box, tmp_path):
     """Every release on it, in the origin's layout; what is wrong is told by folder, and the rest comes in; again, nothing is copied."""
     disk = tmp_path / "disk" / "releases"
     make(box, disk / CODE)
-    make(box, disk / OTHER, {"a.ts": b"a" * 1000}, code=OTHER, key=PrivateKey.generate())
+    make(box, disk / OTHER, {"a.bin": b"a" * 1000}, code=OTHER, key=PrivateKey.generate())
     third = disk / "999999-100000000000003-2"
-    make(box, third, {"a.ts": b"b" * 1000, "b.ts": b"c"}, code=third.name)
-    (third / "a.ts").unlink()
-    (third / "a.ts").symlink_to("/etc/passwd")
+    make(box, third, {"a.bin": b"b" * 1000, "b.bin": b"c"}, code=third.name)
+    (third / "a.bin").unlink()
+    (third / "a.bin").symlink_to("/etc/passwd")
     (disk / "line\nbreak").mkdir()
     (disk / "line\nbreak" / paths.MANIFEST).symlink_to(disk / CODE / paths.MANIFEST)
     (disk / "loop").symlink_to(disk)
@@ -500,7 +514,7 @@ def test_a_disk_is_carried_in(box, tmp_path):
 
 def test_what_was_brought_in_stays(box, tmp_path, until):
     """Nobody else has it: whatever else comes, also after a restart, the store lets other objects go first."""
-    make(box, tmp_path, {"a.ts": os.urandom(1_500_000)})
+    make(box, tmp_path, {"a.bin": os.urandom(1_500_000)})
     send_all(box, tmp_path, offer(box, tmp_path)[2])
     assert ends(box, until)["state"] == "accepted"
     mine = box.stored()
@@ -508,9 +522,9 @@ def test_what_was_brought_in_stays(box, tmp_path, until):
     box.stop("exchange", signal.SIGKILL)
     box.start("exchange")
     for number in range(6):
-        box.publish({"b.ts": os.urandom(1_200_000)}, code=OTHER, version=number + 1)
+        box.publish({"b.bin": os.urandom(1_200_000)}, code=OTHER, version=number + 1)
         until(
-            lambda: box.ask("delivery-bigscreen", "object", {"release": OTHER, "path": "b.ts"}).status == 200,
+            lambda: box.ask("delivery-bigscreen", "object", {"release": OTHER, "path": "b.bin"}).status == 200,
             "it is fetched",
         )
     assert mine <= box.stored()
@@ -522,17 +536,18 @@ def test_a_full_disk_is_told_and_what_came_stays(box, tmp_path, until):
     free = disk.f_bavail * disk.f_frsize
     text = box.policy.read_text()
     box.policy.write_text(text.replace("free: 1 MiB", f"free: {min(free // (1 << 20) + 100, 1 << 19)} MiB"))
-    box.processes["publish-institution"].send_signal(signal.SIGHUP)
-    until(lambda: "configuration taken in" in box.log("publish-institution"), "publish has the policy")
+    told = ("publish-institution", "exchange", "admission")
+    box.reload(*told[:2])
+    until(lambda: all("configuration taken in" in box.log(name) for name in told), "all have the policy")
     make(box, tmp_path)
     missing = offer(box, tmp_path)[2]["missing"][0]
-    status, _, told = call(
+    status, _, answer = call(
         box, "PATCH", missing["upload"], (tmp_path / missing["path"]).read_bytes(), {**TUS, "Upload-Offset": "0"}
     )
-    assert (status, told["reason"]) == (507, "drop-full")
+    assert (status, answer["reason"]) == (507, "drop-full")
     box.policy.write_text(text)
-    box.processes["publish-institution"].send_signal(signal.SIGHUP)
-    until(lambda: box.log("publish-institution").count("configuration taken in") == 2, "publish has the policy")
+    box.reload(*told[:2])
+    until(lambda: all(box.log(name).count("configuration taken in") == 2 for name in told), "all have the policy")
     send_all(box, tmp_path, offer(box, tmp_path)[2])
     assert ends(box, until)["state"] == "accepted"
 
