@@ -48,6 +48,7 @@ from gateway.store.live import LiveObjects
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 from gateway.store.passed import Passed
+from gateway.store.registry import SignedTable
 
 SOCKET_MODE = 0o666  # its folder, which only the peer's unit sees and its group may enter, is the gate
 LOOK = 1.0  # seconds between two looks at the journal's checkpoint
@@ -103,6 +104,8 @@ class Sockets:
 async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve the peers until told to stop."""
     policy = policies.load(config)
+    signed = SignedTable(STATE / "store")
+    signed.prepare()
     store, kept = Objects(STATE / "store"), Manifests(STATE / "store")
     incoming, passing, coming = Incoming(STATE / "store"), LiveObjects(STATE / "store"), LiveIncoming(STATE / "store")
     _prepare(store, incoming, kept, passing, coming)
@@ -128,7 +131,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         withdrawals = Withdrawals(
             register, Removal(register, store, keeper), journal, lambda: decide.deliveries(exchange.policy)
         )
-        identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", journal, clock)
+        identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", signed, journal, clock)
         judge = Judge(admission, incoming, kept, Metadata(origins, admission, incoming, clock))
         releases = Releases(service.tasks, origins, kept, judge, journal, clock, withdrawals)
         fills = Fills(service.tasks, origins, store, incoming, keeper, passed, judge, inspection, journal, withdrawals)

@@ -17,6 +17,7 @@ from gateway.exchange.journal import Journal
 from gateway.exchange.origin import Origins
 from gateway.isolation.policy import Policy
 from gateway.resolver import records, table
+from gateway.store.registry import SignedTable
 
 PATH = "/registry/identifiers.json"
 EVERY = 5.0  # seconds between two looks at the registry
@@ -26,12 +27,19 @@ log = logging.getLogger("headgate.exchange")
 
 
 class Identifiers:
-    """Keeps the table in ``folder`` as new as the registry has it."""
+    """Keeps the table in ``folder`` as new as the registry has it, and as it was signed in ``signed``, for other boxes."""
 
     def __init__(
-        self, tasks: asyncio.TaskGroup, origins: Origins, folder: Path, journal: Journal, clock: Callable[[], float]
+        self,
+        tasks: asyncio.TaskGroup,
+        origins: Origins,
+        folder: Path,
+        signed: SignedTable,
+        journal: Journal,
+        clock: Callable[[], float],
     ) -> None:
-        self._origins, self._folder, self._journal, self._clock = origins, folder, journal, clock
+        self._origins, self._folder, self._signed = origins, folder, signed
+        self._journal, self._clock = journal, clock
         self._once: Once[str, bool] = Once(tasks, at_once=1, waiting=4)
         self._etag = ""
         self._policy: Policy | None = None
@@ -58,6 +66,7 @@ class Identifiers:
                     )
                     await self._journal.admitted_table(payload, signer, origin)
                     await asyncio.to_thread(table.install, self._folder, payload)
+                    await asyncio.to_thread(self._signed.put, data)
                     self._etag = answer.etag
         except Unreachable as error:
             log.debug("the registry cannot be asked: %s", error)

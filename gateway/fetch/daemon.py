@@ -74,7 +74,7 @@ class Fetch:
             if failures and (time.monotonic() - began > UNTIL_FIRST or tiers.settled(policy, failures)):
                 break
             try:
-                return await self._try(request, decide.target(policy, ask, name), failures)
+                return await self._try(request, decide.target(policy, ask, name))
             except BrokeOff:
                 raise
             except HeadgateError as error:
@@ -87,12 +87,12 @@ class Fetch:
         direct = ask.direct or len(ask.via) >= loops.DEEPEST
         return tiers.order(policy, ask.path, self._health, now, excluded=ask.excluded, direct=direct)
 
-    async def _try(self, request: web.Request, target: decide.Target, failures: list[Failure]) -> web.StreamResponse:
+    async def _try(self, request: web.Request, target: decide.Target) -> web.StreamResponse:
         """Ask one upstream, and note how it did."""
         name = target.name
         self._health.begun(name, time.monotonic())
         try:
-            response = await self._stream(request, target, failures)
+            response = await self._stream(request, target)
         except HeadgateError as error:
             counted.REQUESTS.labels(name, Failure(name, error).reason).inc()
             if isinstance(error, client.Late):
@@ -118,7 +118,7 @@ class Fetch:
         self._health.worked(name)
         counted.FAILURES.labels(name).set(0)
 
-    async def _stream(self, request: web.Request, target: decide.Target, failures: list[Failure]) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, target: decide.Target) -> web.StreamResponse:
         asked = time.monotonic()
         async with client.get(self._session, target, self.secrets) as answer:
             seconds = time.monotonic() - asked
@@ -127,8 +127,6 @@ class Fetch:
                 self._health.took(target.name, seconds, asked + seconds)
             response = web.StreamResponse(status=304 if answer.status == 304 else 200)
             response.headers["Headgate-Origin"] = target.name
-            if failures:
-                response.headers["Headgate-Tried"] = ", ".join(f"{f.name}={f.reason}" for f in failures)
             for header in ("ETag", "Age"):
                 if value := answer.headers.get(header):
                     response.headers[header] = value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, assert_never
@@ -23,6 +24,7 @@ from gateway.share import metrics
 from gateway.share.uses import Uses
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
+from gateway.store.registry import SignedTable
 
 ENVELOPE = "application/json"
 
@@ -31,16 +33,24 @@ class Boxes:
     """The requests of other boxes."""
 
     def __init__(
-        self, site: str, store: Objects, incoming: Path, kept: Manifests, exchange: Exchange, uses: Uses
+        self,
+        site: str,
+        store: Objects,
+        incoming: Path,
+        kept: Manifests,
+        table: SignedTable,
+        exchange: Exchange,
+        uses: Uses,
     ) -> None:
-        self.site = site
-        self._store, self._incoming, self._kept, self._exchange, self._uses = store, incoming, kept, exchange, uses
+        self.site, self._store, self._incoming = site, store, incoming
+        self._kept, self._table, self._exchange, self._uses = kept, table, exchange, uses
         self.running = Running()
 
     def application(self) -> web.Application:
         """Return what answers at the box's address in the culture zone."""
         app = http.application(1024)  # nobody sends us a body
         app.router.add_get("/releases/{code}/{path:.+}", self._get)
+        app.router.add_get("/registry/identifiers.json", self._registry)
         app.on_response_prepare.append(_sign)
         return app
 
@@ -54,6 +64,18 @@ class Boxes:
             response = http.answer(status, reason, str(error))
             response.headers["Cache-Control"] = "no-store"
             return response
+
+    async def _registry(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the table of identifiers as its registry signed it, where this box takes it in."""
+        opened = self._table.open()
+        if opened is None:
+            metrics.REQUESTS.labels("404", "none").inc()
+            return http.answer(404, "unknown-path", "this box takes in no table of identifiers")
+        with opened:
+            found = os.fstat(opened.fileno())
+            etag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+            response, _ = await _answer(request, etag, ENVELOPE, found.st_size, opened, "hit", None)
+        return response
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         via = loops.read(",".join(request.headers.getall(loops.HEADER, ())))

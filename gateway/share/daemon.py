@@ -18,6 +18,7 @@ from gateway.share.boxes import Boxes
 from gateway.share.uses import Uses
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
+from gateway.store.registry import SignedTable
 
 log = logging.getLogger("headgate.share")
 
@@ -48,7 +49,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
         uses = Uses(exchange.used)
         store = STATE / "store"
-        boxes = Boxes(policy.site, Objects(store), store / "incoming", Manifests(store), exchange, uses)
+        boxes = Boxes(
+            policy.site, Objects(store), store / "incoming", Manifests(store), SignedTable(store), exchange, uses
+        )
 
         async def reload() -> None:
             nonlocal listen

@@ -42,6 +42,11 @@ lanes:
 never: [{{from: bigscreen, to: management}}]
 """
 
+REGISTRY = """registry: {{keys: ["{key}"], origin: {origin}}}
+lanes:
+  identifiers: {{from: culture, to: bigscreen, kind: identifier}}
+"""
+
 
 class Box:
     """One box; its culture address ends in ``number``."""
@@ -55,8 +60,8 @@ class Box:
         (self.base / "origins").mkdir()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def ask_these(self, origins: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write the policy: ``origins`` by name."""
+    def ask_these(self, origins: Mapping[str, Mapping[str, Any]], registry: str | None = None) -> None:
+        """Write the policy: ``origins`` by name, of which ``registry`` has the table of identifiers."""
         reach = {
             f"way-{number}": {"zone": "culture", "run": "fetch", "to": [o["address"]], "port": f"tcp/{o['port']}"}
             for number, o in enumerate(origins.values())
@@ -65,6 +70,8 @@ class Box:
             name=self.name, address=self.address, key=self.key.public, port=self.port,
             origins=json.dumps(origins), reach=json.dumps(reach),
         )  # fmt: skip
+        if registry:
+            text = text.replace("\nlanes:\n", f"\n{REGISTRY.format(key=self.key.public, origin=registry)}")
         self.policy.write_text(text)
 
     def as_parent(self) -> dict[str, Any]:
@@ -107,7 +114,11 @@ class Box:
 
     def want(self, release: Release, path: str) -> Reply:
         """Let the box's delivery ask its exchange for a file."""
-        return Chain.ask(self, "delivery-bigscreen", "object", {"release": release.code, "path": path})  # type: ignore[arg-type]
+        return self.ask("object", {"release": release.code, "path": path})
+
+    def ask(self, what: str, told: Mapping[str, str]) -> Reply:
+        """Ask the box's exchange as its delivery does."""
+        return Chain.ask(self, "delivery-bigscreen", what, told)  # type: ignore[arg-type]
 
     def object(self, release: Release, path: str) -> Path:
         """Return where the object stands in the box's store."""

@@ -7,10 +7,13 @@ import json
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
+from appliance.identity import envelope
 from gateway.release.manifest import Rights
+from gateway.resolver import records
 from tests.server.content import media
 from tests.server.content.network import DAEMONS, Network
 
@@ -156,6 +159,52 @@ def test_a_ring_of_parents_ends_at_the_origin(network):
     began = time.monotonic()
     assert boxes[0].want(release, "d.mp4").status == 404  # nobody has it, and nobody asks for ever
     assert time.monotonic() - began < 12
+
+
+def test_a_parent_that_lost_its_own_line_holds_nothing_back(network):
+    """What it heard of too long ago is not taken while an origin knows better, and is better than nothing else."""
+    release = network.publish(FILES)
+    old = (network.origin.folder / "releases" / release.code / "release.json").read_bytes()
+    network.publish(FILES, version=2)
+
+    def answer(request):
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(old)))
+        request.send_header("Age", "40")
+        request.end_headers()
+        request.wfile.write(old)
+
+    parent = network.server(answer, "127.10.0.9")
+    told = {"address": parent.address, "port": parent.port, "role": "parent"}
+    for name, number, origins, version in (
+        ("village", 3, {"hub": told, "centre": network.centre}, 2),
+        ("island", 4, {"hub": told}, 1),
+    ):
+        child = network.box(name, number)
+        child.ask_these(origins)
+        child.start(*DAEMONS)
+        assert json.loads(child.ask("release", {"release": release.code}).body)["version"] == version
+        assert parent.asked[f"/releases/{release.code}/release.json"]
+
+
+def test_a_parent_passes_the_table_of_identifiers_on(network, until):
+    """As the registry signed it; the child verifies it again, and is told when it has not changed."""
+    parent, child = network.box("hub", 2), network.box("village", 3)
+    parent.ask_these({"centre": network.centre}, registry="centre")
+    child.ask_these({"hub": parent.as_parent()}, registry="hub")
+    parent.start(*DAEMONS, "share")
+    assert parent.get("/registry/identifiers.json").status == 404
+    table = records.Snapshot(registry="centre", serial=7, made=datetime(2026, 11, 23, tzinfo=UTC), records=[])
+    (network.origin.folder / "registry").mkdir()
+    signed = envelope.seal(table.dump(), records.KIND, network.key)
+    (network.origin.folder / "registry" / "identifiers.json").write_bytes(signed)
+
+    got = until(lambda: (r := parent.get("/registry/identifiers.json")).status == 200 and r, "the parent has it")
+    assert got.body == signed
+    assert parent.get("/registry/identifiers.json", {"If-None-Match": got.headers["ETag"]}).status == 304
+    child.start(*DAEMONS)
+    current = child.state / "identifiers" / "current"
+    until(lambda: current.is_symlink() and current.readlink().name.startswith("7-"), "the child took it in")
 
 
 def test_what_other_boxes_are_given_counts_as_use(network, family, until):
