@@ -13,7 +13,7 @@ from gateway.exchange.releases import DIRECT, FRESH, OLDEST, Releases
 from gateway.store.manifests import Manifests
 
 CODE = "999999-100000000000001-4"
-POLICY = SimpleNamespace()
+POLICY = SimpleNamespace(trust=None)
 
 
 class Upstreams:
