@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from appliance.runtime.errors import Unreachable
-from gateway.exchange.decide import Admitted
+from gateway.exchange.decide import Admitted, Refuse
 from gateway.exchange.releases import DIRECT, FRESH, OLDEST, Releases
 from gateway.store.manifests import Manifests
 
@@ -25,6 +25,8 @@ class Upstreams:
     @contextlib.asynccontextmanager
     async def any(self, path, largest, *, oldest=None, direct=False, etags=None, wrong=(), via=()):
         self.asked.append("direct" if direct else "any" if oldest is not None else "however old")
+        if not direct and "hub" in wrong:
+            raise Unreachable("nobody else")
         if direct and self.away:
             raise Unreachable("the origins are away")
         if not direct and oldest is not None and self.age > oldest:
@@ -46,6 +48,8 @@ class Judge:
 
     async def admit(self, policy, envelope, code, known):
         version = int(envelope)
+        if known is not None and version < known.version:
+            return Refuse("older-version", "older")
         digest = hashlib.sha256(envelope).hexdigest()
         release = SimpleNamespace(version=version, code=code)
         return Admitted(release, digest, "ed25519:key")
