@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 
@@ -37,6 +38,16 @@ class Crossing:
     def size(self) -> int:
         """Return the bytes of the object."""
         return self._fill.file.size
+
+    @property
+    def type(self) -> str:
+        """Return the media type that the manifest declares."""
+        return self._fill.file.type
+
+    @property
+    def path(self) -> Path:
+        """Return where the bytes are that came so far."""
+        return self._arrival.path
 
     @property
     def written(self) -> int:

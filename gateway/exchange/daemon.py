@@ -107,7 +107,11 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     signed = SignedTable(STATE / "store")
     signed.prepare()
     store, kept = Objects(STATE / "store"), Manifests(STATE / "store")
-    incoming, passing, coming = Incoming(STATE / "store"), LiveObjects(STATE / "store"), LiveIncoming(STATE / "store")
+    incoming, passing, coming = (
+        Incoming(STATE / "store", policy.store.quarantine),
+        LiveObjects(STATE / "store"),
+        LiveIncoming(STATE / "store"),
+    )
     _prepare(store, incoming, kept, passing, coming)
     for folder in (STATE / "spool", STATE / "identifiers", RUN / "metrics" / "exchange"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -162,6 +166,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         async def reload() -> None:
             exchange.policy = policies.load(config)
             await asyncio.to_thread(keeper.follow, exchange.policy.store)
+            incoming.quarantine.most = exchange.policy.store.quarantine
             tending.follow()
             counted.prepare(exchange.policy)
             await sockets.follow(exchange.policy)

@@ -51,7 +51,9 @@ RELOADS = Counter("headgate_exchange_policy_reloads", "Policies taken in while r
 
 
 def prepare(policy: Policy) -> None:
-    """Let the attempts at important data count from nought, so that an alert sees the first one too."""
+    """Let what alerts look at count from nought, so that they see the first one too."""
+    for outcome in ("filter-failed", "malware", "polyglot", "bomb"):
+        FILLS.labels(outcome)
     for zone in policy.zones:
         REFUSALS.labels(zone, important.REASON)
 

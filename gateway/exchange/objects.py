@@ -35,6 +35,10 @@ READ = 1 << 20  # bytes of a file that a peer brings, read at once
 AT_ONCE = 16  # fills under way
 MOST_BROKEN = 4  # answers that broke off before an object is given up
 OURS = ("store-full", "store-broken")  # no other origin would help
+QUARANTINED = frozenset(
+    ("digest-mismatch", "malformed", "type-mismatch", "polyglot", "active-content", "malware", "bomb", "outside-reference",
+     "encrypted", "unknown-type", "too-large-to-inspect", "filter-failed")
+)  # fmt: skip
 WAITING = 512  # objects that wait for their turn
 
 
@@ -128,7 +132,9 @@ class Fills:
                     await crossing.take(_pieces(data))
             except (Corrupt, Refused) as error:
                 refusal = _refusal(error, path, peer.name)
-                await self._journal.refused(refusal, peer, release=held.admitted.release.code, path=path)
+                told = {"release": held.admitted.release.code, "path": path}
+                held_back = await self._hold_back(crossing, refusal, {**told, "origin": peer.name})
+                await self._journal.refused(refusal, peer, **told, **held_back)
                 raise refusal.error() from error
 
         fill = await self._begin(held, path, file, peer.zone, copy, pace=None, application=application)
@@ -243,9 +249,9 @@ class Fills:
                     crossing.rewind()
                     continue
                 refusal = _refusal(error, path, origin[0] if origin else "")
-                await self._journal.refused(
-                    refusal, None, release=code, path=path, **({"origin": origin[0]} if origin else {})
-                )
+                told = {"release": code, "path": path, **({"origin": origin[0]} if origin else {})}
+                held_back = await self._hold_back(crossing, refusal, told)
+                await self._journal.refused(refusal, None, **told, **held_back)
                 if origin and refusal.reason == "digest-mismatch" and len(wrong) < MOST_WRONG:
                     wrong += origin  # somebody else may have the right bytes
                     crossing.rewind()
@@ -253,6 +259,14 @@ class Fills:
             else:
                 return
             raise refusal.error()
+
+    async def _hold_back(self, crossing: Crossing, refusal: Refuse, told: dict[str, str]) -> dict[str, str]:
+        """Keep in the quarantine what a filter refused; return how the audit record names it."""
+        if refusal.reason not in QUARANTINED or not crossing.written:
+            return {}
+        about = {"reason": refusal.reason, "sentence": refusal.sentence[:1000], "type": crossing.type, **told}
+        name = await asyncio.to_thread(self._incoming.quarantine.take, crossing.path, about)
+        return {"quarantine": name} if name else {}
 
     async def _inspect_again(self, fill: Fill, held: Held, path: str) -> None:
         """Have an object of the store inspected as something that it never passed as."""

@@ -17,6 +17,7 @@ from appliance.runtime.errors import Refused
 from gateway.isolation.report.cli import verify_report
 from gateway.publish.cli import carry
 from gateway.store.cli_fill import fill
+from gateway.store.cli_quarantine import quarantine
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
 STYLES = {"enforced": "green", "pending": "yellow", "drift": "red", "failed": "red", "no-port": "red"}
@@ -183,3 +184,4 @@ def audit(file: Path | None, report: Path | None, *, probe: bool, as_json: bool)
 commands.add_command(carry)
 commands.add_command(verify_report)
 commands.add_command(fill)
+commands.add_command(quarantine)

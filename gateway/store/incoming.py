@@ -17,6 +17,7 @@ from appliance.runtime.errors import Corrupt
 from appliance.runtime.files import sync_folder
 from gateway.store.faults import told
 from gateway.store.objects import FILE_MODE, Objects, make_folder
+from gateway.store.quarantine import Quarantine
 
 FILTERS = ("admission", "inspection")  # both, always: nothing in any configuration names them
 READABLE = 0o644  # the folder's own mode is the gate, as of the store's
@@ -25,11 +26,13 @@ READABLE = 0o644  # the folder's own mode is the gate, as of the store's
 class Incoming:
     """The folder below ``root`` that the filters see."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, quarantine: int = 256 << 20) -> None:
         self.folder, self._objects = root / "incoming", Objects(root)
+        self.quarantine = Quarantine(root, quarantine)
 
     def prepare(self) -> int:
         """Make the folder where there is none, throw away what was not finished, and return how many leftovers there were."""
+        self.quarantine.prepare()
         self.folder.mkdir(parents=True, exist_ok=True)  # its mode is tmpfiles.d's: the filters have it mounted
         leftovers = list(self.folder.iterdir())
         for path in leftovers:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import struct
@@ -59,6 +60,11 @@ class Worker:
             raise self._failed(f"the process that inspected {what} spoke nonsense", "crashed") from error
         raise refused
 
+    @property
+    def alive(self) -> bool:
+        """Return whether the process runs: a pidfd is readable once it has ended."""
+        return self._process >= 0 and not select.select([self._process], [], [], 0)[0]
+
     def end(self) -> None:
         """End the process, whatever it does."""
         if self._process >= 0:
@@ -92,7 +98,10 @@ class Pool:
         self._want(1)
         try:
             async with asyncio.timeout(BIRTH):
-                return await self._idle.get()
+                while not (worker := await self._idle.get()).alive:
+                    worker.end()  # it ended while it waited: nobody's object is refused for that
+                    self._want(1)
+                return worker
         except TimeoutError as error:
             metrics.FAILED.labels("unborn").inc()
             raise Refused("filter-failed", "no process for the inspection came up in time", 503) from error

@@ -1,0 +1,90 @@
+"""The two filters with every process running: what fails reaches nobody, and what fails in a filter costs one object."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gateway.filters.inspection.scan import EICAR
+from gateway.store.quarantine import items
+from tests.server.content import media
+
+pytestmark = pytest.mark.server
+CODE = "999999-100000000000001-4"
+LARGE = media.sized(9 << 20)
+WIDE = "largest: 64 MiB"
+
+
+def reason(reply):
+    return reply.status, json.loads(reply.body)["reason"]
+
+
+def descendants(pid: int) -> list[int]:
+    children = [
+        int(stat.parent.name)
+        for stat in Path("/proc").glob("[0-9]*/stat")
+        if stat.exists() and int(stat.read_text().rpartition(")")[2].split()[1]) == pid
+    ]
+    return [*children, *(each for child in children for each in descendants(child))]
+
+
+def test_what_fails_lands_in_quarantine_and_reaches_nobody(chain, until):
+    """The test virus, signed by an admitted body: refused with its reason, kept aside, never stored; the next object passes."""
+    chain.publish({"bad.txt": EICAR, "good.txt": b"good"})
+    assert reason(chain.play("bad.txt")) == (403, "malware")
+    assert chain.play("good.txt").body == b"good"
+    (item,) = items(chain.state / "store" / "quarantine")
+    assert (item["reason"], item["path"], item["release"]) == ("malware", "bad.txt", CODE)
+    audit = until(lambda: [r for r in chain.records("audit") if r.body["reason"] == "malware"], "the audit record")
+    assert audit[0].body["quarantine"] == item["name"]
+    assert not list((chain.state / "store" / "incoming").iterdir())
+
+
+def test_a_checked_text_is_not_served_as_a_page(chain, until):
+    """Another release that names the same digest as another type: the bytes are inspected as that, though they are in the store."""
+    other = "999999-100000000000002-3"
+    first = chain.publish({"a.txt": b"body { color: red }"})
+    assert chain.play("a.txt").status == 200
+    chain.publish({"a.css": b"body { color: red }"}, code=other)
+    assert first.files["a.txt"].sha256 in chain.stored()
+    assert reason(chain.get(f"/r/{other}/a.css")) == (403, "active-content")
+    assert chain.play("a.txt").status == 200
+
+
+@pytest.mark.parametrize("victim", ["workers", "daemon"])
+def test_a_filter_that_crashes_costs_one_object(chain, until, victim):
+    """What was under way is refused as filter-failed; the next request is served."""
+    chain.publish({"master.m3u8": b"#EXTM3U\n", "1.m4s": media.sized(100_000)})
+    chain.play("master.m3u8")
+    chain.origin.hold = 2.0
+    with ThreadPoolExecutor(1) as screens:
+        missing = screens.submit(chain.play, "1.m4s")
+        until(lambda: chain.origin.asked[f"/releases/{CODE}/1.m4s"], "the origin is asked")
+        if victim == "daemon":
+            chain.stop("inspection", signal.SIGKILL)
+        else:
+            _, *workers = descendants(chain.processes["inspection"].pid)  # behind the one that makes them
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+        assert reason(missing.result()) == (503, "filter-failed")
+    chain.origin.hold = 0.0
+    if victim == "daemon":
+        chain.start("inspection")
+    assert chain.play("1.m4s").status == 200
+
+
+def test_a_film_streams_while_it_crosses(chain, until):
+    """The first bytes are at the screen before the last have left the origin; the whole is right, and one request is made."""
+    chain.write_policy(lambda text: text.replace("largest: 4 MiB", WIDE))
+    chain.reload("exchange", "delivery-bigscreen")
+    until(lambda: "configuration taken in" in chain.log("exchange"), "the policy is taken in")
+    chain.publish({"film.mp4": LARGE})
+    until(lambda: chain.play("film.mp4").status == 200, "it crosses")
+    assert chain.play("film.mp4").body == LARGE
+    assert chain.play("film.mp4", headers={"Range": "bytes=5000000-5000009"}).body == LARGE[5_000_000:5_000_010]
+    assert chain.origin.asked[f"/releases/{CODE}/film.mp4"] == 1
