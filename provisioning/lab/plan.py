@@ -123,7 +123,7 @@ def machine(
 
 
 def whole() -> Plan:
-    """Return the lab that `headgate lab up` raises: a centre, a box of each role, screens, and an attacker in each screen zone."""
+    """Return the lab that `headgate lab up` raises: a centre, a box of each role, screens, an attacker in each screen zone, the archive."""
     return Plan(
         NETWORKS,
         (
@@ -135,6 +135,7 @@ def whole() -> Plan:
             machine("phone", "player", 50, ("smallscreen",)),
             machine("attacker-big", "player", 66, ("bigscreen",)),
             machine("attacker-small", "player", 66, ("smallscreen",)),
+            machine("archive", "player", 30, ("institution",)),
         ),
         operator_port(),
     )

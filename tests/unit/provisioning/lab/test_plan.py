@@ -23,6 +23,7 @@ WHOLE = plan.whole()
         ("centre", "culture", "02:68:67:0a:00:14", "10.10.0.20/24"),
         ("settop", "bigscreen", "02:68:67:14:00:32", "10.20.0.50/24"),
         ("attacker-small", "smallscreen", "02:68:67:1e:00:42", "10.30.0.66/24"),
+        ("archive", "institution", "02:68:67:32:00:1e", "10.50.0.30/24"),
     ],
 )
 def test_ports_are_where_the_sites_policies_say(machine: str, network: str, mac: str, address: str):
@@ -42,7 +43,7 @@ def test_a_box_is_blank(machine: str):
     assert not any(port.default_route for port in box.ports)
 
 
-@pytest.mark.parametrize("machine", ["settop", "phone", "attacker-big", "attacker-small"])
+@pytest.mark.parametrize("machine", ["settop", "phone", "attacker-big", "attacker-small", "archive"])
 def test_a_screen_asks_for_everything_on_its_own_cable(machine: str):
     """It has its address, and sends whatever is not on its network out to where nobody should answer."""
     (port,) = WHOLE.machine(machine).ports
