@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from appliance.identity.keys import PrivateKey
 from appliance.runtime.command import CommandFailed, run
-from provisioning.lab import film
+from provisioning.lab import film, trust
 from provisioning.lab.lab import Lab
 
 CONTROLLER = "http://10.40.0.20:8080"
@@ -31,6 +31,7 @@ SITES = {
     "institution": ("10.40.0.13", 2),
 }
 LIBRARY = "guangxi-library"
+RANGE = "isli:999999-1"  # the library's
 PORTAL = "isli:999999-100000000000002-3"  # the portal page's identifier
 FILM = "isli:999999-100000000000001-4"  # the first film's
 Progress = Callable[[str], None]
@@ -164,8 +165,9 @@ def release(
     key: str = "library",
     register: bool = True,
     labels: tuple[str, ...] = (),
+    listed: bool = True,
 ) -> None:
-    """Sign ``folder`` as a release, publish it at the origin, and register its identifier.
+    """Sign ``folder`` as a release, publish it at the origin, list it, and register its identifier.
 
     Raises:
         CommandFailed: one of the commands failed.
@@ -190,6 +192,8 @@ def release(
         *(argument for label in labels for argument in ("--label", label)),
     )
     operator.headgate("fleet", "publish", str(folder), seconds=180)
+    if listed:
+        trust.list_release(operator, folder, key, CONTROLLER)
     if register:
         operator.headgate(
             "id",
@@ -218,6 +222,8 @@ def make_folder(operator: Operator) -> None:
         if not operator.key(name).exists():
             PrivateKey.generate().save(operator.key(name))
         words[f"{name}_key"] = str(PrivateKey.load(operator.key(name)).public)
+    words["trust_root"] = trust.begin(operator, LIBRARY, "library", RANGE)
+    words["regulator_key"] = str(PrivateKey.load(operator.key(trust.REGULATOR)).public)
     for site in SITES:
         template = Template((resources.files("provisioning.lab") / "sites" / f"{site}.yaml").read_text())
         (folder / "sites" / site).mkdir(exist_ok=True)

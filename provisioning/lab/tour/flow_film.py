@@ -140,6 +140,7 @@ def publish_short(stage: Stage, beside: Path, title: str, *, body: str, key: str
             body=body,
             key=key,
             register=False,
+            listed=body == LIBRARY,
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
