@@ -44,13 +44,15 @@ class Operator:
         self.lab = lab
         self.folder = lab.folder / "operator"
 
-    def call(self, *argv: str, seconds: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a program at the operator's workstation, in the operator's folder.
+    def call(
+        self, *argv: str, seconds: float = 60, check: bool = True, at: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program at the operator's workstation, or on the network of the machine ``at``, in the operator's folder.
 
         Raises:
             CommandFailed: it failed or took longer than ``seconds`` (with ``check``).
         """
-        full = ["ip", "netns", "exec", self.lab.operator_namespace, *argv]
+        full = ["ip", "netns", "exec", self.lab.namespace(at) if at else self.lab.operator_namespace, *argv]
         try:
             done = subprocess.run(
                 full,
@@ -68,9 +70,11 @@ class Operator:
             raise CommandFailed(argv, done.returncode, done.stdout + done.stderr)
         return done
 
-    def headgate(self, *argv: str, seconds: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run ``headgate ARGV`` at the workstation."""
-        return self.call(sys.executable, "-m", "provisioning", *argv, seconds=seconds, check=check)
+    def headgate(
+        self, *argv: str, seconds: float = 60, check: bool = True, at: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``headgate ARGV`` at the workstation, or on the network of the machine ``at``."""
+        return self.call(sys.executable, "-m", "provisioning", *argv, seconds=seconds, check=check, at=at)
 
     def follow(self, *argv: str, seconds: float, progress: Progress) -> None:
         """Run ``headgate ARGV`` and hand each line that it prints to ``progress`` as it comes.

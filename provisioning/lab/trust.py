@@ -42,9 +42,7 @@ def begin(operator: Operator, body: str, key: str, identifiers: str) -> str:
         signing = [word for name in (*HOLDERS[:2], ADMISSIONS) for word in ("--sign", str(operator.key(name)))]
         operator.headgate("release", "trust", "new", str(folder), *roots, "--threshold", "2", *others, *signing)
         admitted = [body, "--key", _public(operator, key), "--identifiers", identifiers, "--act", "share"]
-        operator.headgate(
-            "release", "trust", "admit", str(folder), *admitted, "--sign", str(operator.key(ADMISSIONS))
-        )
+        operator.headgate("release", "trust", "admit", str(folder), *admitted, "--sign", str(operator.key(ADMISSIONS)))
     return hashlib.sha256((folder / "1.root.json").read_bytes()).hexdigest()
 
 

@@ -139,9 +139,9 @@ class Stage:
         ]
 
 
-def new_code() -> str:
-    """Return an ISLI code that was not used before, in the library's range."""
-    payload = SERVICE + "1" + "".join(secrets.choice("0123456789") for _ in range(14))
+def new_code(leading: str = SERVICE + "1000") -> str:
+    """Return an ISLI code that was not used before, in the library's range, that begins with ``leading``."""
+    payload = leading + "".join(secrets.choice("0123456789") for _ in range(len(SERVICE) + 15 - len(leading)))
     return f"{SERVICE}-{payload[6:]}-{check_digit(payload)}"
 
 
