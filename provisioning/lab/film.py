@@ -87,6 +87,19 @@ def encode(folder: Path, hue: int, seconds: int = SECONDS) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
+def heavy(folder: Path, seed: int) -> int:
+    """Encode ``film.mp4``, some 20 MiB of noise that no network's buffers hold, into ``folder``; return its bytes.
+
+    Raises:
+        CommandFailed: ffmpeg failed; the message holds its words.
+    """
+    folder.mkdir(parents=True)
+    source = f"color=gray:size=640x360:rate={RATE}:duration=3,noise=alls=100:all_seed={seed}:allf=t"
+    codec = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+    run(["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", source, *codec, f"{folder}/film.mp4"], seconds=120)
+    return (folder / "film.mp4").stat().st_size
+
+
 def portal(folder: Path, scratch: Path) -> None:
     """Put the portal page and its player (hls.js, from npm by the pinned lock file) into ``folder``.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,9 @@ from provisioning.lab.tour.stage import BOXES, Stage, Step, new_code, until
 
 BOX = "http://10.50.0.13:8090"  # the institution's, from its own network
 IMPORTANT = "9999991900"  # what the institution's policy keeps inside begins so
-SLOW = 60_000  # bytes a second at which a screen reads what is withdrawn meanwhile
+SLOW = 400_000  # bytes a second at which a screen reads what is withdrawn meanwhile
+READ = "/tmp/read"  # at the television: what it has read
+CUT = 18  # curl's word for a file that broke off
 VIRUS = (
     "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 )  # harmless; in two parts, so that this file is none
@@ -39,7 +40,19 @@ def walk(stage: Stage) -> Iterator[Step]:
 
 def listed(stage: Stage, folder: Path) -> Iterator[Step]:
     """Publish without listing: refused. List: served."""
-    code = publish(stage, folder, "首映 · A premiere", listed=False)
+    code = new_code()
+    film.encode(folder, hue=1 + secrets.randbelow(359), seconds=film.SEGMENT)
+    told = "首映 · A premiere"
+    release(
+        stage.operator,
+        folder,
+        f"isli:{code}",
+        told,
+        entry="master.m3u8",
+        progress=_silent,
+        register=False,
+        listed=False,
+    )
     before, _, told = stage.curl("settop", f"/r/{code}/master.m3u8")
     trust.list_release(stage.operator, folder, "library", CONTROLLER)
     after = until("the box serves what is listed", lambda: stage.curl("settop", f"/r/{code}/master.m3u8")[0] == 200)
@@ -98,20 +111,23 @@ def kept_in(stage: Stage, folder: Path) -> Iterator[Step]:
 
 def withdrawn(stage: Stage, folder: Path) -> Iterator[Step]:
     """Withdraw a film that a television is just playing: cut, gone from the disk, proved by every box; then reinstate it."""
-    code = publish(stage, folder, "撤回 · To be withdrawn", seconds=film.SECONDS)
-    segment = f"/r/{code}/720p/0000.m4s"
-    until("the film plays", lambda: stage.curl("settop", segment, "-o", "/dev/null")[0] == 200)
+    code = new_code()
+    film.heavy(folder, seed=secrets.randbelow(1 << 30))
+    title = "撤回 · To be withdrawn"
+    release(stage.operator, folder, f"isli:{code}", title, entry="film.mp4", progress=_silent, register=False)
+    path = f"/r/{code}/film.mp4"
+    served = ("-o", "/dev/null", "-r", "0-99")
+    until("the film plays", lambda: stage.curl("settop", path, *served)[0] == 206)
     with ThreadPoolExecutor(1) as screen:
-        running = screen.submit(slow, stage, segment)
+        running = screen.submit(slow, stage, path)
         until(
-            "the television reads", lambda: stage.metric("headend", "headgate_delivery_running", zone="bigscreen") >= 1
+            "the television reads",
+            lambda: stage.lab.exec("settop", ["sh", "-c", f"test -s {READ} && echo yes || true"]),
         )
-        began = time.monotonic()
         lines = order(stage, "withdraw", code)
-        seconds = round(time.monotonic() - began, 2)
         broke_off = running.result()
     proofs = {one["box"]: one for one in lines if "box" in one}
-    status, _, told = stage.curl("settop", segment)
+    status, _, told = stage.curl("settop", path)
     yield Step(
         "a withdrawal reaches every box: the running delivery is cut, the bytes are gone, and each box proves it",
         set(BOXES) <= set(proofs)
@@ -120,23 +136,22 @@ def withdrawn(stage: Stage, folder: Path) -> Iterator[Step]:
         and broke_off
         and "withdrawn" in told,
         {
-            "proofs after (s)": {box: proofs[box]["seconds"] for box in proofs},
-            "command (s)": seconds,
-            "removed": proofs["headend"]["objects"] if "headend" in proofs else 0,
+            "proof after (s)": {box: proof["seconds"] for box, proof in proofs.items()},
+            "objects removed": {box: proof["objects"] for box, proof in proofs.items()},
             "running delivery": "cut" if broke_off else "went on",
             "status": status,
             "answer": told,
         },
     )
     order(stage, "reinstate", code)
-    back = until("the film is served again", lambda: stage.curl("settop", segment, "-o", "/dev/null")[0] == 200)
-    yield Step("reinstated by a decision of its own, it is fetched and served again", back, {"status": 200})
+    back = until("the film is served again", lambda: stage.curl("settop", path, *served)[0] == 206)
+    yield Step("reinstated by a decision of its own, it is fetched and served again", back, {"status": 206})
 
 
 def slow(stage: Stage, path: str) -> bool:
     """Read ``path`` slowly at the television; return whether it was broken off."""
-    argv = ["sh", "-c", f"curl -sS -o /dev/null --limit-rate {SLOW} http://10.20.0.11{path} >/dev/null 2>&1; echo $?"]
-    return int(stage.lab.exec("settop", argv, seconds=90)) != 0
+    get = f"rm -f {READ}; curl -sS -o {READ} --limit-rate {SLOW} --max-time 60 http://10.20.0.11{path} 2>/dev/null; echo $?"
+    return int(stage.lab.exec("settop", ["sh", "-c", get], seconds=90)) == CUT
 
 
 def order(stage: Stage, act: str, code: str) -> list[dict[str, Any]]:
@@ -145,15 +160,6 @@ def order(stage: Stage, act: str, code: str) -> list[dict[str, Any]]:
     told = ["--reason", "巡展 · tour", "--key", key, "--as", trust.REGULATOR, "--at", CONTROLLER, "--json"]
     done = stage.operator.headgate("release", act, code, *told, check=False)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-
-def publish(stage: Stage, folder: Path, title: str, *, listed: bool = True, seconds: int = film.SEGMENT) -> str:
-    """Publish a new film at the centre's origin and return its code."""
-    code = new_code()
-    film.encode(folder, hue=1 + secrets.randbelow(359), seconds=seconds)
-    told = {"entry": "master.m3u8", "progress": _silent, "register": False, "listed": listed}
-    release(stage.operator, folder, f"isli:{code}", title, **told)  # type: ignore[arg-type]
-    return code
 
 
 def make(stage: Stage, folder: Path, title: str, leading: str = "9999991000") -> str:
