@@ -18,7 +18,7 @@ from provisioning.lab.tour.stage import BOXES, Stage, Step, new_code, until
 BOX = "http://10.50.0.13:8090"  # the institution's, from its own network
 IMPORTANT = "9999991900"  # what the institution's policy keeps inside begins so
 SLOW = 400_000  # bytes a second at which a screen reads what is withdrawn meanwhile
-READ = "/tmp/read"  # at the television: what it has read
+READ = "/tmp/read"  # noqa: S108 (at the television, nobody else is there): what it has read
 CUT = 18  # curl's word for a file that broke off
 VIRUS = (
     "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
