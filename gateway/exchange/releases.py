@@ -175,7 +175,8 @@ class Releases:
                 away = error
                 break
             except Refused as error:
-                if error.reason != "unknown-path":  # else nobody has such a release
+                # "unknown-path": nobody has such a release. What was judged here says more than what another box answers.
+                if error.reason != "unknown-path" and refusal is None:
                     refusal = Refuse(error.reason, str(error))
                     if held is not None:  # nobody else will hear of it
                         await self._journal.refused(refusal, None, release=code)
