@@ -82,9 +82,9 @@ def infected(stage: Stage, folder: Path) -> Iterator[Step]:
 def brought_in(stage: Stage, folder: Path) -> Iterator[Step]:
     """Hand a film in from the institution's own network; the television plays it."""
     code = make(stage, folder, "馆藏 · From the archive")
+    trust.list_release(stage.operator, folder, "library", CONTROLLER)
     at_archive(stage, "release", "publish", str(folder), "--box", BOX)
     again = json.loads(at_archive(stage, "release", "publish", str(folder), "--box", BOX, "--json"))
-    trust.list_release(stage.operator, folder, "library", CONTROLLER)
     played = stage.play(f"http://10.20.0.11/r/{code}/master.m3u8")
     yield Step(
         "the library hands a film in from its own network; the box takes it by the same rules, and the television plays it",
@@ -97,6 +97,7 @@ def kept_in(stage: Stage, folder: Path) -> Iterator[Step]:
     """Hand in what the operator's catalogue calls important: it does not leave the institution's network."""
     inside = folder.with_name("important")
     code = make(stage, inside, "重要数据 · Important", leading=IMPORTANT)
+    trust.list_release(stage.operator, inside, "library", CONTROLLER)
     told = ""
     try:
         at_archive(stage, "release", "publish", str(inside), "--box", BOX)
