@@ -117,8 +117,7 @@ def withdrawn(stage: Stage, folder: Path) -> Iterator[Step]:
     title = "撤回 · To be withdrawn"
     release(stage.operator, folder, f"isli:{code}", title, entry="film.mp4", progress=_silent, register=False)
     path = f"/r/{code}/film.mp4"
-    served = ("-o", "/dev/null", "-r", "0-99")
-    until("the film plays", lambda: stage.curl("settop", path, *served)[0] == 206)
+    until("the film plays", lambda: plays(stage, path))
     with ThreadPoolExecutor(1) as screen:
         running = screen.submit(slow, stage, path)
         until(
@@ -145,8 +144,14 @@ def withdrawn(stage: Stage, folder: Path) -> Iterator[Step]:
         },
     )
     order(stage, "reinstate", code)
-    back = until("the film is served again", lambda: stage.curl("settop", path, *served)[0] == 206)
+    back = until("the film is served again", lambda: plays(stage, path))
     yield Step("reinstated by a decision of its own, it is fetched and served again", back, {"status": 206})
+
+
+def plays(stage: Stage, path: str) -> bool:
+    """Return whether the television is given the first bytes of ``path``."""
+    argv = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-r", "0-99", f"http://10.20.0.11{path}"]
+    return stage.lab.exec("settop", argv) == "206"
 
 
 def slow(stage: Stage, path: str) -> bool:
