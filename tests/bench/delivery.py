@@ -21,6 +21,7 @@ from threading import Thread
 from rich.console import Console
 from rich.table import Table
 
+from tests.server.content import media
 from tests.server.content.conftest import CODE, Chain, free_port, until
 
 SECONDS = 4.0  # of each measurement
@@ -102,24 +103,26 @@ http {{
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; open_file_cache max=1000;
   client_body_temp_path {base}/t1; proxy_temp_path {base}/t2; fastcgi_temp_path {base}/t3; uwsgi_temp_path {base}/t4;
   scgi_temp_path {base}/t5;
-  server {{ listen 127.20.0.1:{port}; root {root}; }}
+  server {{ listen {address}:{port}; root {root}; }}
 }}
 """
 
 
 @contextmanager
-def nginx(base: Path, root: Path) -> Iterator[tuple[int, list[int]]]:
+def nginx(
+    base: Path, root: Path, address: str = "127.20.0.1", port: int | None = None
+) -> Iterator[tuple[int, list[int]]]:
     """Run nginx on ``root``; yield its port and processes."""
-    port = free_port("127.20.0.1")
+    port = port or free_port(address)
     base.mkdir()
-    (base / "nginx.conf").write_text(NGINX.format(base=base, port=port, root=root))
+    (base / "nginx.conf").write_text(NGINX.format(base=base, address=address, port=port, root=root))
     with (base / "log").open("wb") as log:
         process = subprocess.Popen(["nginx", "-p", str(base), "-c", str(base / "nginx.conf")], stderr=log)
     try:
 
         def listens() -> bool:
             with socket.socket() as connection:
-                return connection.connect_ex(("127.20.0.1", port)) == 0
+                return connection.connect_ex((address, port)) == 0
 
         until(listens, f"nginx listens: {(base / 'log').read_text()}")
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -136,7 +139,7 @@ def main() -> None:
         console.print("delivery: nginx is not installed (Debian: nginx-light), nothing to compare with", style="yellow")
         return
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder, Chain(Path(folder)) as chain:
-        files = {name: os.urandom(size) for name, size in OBJECTS.values()}
+        files = {name: media.sized(size) for name, size in OBJECTS.values()}
         chain.publish(files)
         for name in files:
             chain.play(name)
