@@ -1,0 +1,126 @@
+"""What streams while it crosses, and what a screen sees of what turns out bad in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from http.client import HTTPConnection, IncompleteRead
+
+import pytest
+
+from gateway.filters.inspection.scan import EICAR
+from gateway.release.manifest import CHUNK
+from gateway.store.quarantine import items
+from tests.server.content import media
+from tests.server.content.conftest import CODE, Chain
+from tests.server.content.held import holding
+from tests.server.content.test_filters import descendants, reason
+
+pytestmark = pytest.mark.server
+FILM = media.sized(3 * CHUNK)
+HALF = CHUNK + CHUNK // 2  # bytes: the first piece is whole, the second is not
+SHOWN = CHUNK - 1024  # bytes that a screen has then: a signature may begin in the last ones
+
+
+@pytest.fixture
+def wide(tmp_path_factory, monkeypatch):
+    """A running chain whose lanes take films, and whose inspection loses its patience soon."""
+    monkeypatch.setenv("HEADGATE_INSPECTION_PATIENCE", "2")
+
+    class Wide(Chain):
+        def write_policy(self, change=lambda text: text):
+            super().write_policy(lambda text: change(text.replace("largest: 4 MiB", "largest: 64 MiB")))
+
+    with Wide(tmp_path_factory.mktemp("c")) as chain:
+        yield chain
+
+
+@contextlib.contextmanager
+def asking(chain, path, headers=None):
+    connection = HTTPConnection("127.20.0.1", chain.port, timeout=15)
+    try:
+        connection.request("GET", f"/r/{CODE}/{path}", headers=headers or {})
+        yield connection.getresponse()
+    finally:
+        connection.close()
+
+
+def test_first_bytes_are_at_the_screen_before_the_last_left_the_origin(wide, until):
+    """The origin holds its second half until the screen has the first piece; then the rest comes, and it is stored."""
+    wide.publish({"film.mp4": FILM})
+    with holding(wide, "film.mp4", HALF) as held, asking(wide, "film.mp4") as response:
+        assert (response.status, response.headers["Content-Length"]) == (200, str(len(FILM)))
+        begin = response.read(SHOWN)
+        assert begin == FILM[:SHOWN]
+        assert not held.released.is_set()
+        assert not wide.stored()
+        held.release()
+        assert response.read() == FILM[SHOWN:]
+        assert not held.overtaken
+    until(wide.stored, "it is stored")
+
+
+def test_a_range_in_the_first_half_needs_no_more_than_that(wide):
+    """A range of the first piece is answered whole while the origin holds the rest."""
+    wide.publish({"film.mp4": FILM})
+    with holding(wide, "film.mp4", HALF) as held:
+        with asking(wide, "film.mp4", {"Range": "bytes=1000-1999999"}) as response:
+            assert response.status == 206
+            assert response.headers["Content-Range"] == f"bytes 1000-1999999/{len(FILM)}"
+            assert response.read() == FILM[1000:2_000_000]
+            assert held.reached.wait(15)
+            assert not held.released.is_set()
+        held.release()
+
+
+def spoil(chain):
+    """Change a byte of the third piece at the origin: its digest is wrong."""
+    place = chain.origin.folder / "releases" / CODE / "film.mp4"
+    place.write_bytes(FILM[: 2 * CHUNK + 9] + bytes([FILM[2 * CHUNK + 9] ^ 1]) + FILM[2 * CHUNK + 10 :])
+
+
+@pytest.mark.parametrize("wrong", ["digest-mismatch", "malware"])
+def test_a_refusal_in_the_middle_breaks_the_answer_off(wide, until, wrong):
+    """The screen has the first piece when a later one is refused: it sees that the answer broke off, and nothing is stored."""
+    infected = media.segment(FILM[: 2 * CHUNK]) + media.segment(EICAR.ljust(CHUNK // 2, b"\0"))
+    wide.publish({"film.mp4": FILM if wrong == "digest-mismatch" else infected})
+    if wrong == "digest-mismatch":
+        spoil(wide)
+    with holding(wide, "film.mp4", HALF) as held:
+        with asking(wide, "film.mp4") as response:
+            assert response.status == 200
+            assert len(response.read(SHOWN)) == SHOWN
+            held.release()
+            with pytest.raises((IncompleteRead, ConnectionError)):
+                response.read()
+        told = until(lambda: [r for r in wide.records("audit") if r.body["reason"] == wrong], "the audit record")
+    assert told
+    assert not wide.stored()
+    assert [item["reason"] for item in items(wide.state / "store" / "quarantine")] == [wrong]
+    assert not list((wide.state / "store" / "incoming").iterdir())
+
+
+def test_a_worker_that_hangs_costs_one_object(wide, until):
+    """Stopped in the middle of a film: ``filter-failed`` within the limit, the worker is killed, and the next object passes."""
+    wide.publish({"film.mp4": FILM, "next.m4s": media.sized(100_000)})
+    with holding(wide, "film.mp4", HALF) as held:
+        with asking(wide, "film.mp4") as response:
+            assert len(response.read(SHOWN)) == SHOWN
+            _, *workers = descendants(wide.processes["inspection"].pid)  # behind the one that makes them
+            for pid in workers:
+                os.kill(pid, signal.SIGSTOP)
+            held.release()
+            with pytest.raises((IncompleteRead, ConnectionError)):
+                response.read()
+        until(lambda: [r for r in wide.records("audit") if r.body["reason"] == "filter-failed"], "the audit record")
+        assert "took longer than 2 seconds" in wide.log("inspection")
+
+        def left() -> set[int]:
+            return set(workers) & set(descendants(wide.processes["inspection"].pid))
+
+        until(lambda: len(left()) == len(workers) - 1, "the one that hung was killed")
+        for pid in left():
+            os.kill(pid, signal.SIGCONT)
+    assert wide.play("next.m4s").status == 200
+    assert reason(wide.play("absent.m4s"))[0] == 404
