@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +16,16 @@ from gateway.release.manifest import Release
 SECONDS = 15.0  # for one answer
 LONGEST_LIST = 64 << 20  # bytes of the controller's answer
 MOST = 100_000  # releases of one list
+AT_ONCE = 1000  # releases that the controller is asked for at a time
+
+
+class Kept(BaseModel):
+    """At how many boxes a release is."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    admitted: int = 0
+    stored: int = 0
 
 
 class Listed(BaseModel):
@@ -31,7 +40,10 @@ class Listed(BaseModel):
     state: str = "published"
     zones: tuple[str, ...] = ()
     bytes: int | None = None
-    boxes: tuple[Any, ...] = ()
+    published: int = 0  # the version that the origin has, as the controller knows it
+    boxes: Kept = Kept()
+    reason: str = ""  # of the last refusal
+    order: int | None = None  # by which it is withdrawn
     error: str = ""
 
 
@@ -77,11 +89,17 @@ def asked(controller: str) -> list[Listed]:
         Refused: it refuses.
         Corrupt: its answer is none.
     """
-    data = _get(f"{controller.rstrip('/')}/api/releases", LONGEST_LIST)
-    try:
-        return list(_Answer.model_validate_json(data).releases)
-    except ValidationError as error:
-        raise Corrupt("the controller's answer is no list of releases") from error
+    found: dict[str, Listed] = {}  # a release may move to a later page while they are asked for
+    for page in range(1, MOST // AT_ONCE + 1):
+        data = _get(f"{controller.rstrip('/')}/api/releases?limit={AT_ONCE}&page={page}", LONGEST_LIST)
+        try:
+            answer = _Answer.model_validate_json(data)
+        except ValidationError as error:
+            raise Corrupt("the controller's answer is no list of releases") from error
+        found.update((each.release, each) for each in answer.releases)
+        if page >= answer.pages:
+            break
+    return list(found.values())
 
 
 def envelope_at(origin: str, code: str) -> bytes:
@@ -95,6 +113,7 @@ def envelope_at(origin: str, code: str) -> bytes:
 
 class _Answer(BaseModel):
     releases: tuple[Listed, ...] = Field(max_length=MOST)
+    pages: int = 1
 
 
 def _get(url: str, longest: int) -> bytes:

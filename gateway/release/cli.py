@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway.release.cli_grant import grant
+from gateway.release.cli_looks import body, quarantine
 from gateway.release.cli_make import make, verify
 from gateway.release.cli_orders import COMMANDS as ORDERS
 from gateway.release.cli_preview import preview
@@ -22,5 +23,5 @@ def commands() -> None:
     """
 
 
-for command in (make, preview, verify, publish, show, list_, grant, channel, live, trust, *ORDERS):
+for command in (make, preview, verify, publish, show, list_, body, quarantine, grant, channel, live, trust, *ORDERS):
     commands.add_command(command)

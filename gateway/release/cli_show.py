@@ -9,7 +9,7 @@ import click
 from rich.table import Column, Table
 
 from appliance.runtime.errors import ConfigError, Fault, Refused
-from gateway.release import catalogue, cli_words, manifest, paths, signed
+from gateway.release import catalogue, cli_looks, cli_words, manifest, paths, signed
 from gateway.release import folder as folders
 from gateway.release.amounts import size_of
 from gateway.release.cli_words import JSON
@@ -21,14 +21,28 @@ MOST_SHOWN = 40  # files that a person is shown; --json has them all
 
 @click.command()
 @click.argument("what")
-@click.option("--at", help="Where CODE is: an origin's folder, or the address of its web server.")
+@click.option("--at", help="An origin's folder, the address of its web server, or the controller's.")
 @JSON
 def show(what: str, at: str | None, *, as_json: bool) -> None:
     """Show the release in a folder, CODE at an origin, or http://ORIGIN/releases/CODE: what it says. Signatures: 'verify'.
 
+    At the controller: its state, and each box with what it has of it or why it refuses it.
+
     Example: headgate release show 999999-100000000000001-4 --at http://10.10.0.20
     """
-    release = _found(what, at)
+    try:
+        release = _found(what, at)
+    except Refused as error:
+        known = None
+        if error.reason == "unknown-release" and at is not None and _is_address(at):
+            known = cli_looks.release_at(at.rstrip("/"), _code(what))
+        if known is None:
+            raise
+        if as_json:
+            click.echo(json.dumps(known, ensure_ascii=False))
+        else:
+            cli_looks.print_release(known)
+        return
     if as_json:
         whole = {**release.model_dump(mode="json", exclude_defaults=True), "digest": manifest.digest(release)}
         click.echo(json.dumps(whole, ensure_ascii=False))
@@ -65,13 +79,19 @@ def list_(at: str, *, as_json: bool) -> None:
     )
     for each in found:
         size = "" if each.bytes is None else size_of(each.bytes)
-        state = (
-            each.state
-            + (f": {each.error}" if each.error else "")
-            + (f" at {len(each.boxes)} boxes" if each.boxes else "")
+        why = each.error or ("" if each.order else each.reason)
+        state = each.state + (f" by order {each.order}" if each.order else "") + (f": {why}" if why else "")
+        state += f", at {each.boxes.admitted} boxes" if each.boxes.admitted else ""
+        table.add_row(
+            each.release,
+            str(each.version or each.published or ""),
+            each.body,
+            each.title,
+            ", ".join(each.zones),
+            size,
+            state,
         )
-        table.add_row(each.release, str(each.version or ""), each.body, each.title, ", ".join(each.zones), size, state)
-    cli_words.console().print(table)
+    cli_words.console().print(table, soft_wrap=False)
 
 
 def _found(what: str, at: str | None) -> Release:
@@ -84,7 +104,7 @@ def _found(what: str, at: str | None) -> Release:
     if at is None and _is_address(what) and "/releases/" in what:
         at, _, rest = what.partition("/releases/")
         what = rest.partition("/")[0]
-    code = codes.parse(what if ":" in what else f"isli:{what}").text
+    code = _code(what)
     if at is None:
         raise click.UsageError(f"where is {code}? --at with an origin's folder or address")
     if _is_address(at):
@@ -93,6 +113,10 @@ def _found(what: str, at: str | None) -> Release:
     if claimed is None:
         raise Refused("unknown-release", f"{at} has no release {code}", 404)
     return claimed[1]
+
+
+def _code(what: str) -> str:
+    return codes.parse(what if ":" in what else f"isli:{what}").text
 
 
 def _facts(release: Release) -> list[tuple[str, str]]:

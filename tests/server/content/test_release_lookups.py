@@ -19,13 +19,14 @@ from gateway.release.manifest import File, Release, Rights
 
 pytestmark = pytest.mark.server
 CODE = "999999-100000000000001-4"
+LIST = "/api/releases?limit=1000&page=1"
 LISTED = {
     "release": CODE,
     "version": 3,
     "body": "library",
     "title": "刘三姐",
     "state": "withdrawn",
-    "boxes": ["headend"],
+    "boxes": {"admitted": 2, "stored": 1},
 }
 
 
@@ -66,11 +67,11 @@ def call(*argv: str) -> Any:
 def test_the_controllers_list(serve: Callable[[dict[str, bytes]], str]) -> None:
     """What the controller tells is listed, its state and its boxes with it; what is no list is told so."""
     told = json.dumps({"releases": [{**LISTED, "later": "unknown here"}]}).encode()
-    (line,) = call("list", "--at", serve({"/api/releases": told}))["releases"]
+    (line,) = call("list", "--at", serve({LIST: told}))["releases"]
     assert line == LISTED
     for wrong in (b"", b"[]", b'{"releases": [{}]}'):
         with pytest.raises(Corrupt):
-            call("list", "--at", serve({"/api/releases": wrong}))
+            call("list", "--at", serve({LIST: wrong}))
 
 
 def test_a_release_at_an_origin(serve: Callable[[dict[str, bytes]], str]) -> None:

@@ -1,0 +1,122 @@
+"""``headgate release list|show|body|quarantine`` against the controller's web application and its database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import unused_port
+from click.testing import CliRunner
+
+from appliance.identity.keys import PrivateKey
+from appliance.runtime import config, http
+from appliance.runtime.errors import Refused
+from appliance.telemetry.records import Numbered, Record
+from gateway.release import catalogue
+from gateway.release.cli import commands
+from provisioning.controller import content_web
+from provisioning.controller.hub import Hub
+from provisioning.controller.ingest import Delivery
+from provisioning.controller.journals import Journals
+from provisioning.controller.orders import Orders
+from provisioning.controller.settings import Controller
+from provisioning.controller.store import Store
+from provisioning.controller.wanted import Wanted
+from provisioning.controller.web import application
+from provisioning.controller.witness import Witness
+
+pytestmark = pytest.mark.server
+CODE, BAD = "999999-100000000000001-4", "999999-123456789012345-8"
+STAMP = "2026-11-28T08:00:00.000000Z"
+
+
+def records() -> list[Record]:
+    admitted = {"decision": "admit", "release": CODE, "version": 3, "body": "library", "title": "刘三姐", "bytes": 9}
+    refused = {
+        "decision": "refuse", "release": BAD, "reason": "active-content", "sentence": "a script",
+        "path": "a\x1b[2J.pdf", "quarantine": "q1",
+    }  # fmt: skip
+    used = {"release": CODE, "bytes": 2048, "cache": "hit"}
+    return [
+        Record.new("audit", "exchange", admitted),
+        Record.new("audit", "exchange", refused),
+        Record.new("usage", "delivery/bigscreen", used),
+    ]
+
+
+@pytest.fixture
+async def controller(tmp_path: Path) -> AsyncIterator[str]:
+    """The address of a controller to which the box headend told of one good and one bad release."""
+    text = f"database: sqlite:///{tmp_path}/c.db\nbroker: {{address: a}}\nlisten: {{address: a, port: 1}}\n"
+    settings = config.parse(text, Controller)
+    store = Store(settings.database)
+    await store.open()
+    items = tuple(Numbered(n, one) for n, one in enumerate(records(), 1))
+    await store.save([Delivery("headend", items)], STAMP)
+    witness = Witness.named("controller", PrivateKey.generate())
+    hub = Hub(settings, store, Journals(store, witness), Wanted(None), Orders(store, list))
+    port = unused_port()
+    async with http.serving(application(hub, content_web.routes(hub)), tcp=[("127.0.0.1", port)]):
+        yield f"http://127.0.0.1:{port}"
+    await store.close()
+
+
+async def run(*argv: str) -> str:
+    result = await asyncio.to_thread(CliRunner(env={"COLUMNS": "200"}).invoke, commands, argv)
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+async def told(*argv: str) -> Any:
+    return json.loads(await run(*argv, "--json"))
+
+
+async def test_all_releases_are_listed(controller: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """States, reasons and numbers of boxes are told, over all pages of the answer."""
+    monkeypatch.setattr(catalogue, "AT_ONCE", 1)
+    found = {one["release"]: one for one in (await told("list", "--at", controller))["releases"]}
+    assert found[CODE]["state"] == "admitted"
+    assert found[CODE]["boxes"] == {"admitted": 1, "stored": 1}
+    assert (found[BAD]["state"], found[BAD]["reason"]) == ("refused", "active-content")
+    shown = await run("list", "--at", controller)
+    assert "refused: active-content" in shown
+    assert "admitted, at 1 boxes" in shown
+
+
+async def test_a_release_is_shown_with_its_boxes(controller: str) -> None:
+    """Each box stands there with its state and why; what nobody knows is refused."""
+    assert (await told("show", CODE, "--at", controller))["where"][0]["state"] == "stored"
+    shown = await run("show", BAD, "--at", controller)
+    assert "headend" in shown
+    assert "active-content: a script" in shown
+    with pytest.raises(Refused) as error:
+        await run("show", "999999-100000000000002-3", "--at", controller)
+    assert error.value.reason == "unknown-release"
+
+
+async def test_a_body_sees_its_own(controller: str) -> None:
+    """A body's releases, where they are used, and the bytes delivered."""
+    seen = await told("body", "library", "--at", controller)
+    assert [one["release"] for one in seen["releases"]] == [CODE]
+    assert seen["boxes"] == [{"box": "headend", "requests": 1, "bytes": 2048}]
+    shown = await run("body", "library", "--at", controller)
+    assert "1 requests" in shown
+    assert "刘三姐" in shown
+    with pytest.raises(Refused) as error:
+        await run("body", "nobody", "--at", controller)
+    assert error.value.reason == "unknown-body"
+
+
+async def test_quarantine_is_shown_by_box(controller: str) -> None:
+    """What a box put aside is told with its reason; its names cannot steer the terminal."""
+    (one,) = (await told("quarantine", "--at", controller, "--box", "headend"))["quarantined"]
+    assert (one["box"], one["release"], one["reason"]) == ("headend", BAD, "active-content")
+    assert (await told("quarantine", "--at", controller, "--box", "other"))["quarantined"] == []
+    shown = await run("quarantine", "--at", controller)
+    assert "active-content" in shown
+    assert "\x1b" not in shown
