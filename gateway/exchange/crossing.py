@@ -20,6 +20,7 @@ from gateway.store.keeper import Room
 
 BROKEN = (HeadgateError, aiohttp.ClientError, TimeoutError)  # how an answer ends before its end
 AHEAD = 2  # pieces that wait to be judged
+BATCH = 1 << 20  # bytes that are written at once: each time costs a thread's turn
 Piece = tuple[int, int, bool]  # first byte, bytes, whether it is the last
 
 
@@ -82,11 +83,12 @@ class Crossing:
 
     async def _write_all(self, chunks: AsyncIterator[bytes], pieces: asyncio.Queue[Piece | None]) -> None:
         first = self._judged
-        async for chunk in chunks:
-            await asyncio.to_thread(self._arrival.write, chunk)
-            self._room.took(len(chunk))
+        async for batch in self._batches(chunks):
+            size = sum(map(len, batch))
+            await asyncio.to_thread(self._write, batch)
+            self._room.took(size)
             if self._fill.pace is not None:
-                await asyncio.sleep(self._fill.pace.after(len(chunk), time.monotonic()))
+                await asyncio.sleep(self._fill.pace.after(size, time.monotonic()))
             while self._arrival.written - first >= CHUNK or first < self._arrival.written == self.size:
                 count = min(CHUNK, self._arrival.written - first)
                 await pieces.put((first, count, first + count == self.size))
@@ -95,6 +97,25 @@ class Crossing:
             raise Corrupt(f"{self._arrival.written} bytes came, the manifest says {self.size}")
         if not self.size:
             await pieces.put((0, 0, True))
+
+    async def _batches(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+        """Yield what came, as much as is worth writing: to the end of a piece, of the object, or of a batch."""
+        batch: list[bytes] = []
+        size = 0
+        async for chunk in chunks:
+            batch.append(chunk)
+            size += len(chunk)
+            upto = self._arrival.written + size
+            ends = upto >= self.size or upto // CHUNK > self._arrival.written // CHUNK
+            if size >= BATCH or ends or self._fill.pace is not None:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def _write(self, batch: list[bytes]) -> None:
+        for chunk in batch:
+            self._arrival.write(chunk)
 
     async def _judge_all(self, pieces: asyncio.Queue[Piece | None]) -> None:
         while (piece := await pieces.get()) is not None:

@@ -17,6 +17,7 @@ _ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e]{0,190}"', re.ASCII)  # RFC 9110 secti
 _AGE = re.compile(r"\d{1,9}", re.ASCII)
 MOST_WRONG = 8  # names that fetch takes
 CHUNK = 256 << 10  # bytes handed on at once
+AHEAD = 512 << 10  # bytes of an answer that wait to be taken
 CONNECTIONS = 32
 TIMEOUT = aiohttp.ClientTimeout(
     total=6 * 3600, sock_connect=5, sock_read=60
@@ -68,7 +69,9 @@ class Origins:
 
     async def __aenter__(self) -> Self:
         connector = http.UnixConnector(str(self._socket), limit=CONNECTIONS)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, auto_decompress=False)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=TIMEOUT, auto_decompress=False, read_bufsize=AHEAD
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
