@@ -71,7 +71,7 @@ def infected(stage: Stage, folder: Path) -> Iterator[Step]:
     release(stage.operator, folder, f"isli:{code}", "手记 · Notes", entry="notes.txt", progress=_silent, register=False)
     status, _, told = stage.curl("settop", f"/r/{code}/notes.txt")
     held = json.loads(stage.lab.exec("headend", ["headgate", "box", "quarantine", "list", "--json"]))
-    mine = [one for one in held["quarantine"] if one["release"] == code]
+    mine = [one for one in held if one["release"] == code]
     yield Step(
         "a rightly signed text with a test virus in it is refused by the second filter and lies in quarantine",
         status >= 400 and "malware" in told and len(mine) == 1,
