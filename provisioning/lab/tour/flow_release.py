@@ -131,6 +131,7 @@ def withdrawn(stage: Stage, folder: Path) -> Iterator[Step]:
     yield Step(
         "a withdrawal reaches every box: the running delivery is cut, the bytes are gone, and each box proves it",
         set(BOXES) <= set(proofs)
+        and lines[-1]["missing"] == []
         and all(proofs[box]["verified"] == "yes" for box in BOXES)
         and proofs["headend"]["objects"] > 0
         and broke_off
