@@ -76,7 +76,8 @@ def work(root: Path, seed: int, seconds: float) -> list[dict]:
         first = process.stdout.readline()
         time.sleep(seconds)  # not for order: the instant of the kill is what varies
         process.send_signal(signal.SIGKILL)
-        said, errors = process.communicate()
+        said, errors = process.stdout.read(), process.stderr.read()  # communicate() forgets what readline() read ahead
+        process.wait()
     assert process.returncode == -signal.SIGKILL, errors
     return [json.loads(line) for line in (first + said).splitlines() if line.endswith("}")]
 
