@@ -39,6 +39,24 @@ def open_sealed(data: bytes, kind: str, keys: Iterable[PublicKey]) -> tuple[byte
         Corrupt: this is no envelope, or one of another kind.
         Refused: none of ``keys`` signed it (reason ``not-signed``).
     """
+    payload, signatures = _parts(data, kind)
+    signed = pae(payload, kind)
+    for key in keys:
+        if any(key.verify(signature, signed) for signature in signatures):
+            return payload, key
+    raise Refused("not-signed", "none of the keys admitted here signed this")
+
+
+def claimed(data: bytes, kind: str) -> bytes:
+    """Return the payload of an envelope WITHOUT looking at its signatures: only to learn whose keys must have signed it.
+
+    Raises:
+        Corrupt: this is no envelope, or one of another kind.
+    """
+    return _parts(data, kind)[0]
+
+
+def _parts(data: bytes, kind: str) -> tuple[bytes, list[bytes]]:
     if len(data) > LARGEST:
         raise Corrupt(f"the envelope is longer than {LARGEST} bytes")
     try:
@@ -50,8 +68,4 @@ def open_sealed(data: bytes, kind: str, keys: Iterable[PublicKey]) -> tuple[byte
         raise Corrupt("this is not a DSSE envelope") from error
     if found != kind:
         raise Corrupt(f"the envelope holds '{found[:80]}', not '{kind}'")
-    signed = pae(payload, kind)
-    for key in keys:
-        if any(key.verify(signature, signed) for signature in signatures):
-            return payload, key
-    raise Refused("not-signed", "none of the keys admitted here signed this")
+    return payload, signatures

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from appliance.runtime.errors import Corrupt
 from gateway.resolver.codes import check_digit
-from gateway.resolver.records import Record, Snapshot, parse_record, parse_snapshot
+from gateway.resolver.records import LONGEST_RECORD, Record, Snapshot, parse_record, parse_snapshot
 
-CODE = "isli:999999-100000000000001-4"
+CODE, OTHER = "isli:999999-100000000000001-4", "isli:999999-000000000000001-5"
 GOOD: dict[str, Any] = {"code": CODE, "title": "刘三姐", "body": "guangxi-film"}
 
 
@@ -40,7 +40,14 @@ def snapshot(*records: dict[str, Any], **changes: Any) -> bytes:
         ({"links": [{"type": "Multi Media", "target": CODE}]}, "pattern"),
         ({"metadata": {"Key": "x"}}, "pattern"),
         ({"surprise": 1}, "surprise"),
-        ({"links": [{"type": "same-as", "target": CODE}] * 65}, "at most 64"),
+        ({"links": [{"type": "same-as", "target": CODE}] * 257}, "at most 256"),
+        ({"status": "superseded"}, "needs it"),
+        ({"superseded_by": OTHER}, "belongs to the status"),
+        ({"status": "superseded", "superseded_by": CODE}, "takes its own place"),
+        ({"rights": {"screens": ["huge"]}}, "rights.screens"),
+        ({"rights": {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}}, "'until' is not after"),
+        ({"rights": {"bodies": ["x"]}}, "rights.bodies"),
+        ({"ttl": 0}, "ttl"),
     ],
 )
 def test_a_wrong_record_is_told_with_its_place(changes: dict[str, Any], words: str) -> None:
@@ -68,6 +75,26 @@ def test_a_wrong_snapshot_is_corrupt(payload: bytes, words: str) -> None:
     with pytest.raises(Corrupt) as corrupt:
         parse_snapshot(payload)
     assert words in str(corrupt.value)
+
+
+def test_a_dump_is_canonical_and_says_nothing_twice() -> None:
+    """A dump has sorted keys, no blanks, always a status, and nothing that has its default."""
+    whole = GOOD | {
+        "status": "superseded",
+        "superseded_by": OTHER,
+        "rights": {"zones": ["bigscreen"], "territories": ["45"], "until": "2027-01-01T00:00:00+08:00"},
+        "ttl": 60,
+    }
+    told = parse_record(json.dumps(whole).encode()).dump()
+    assert json.loads(told) == whole
+    assert told == json.dumps(whole, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    assert json.loads(parse_record(json.dumps(GOOD).encode()).dump()) == GOOD | {"status": "registered"}
+
+
+def test_a_record_is_bounded() -> None:
+    """What would not fit into an entry of the log is Corrupt before it is parsed."""
+    with pytest.raises(Corrupt, match="at most"):
+        parse_record(json.dumps(GOOD | {"title": "x" * LONGEST_RECORD}).encode())
 
 
 CODES = st.integers(0, 10**21 - 1).map(
