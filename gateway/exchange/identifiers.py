@@ -16,7 +16,7 @@ from gateway.exchange.decide import Refuse
 from gateway.exchange.journal import Journal
 from gateway.exchange.origin import Origins
 from gateway.isolation.policy import Policy
-from gateway.resolver import records, table
+from gateway.resolver import records, writing
 from gateway.store.registry import SignedTable
 
 PATH = "/registry/identifiers.json"
@@ -65,7 +65,7 @@ class Identifiers:
                         envelope.open_sealed, data, records.KIND, policy.registry.keys
                     )
                     await self._journal.admitted_table(payload, signer, origin)
-                    await asyncio.to_thread(table.install, self._folder, payload)
+                    await asyncio.to_thread(writing.install, self._folder, payload)
                     await asyncio.to_thread(self._signed.put, data)
                     self._etag = answer.etag
         except Unreachable as error:

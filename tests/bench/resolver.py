@@ -13,9 +13,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.resolver import table
+from gateway.resolver import writing
 from gateway.resolver.codes import check_digit, parse
 from gateway.resolver.records import Location, Record, Snapshot
+from gateway.resolver.table import Table
 
 RECORDS = 50_000
 LOOKUPS = 100_000
@@ -57,12 +58,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hgb-") as name:
         folder = Path(name)
         identifiers = folder / "state/identifiers"
-        seconds = timed(lambda: table.install(identifiers, payload))
+        seconds = timed(lambda: writing.install(identifiers, payload))
         rows.append(
             (f"install a table of {RECORDS:,} ({len(payload) / 1e6:.1f} MB): verify, build, fsync", f"{seconds:.2f} s")
         )
         plain = {record.code: record for record in records}
-        opened = table.Table.open(identifiers)
+        opened = Table.open(identifiers)
         rate = LOOKUPS / timed(lambda: [plain.get(code.canonical) for code in chosen])
         rows.append(("peer: get from a dict that holds parsed records", f"{rate:,.0f} /s"))
         rate = LOOKUPS / timed(lambda: [opened.get(code) for code in chosen])

@@ -25,7 +25,7 @@ from appliance.identity import envelope
 from appliance.identity.keys import PrivateKey
 from appliance.runtime import http
 from appliance.runtime.errors import Refused, Unreachable
-from gateway.resolver import table
+from gateway.resolver import writing
 from gateway.resolver.cli import commands
 from gateway.resolver.records import KIND, Link, Location, Record, Snapshot
 from provisioning.registry import tables
@@ -158,7 +158,7 @@ async def exchange(box: Box, payload: Callable[[], bytes]) -> AsyncIterator[list
 
     async def lookup(request: web.Request) -> web.Response:
         asked.append((await request.json())["code"])
-        done = await asyncio.to_thread(table.install, box.identifiers, payload())
+        done = await asyncio.to_thread(writing.install, box.identifiers, payload())
         return web.json_response({"fresh": done.fresh})
 
     app = http.application()
@@ -171,7 +171,7 @@ async def exchange(box: Box, payload: Callable[[], bytes]) -> AsyncIterator[list
 
 async def test_screens_and_programs_are_answered_from_the_table(box: Box, client: aiohttp.ClientSession) -> None:
     """A player is redirected, a program told, a browser shown a page; wrong, unknown and withdrawn codes are refused in words."""
-    table.install(box.identifiers, snapshot(1))
+    writing.install(box.identifiers, snapshot(1))
     await box.start()
 
     played = await get(client, f"{box.url}/id/{FILM}")
@@ -237,7 +237,7 @@ async def test_a_box_without_a_table_says_so_and_fetches_one(box: Box, client: a
 
 async def test_a_table_changes_under_load_without_a_failed_request(box: Box, client: aiohttp.ClientSession) -> None:
     """While tables are installed one after another, every request is answered, at the end from the newest table."""
-    table.install(box.identifiers, snapshot(1))
+    writing.install(box.identifiers, snapshot(1))
     await box.start()
     done = asyncio.Event()
     statuses: list[int] = []
@@ -250,7 +250,7 @@ async def test_a_table_changes_under_load_without_a_failed_request(box: Box, cli
         for _ in range(4):
             tasks.create_task(load())
         for serial in range(2, 32):
-            await asyncio.to_thread(table.install, box.identifiers, snapshot(serial))
+            await asyncio.to_thread(writing.install, box.identifiers, snapshot(serial))
         done.set()
     assert set(statuses) == {302}
     assert len(statuses) > 30
@@ -259,18 +259,18 @@ async def test_a_table_changes_under_load_without_a_failed_request(box: Box, cli
 
 async def test_a_damaged_new_table_leaves_the_last_good_one(box: Box, client: aiohttp.ClientSession) -> None:
     """If what is current cannot be read, the resolver goes on with the table it has, and takes the next good one."""
-    table.install(box.identifiers, snapshot(1))
+    writing.install(box.identifiers, snapshot(1))
     await box.start()
-    table.install(box.identifiers, snapshot(2))
-    (box.identifiers / "current/data.mdb").write_bytes(b"\x00" * 4096)
+    writing.install(box.identifiers, snapshot(2))
+    (next((box.identifiers / "levels").glob("2-*")) / "data.mdb").write_bytes(b"\x00" * 4096)
     assert (await get(client, f"{box.url}/id/{FILM}")).headers["Headgate-Table"] == "serial=1"
-    table.install(box.identifiers, snapshot(3))
+    writing.install(box.identifiers, snapshot(3))
     assert (await get(client, f"{box.url}/id/{FILM}")).headers["Headgate-Table"] == "serial=3"
 
 
 async def test_an_old_table_answers_marked_stale(box: Box, client: aiohttp.ClientSession) -> None:
     """Cut off for days, the box still answers, and says that what it knows is old."""
-    table.install(box.identifiers, snapshot(1, datetime.now(UTC) - timedelta(days=3)))
+    writing.install(box.identifiers, snapshot(1, datetime.now(UTC) - timedelta(days=3)))
     await box.start()
     answer = await get(client, f"{box.url}/id/{FILM}")
     assert (answer.status, answer.headers["Headgate-Stale"]) == (302, "true")
@@ -279,7 +279,7 @@ async def test_an_old_table_answers_marked_stale(box: Box, client: aiohttp.Clien
 async def test_a_zone_without_delivery_tells_where_it_is_instead(box: Box, client: aiohttp.ClientSession) -> None:
     """In an institution's zone nothing plays: even a player gets the record."""
     box.delivery = False
-    table.install(box.identifiers, snapshot(1))
+    writing.install(box.identifiers, snapshot(1))
     await box.start()
     answer = await get(client, f"{box.url}/id/{FILM}")
     record = await answer.json()
@@ -289,7 +289,7 @@ async def test_a_zone_without_delivery_tells_where_it_is_instead(box: Box, clien
 
 async def test_a_new_policy_moves_the_resolver_and_a_bad_one_does_not(box: Box, client: aiohttp.ClientSession) -> None:
     """SIGHUP takes a new listening port in; a policy without this resolver is refused and the last good one stays."""
-    table.install(box.identifiers, snapshot(1))
+    writing.install(box.identifiers, snapshot(1))
     await box.start()
     assert box.process is not None
     old, box.port = box.port, free_port()
@@ -343,7 +343,7 @@ async def test_from_the_registry_to_the_screen(box: Box, client: aiohttp.ClientS
         assert await headgate("links", FILM, "--at", box.url) == [{"type": "multimedia", "target": OTHER}]
 
         await headgate("withdraw", FILM, "--reason", "版权到期", "--at", at)
-        await asyncio.to_thread(table.install, box.identifiers, payload())
+        await asyncio.to_thread(writing.install, box.identifiers, payload())
         with pytest.raises(Refused) as gone:
             await headgate("resolve", FILM, "--at", box.url)
         assert (gone.value.reason, gone.value.status) == ("withdrawn", 410)

@@ -1,5 +1,6 @@
-"""The table on disk: installed whole or not at all."""
+"""The table on disk: whole or not there, in levels of which the newest counts."""
 
+import json
 import os
 import random
 import signal
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from appliance.runtime.errors import Corrupt, Refused
+from gateway.resolver import level
 from gateway.resolver.codes import check_digit
+from gateway.resolver.levels import Head
 from gateway.resolver.records import Record, Snapshot
-from gateway.resolver.table import Table, install
+from gateway.resolver.table import Edge, Table
+from gateway.resolver.writing import Writer, install
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,6 +31,34 @@ def code(number: int) -> str:
 def snapshot(serial: int, count: int = 3, title: str = "film") -> bytes:
     records = [Record(code=code(n), title=f"{title} {n} of {serial}", body="library") for n in range(count)]
     return Snapshot(registry="centre", serial=serial, made=MADE, records=records).dump()
+
+
+def head(size: int) -> Head:
+    return Head("centre", size, f"{size:064x}", MADE)
+
+
+def item(number: int, title: str, *links: tuple[str, int]) -> tuple[bytes, bytes]:
+    told = {"code": code(number), "title": title, "body": "library"}
+    if links:
+        told["links"] = [{"target": code(target), "type": kind} for kind, target in links]
+    return code(number).encode(), json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+
+
+def title_of(table: Table, number: int) -> str:
+    found = table.raw(code(number))
+    assert found is not None
+    return str(json.loads(found)["title"])
+
+
+def sources(table: Table, number: int) -> list[tuple[str, str]]:
+    return [(edge.type, edge.source) for edge in table.backward(code(number)).edges]
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Writer:
+    made = Writer(tmp_path)
+    made.prepare()
+    return made
 
 
 def test_an_installed_table_answers(tmp_path: Path) -> None:
@@ -48,6 +80,7 @@ def test_no_table_yet_is_no_error(tmp_path: Path) -> None:
     table = Table.open(tmp_path)
     assert table.info() is None
     assert table.get(code(1)) is None
+    assert table.many([code(1).encode()]) == [None]
     install(tmp_path, snapshot(1))
     assert table.refresh()
     assert table.get(code(1)) is not None
@@ -63,7 +96,6 @@ def test_a_reader_notices_a_new_table_and_keeps_reading(tmp_path: Path) -> None:
     assert table.refresh()
     assert not table.refresh()
     assert table.get(code(0)).title == "film 0 of 4"  # type: ignore[union-attr]
-    assert len(list((tmp_path / "tables").iterdir())) == 2
 
 
 @pytest.mark.parametrize(("serial", "title", "reason"), [(4, "film", "older-serial"), (5, "other", "same-serial")])
@@ -84,14 +116,99 @@ def test_the_same_table_again_changes_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "current").lstat().st_ino == before
 
 
-def test_damage_is_told(tmp_path: Path) -> None:
-    """A table that cannot be read is Corrupt, and a newer one heals it."""
+@pytest.mark.parametrize("size", [100, None])
+def test_damage_is_told(tmp_path: Path, size: int | None) -> None:
+    """A level that was cut off, or holds something else, is Corrupt; the open table stays, and a newer one heals it."""
     install(tmp_path, snapshot(1))
-    (tmp_path / "current" / "data.mdb").write_bytes(b"\xa5" * 8192)
-    with pytest.raises(Corrupt, match="cannot be read"):
-        Table.open(tmp_path)
+    table = Table.open(tmp_path)
     install(tmp_path, snapshot(2))
-    assert Table.open(tmp_path).get(code(1)) is not None
+    path = next((tmp_path / "levels").glob("2-*")) / "data.mdb"
+    path.write_bytes(b"\xa5" * (size or path.stat().st_size))
+    with pytest.raises(Corrupt, match="cannot be read"):
+        table.refresh()
+    assert table.get(code(1)).title == "film 1 of 1"  # type: ignore[union-attr]
+    install(tmp_path, snapshot(3))
+    assert table.refresh()
+    assert table.get(code(1)).title == "film 1 of 3"  # type: ignore[union-attr]
+
+
+def test_a_newer_level_stands_before_older_ones(tmp_path: Path, writer: Writer) -> None:
+    """Of each code the last change counts, for records, batches and links backward, and the number of codes is exact."""
+    writer.replace(head(10), [item(n, "old", ("part", n + 100)) for n in range(40)])
+    writer.add(head(12), [item(5, "between"), item(5, "new", ("part", 7)), item(50, "more", ("part", 107))])
+    table = Table.open(tmp_path)
+    info = table.info()
+    assert info is not None
+    assert (info.size, info.count, len(info.levels)) == (12, 41, 2)
+    assert [title_of(table, n) for n in (4, 5, 50)] == ["old", "new", "more"]
+    asked = [code(n).encode() for n in (50, 99, 5, 4, 5)]
+    assert table.many(asked) == [None if n == 99 else table.raw(code(n)) for n in (50, 99, 5, 4, 5)]
+    assert sources(table, 105) == []  # it was, before the change
+    assert sources(table, 107) == [("part", code(7)), ("part", code(50))]
+    assert sources(table, 7) == [("part", code(5))]
+    assert table.forward(code(5)) == [Edge(code(5), "part", code(7))]
+
+
+def test_levels_are_merged_and_say_the_same(tmp_path: Path, writer: Writer) -> None:
+    """However changes are cut into levels, the table answers as a plain dict would; there are never many levels."""
+    choose = random.Random(3)
+    writer.replace(head(0), [item(n, "0", ("part", 1000)) for n in range(60)])
+    known = dict.fromkeys(range(60), ("0", 1000))
+    table = Table.open(tmp_path)
+    for size in range(1, 40):
+        changes = [(choose.randrange(90), choose.choice((1000, 1001))) for _ in range(choose.randrange(1, 6))]
+        writer.add(head(size), [item(n, str(size), ("part", target)) for n, target in changes])
+        known.update({n: (str(size), target) for n, target in changes})
+        table.refresh()
+        assert {n: title_of(table, n) for n in known} == {n: title for n, (title, _) in known.items()}
+        for target in (1000, 1001):
+            assert sources(table, target) == [("part", code(n)) for n in sorted(known) if known[n][1] == target]
+    info = table.info()
+    assert info is not None
+    assert info.count == len(known)
+    assert len(info.levels) <= 4
+    assert len(list((tmp_path / "levels").iterdir())) <= 2 * 5
+
+
+def test_links_backward_come_page_by_page(tmp_path: Path, writer: Writer) -> None:
+    """Pages of links to one code, over two levels, of all types or one, together are all of them in order."""
+    writer.replace(head(1), [item(n, "x", ("part" if n % 2 else "film", 999)) for n in range(40)])
+    writer.add(head(2), [item(n, "y", ("part", 999)) for n in (3, 4, 50)])
+    table = Table.open(tmp_path)
+    for types in ((), ("part",)):
+        seen, after = list[Edge](), ""
+        while True:
+            page = table.backward(code(999), after, 7, types)
+            assert len(page.edges) <= 7
+            seen += page.edges
+            if not (after := page.after):
+                break
+        assert seen == list(table.backward(code(999), most=100, types=types).edges)
+        assert seen == sorted(seen, key=lambda edge: (edge.type, edge.source))
+        assert len(seen) == (41 if not types else 22)
+
+
+def test_links_that_do_not_fit_in_memory_are_sorted_from_files(
+    tmp_path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More links than are sorted in memory are found all the same, and no file stays behind."""
+    monkeypatch.setattr(level, "IN_MEMORY", 7)
+    info = writer.replace(head(1), [item(n, "x", ("part", 900 + n % 3), ("film", n + 1)) for n in range(30)])
+    table = Table.open(tmp_path)
+    assert info.links == 60
+    assert [len(sources(table, 900 + n)) for n in range(3)] == [10, 10, 10]
+    assert sources(table, 8) == [("film", code(7))]
+    assert [path.name for path in (tmp_path / "levels").glob("*/*")] == ["data.mdb"]
+
+
+@pytest.mark.parametrize("records", [[item(2, "x"), item(1, "x")], [item(1, "x"), item(1, "y")], [(b"", b"{}")]])
+def test_records_out_of_order_make_no_table(tmp_path: Path, writer: Writer, records: list[tuple[bytes, bytes]]) -> None:
+    """What does not come in the order of its codes, each once, is refused, and what is there stays."""
+    writer.replace(head(1), [item(1, "good")])
+    with pytest.raises(Corrupt):
+        writer.replace(head(2), records)
+    assert title_of(Table.open(tmp_path), 1) == "good"
+    assert len(list((tmp_path / "levels").iterdir())) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
@@ -114,37 +231,40 @@ def test_another_user_reads_it(tmp_path: Path) -> None:
     assert done.stdout == "film 1 of 1\n", done.stderr
 
 
-def test_kill_9_while_installing_leaves_a_whole_table(tmp_path: Path) -> None:
-    """However the installer is killed, a whole table is current, serials only grow, and the next installation cleans up."""
-    install(tmp_path, snapshot(1, count=400))
+def test_kill_9_at_any_instant_leaves_a_whole_table(tmp_path: Path, writer: Writer) -> None:
+    """However the writer is killed, while it adds, merges or replaces, a whole table is current, and the next one cleans up."""
+    numbers = range(300)
+    writer.replace(head(1), [item(n, "1", ("part", 999)) for n in numbers])
     script = (
         "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path; import test_table as t\n"
-        "from gateway.resolver.table import Table, install\n"
-        "start = Table.open(Path(sys.argv[1])).info().serial\n"
-        "payloads = [t.snapshot(start + n, count=400) for n in range(1, 60)]\n"
+        "writer = t.Writer(Path(sys.argv[1])); writer.prepare(); size = writer.info().size\n"
         "print('go', flush=True)\n"
-        "for payload in payloads: install(Path(sys.argv[1]), payload)\n"
+        "for n in range(size + 1, size + 5000):\n"
+        "    items = [t.item(m, str(n), ('part', 999)) for m in range(300)]\n"
+        "    (writer.replace if n % 3 == 0 else writer.add)(t.head(n), items)\n"
     )
     wait, last, seen = random.Random(7), 1, set()
-    for _ in range(8):
-        installer = subprocess.Popen(
+    for _ in range(3):
+        process = subprocess.Popen(
             [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)], stdout=subprocess.PIPE
         )
-        assert installer.stdout is not None
-        assert installer.stdout.readline() == b"go\n"
-        time.sleep(wait.uniform(0.01, 0.15))  # not a synchronisation: any instant must be survivable
-        installer.send_signal(signal.SIGKILL)
-        installer.wait(10)
-        installer.stdout.close()
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"go\n"
+        time.sleep(wait.uniform(0.01, 0.12))  # not a synchronisation: any instant must be survivable
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        process.stdout.close()
         table = Table.open(tmp_path)
         info = table.info()
         assert info is not None
-        assert info.serial >= last
-        assert all(table.get(code(n)).title == f"film {n} of {info.serial}" for n in range(400))  # type: ignore[union-attr]
-        last = info.serial
+        assert info.size >= last
+        assert {title_of(table, n) for n in numbers} == {str(info.size)}
+        assert len(table.backward(code(999), most=1000).edges) == 300
+        last = info.size
         seen.add(last)
-        table.close()
-    assert len(seen) > 1  # some were killed after they had installed something
-    install(tmp_path, snapshot(last + 1))
-    assert not list(tmp_path.glob(".building-*"))
-    assert len(list((tmp_path / "tables").iterdir())) == 2
+    assert len(seen) > 1  # some were killed after they had written something
+    writer = Writer(tmp_path)
+    writer.prepare()
+    info = writer.info()
+    assert info is not None
+    assert {path.name for path in (tmp_path / "levels").iterdir()} == {one.name for one in info.levels}

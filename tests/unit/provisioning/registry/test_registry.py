@@ -19,7 +19,7 @@ from appliance.identity import envelope
 from appliance.identity.keys import PrivateKey
 from appliance.runtime import http
 from appliance.runtime.errors import Refused, Unreachable
-from gateway.resolver import table
+from gateway.resolver import writing
 from gateway.resolver.codes import parse
 from gateway.resolver.records import KIND, Record, Snapshot, parse_snapshot
 from provisioning.registry.registry import FILE, RegistrationRefused, Registry
@@ -60,7 +60,7 @@ async def test_what_is_registered_is_published_signed(registry: Registry, tmp_pa
     assert [r.code for r in snapshot.records] == sorted([ONE, TWO])
     assert (snapshot.serial, snapshot.made) == (1, NOW)
     payload, _ = envelope.open_sealed((tmp_path / "registry" / FILE).read_bytes(), KIND, [KEY.public])
-    assert table.install(tmp_path / "box", payload).count == 2
+    assert writing.install(tmp_path / "box", payload).count == 2
 
 
 async def test_registering_the_same_again_changes_nothing(registry: Registry, tmp_path: Path) -> None:

@@ -1,0 +1,257 @@
+"""One level of the table of identifiers: an LMDB environment that never changes once it has its name.
+
+Two databases: ``records`` (code -> the record as canonical JSON) and ``links`` (target -> type, source), the links read backward.
+Built from records in the order of their codes, in memory that does not grow with their number; read without locks by any process.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import lmdb
+
+from appliance.runtime.errors import Corrupt, Refused
+from appliance.runtime.files import sync_folder
+
+FILE = "data.mdb"
+LARGEST = 64 << 30  # bytes of a level
+LONGEST_KEY = 511  # bytes; LMDB's own limit, also of what is kept under a key that has several values
+AT_ONCE = 20_000  # records a transaction: what is changed by one is kept in memory until its end
+IN_MEMORY = 500_000  # links that are sorted in memory; more go to files and are merged from there
+BUILDING = ".building-"
+_LINKS = b'"links":['  # nothing but the key itself is written so: a quote inside a text has a backslash before it
+_decoder = json.JSONDecoder()
+_open: WeakValueDictionary[str, Level] = WeakValueDictionary()  # LMDB opens an environment once a process
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a level holds, as the file that names it tells."""
+
+    name: str
+    records: int
+    links: int
+    bytes: int
+
+
+class Level:
+    """An open level; it belongs to one thread at a time."""
+
+    def __init__(self, path: Path, env: lmdb.Environment) -> None:
+        self.path = path
+        self._env = env
+        self._records = env.open_db(b"records", create=False)
+        self._links = env.open_db(b"links", create=False, dupsort=True)
+        self._read = env.begin(db=self._records)  # one for ever: what it reads never changes
+        self.raw: Callable[[bytes], bytes | None] = self._read.get  # the fast path: code -> record, or None
+
+    @classmethod
+    def open(cls, path: Path, size: int) -> Level:
+        """Return the level in the folder ``path``, whose file has ``size`` bytes.
+
+        Raises:
+            Corrupt: it is damaged or not there.
+        """
+        try:
+            there = (path / FILE).stat().st_size
+            if there != size:  # beyond the end of a file that was cut off, reading kills the process
+                raise Corrupt(f"{path.name} has {there} bytes, not {size}")
+            if (found := _open.get(str(path))) is not None:
+                return found
+            env = lmdb.open(str(path), readonly=True, lock=False, create=False, max_dbs=2, readahead=False)
+            level = cls(path, env)
+        except (lmdb.Error, OSError) as error:
+            raise Corrupt(f"{path.name}: {error}") from error
+        _open[str(path)] = level
+        return level
+
+    def many(self, codes: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+        """Return code and record of those of ``codes`` that are here.
+
+        Raises:
+            Corrupt: the level is damaged.
+        """
+        try:
+            with self._read.cursor() as cursor:
+                return list(cursor.getmulti(codes))
+        except lmdb.Error as error:
+            raise Corrupt(f"{self.path.name}: {error}") from error
+
+    def backward(self, target: bytes, after: bytes = b"") -> Iterator[bytes]:
+        """Yield type and source (with a zero byte between) of the links to ``target``, in that order, behind ``after``.
+
+        Raises:
+            Corrupt: the level is damaged.
+        """
+        try:
+            with self._read.cursor(self._links) as cursor:
+                if not (cursor.set_range_dup(target, after) if after else cursor.set_key(target)):
+                    return
+                for found in cursor.iternext_dup():
+                    if found != after:
+                        yield bytes(found)
+        except lmdb.Error as error:
+            raise Corrupt(f"{self.path.name}: {error}") from error
+
+    def records(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all codes and records, in the order of the codes.
+
+        Raises:
+            Corrupt: the level is damaged.
+        """
+        try:
+            with self._read.cursor(self._records) as cursor:
+                yield from cursor
+        except lmdb.Error as error:
+            raise Corrupt(f"{self.path.name}: {error}") from error
+
+
+def links_of(record: bytes) -> list[tuple[str, str]]:
+    """Return type and target of the links that a record's canonical JSON holds.
+
+    Raises:
+        Corrupt: they cannot be read.
+    """
+    begin = record.find(_LINKS)
+    if begin < 0:
+        return []
+    try:
+        found, _ = _decoder.raw_decode(record[begin + len(_LINKS) - 1 :].decode())
+        return [(str(link["type"]), str(link["target"])) for link in found]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Corrupt("the links of a record cannot be read") from error
+
+
+def build(folder: Path, name: str, records: Iterable[tuple[bytes, bytes]]) -> Built:
+    """Write the level ``folder/name`` from codes and records, which come in the order of the codes; it is durable when it is there.
+
+    Raises:
+        Corrupt: a code comes twice or out of order, or a record cannot be read.
+        Refused: the level becomes larger than one may be (``too-large``).
+    """
+    built = Path(tempfile.mkdtemp(prefix=BUILDING, dir=folder))
+    try:
+        count, links = _write(built, records)
+        size = (built / FILE).stat().st_size
+        built.chmod(0o755)  # whatever the umask: who reads is another user
+        (built / FILE).chmod(0o644)
+        with (built / FILE).open("rb") as file:
+            os.fsync(file.fileno())  # the mode too
+        sync_folder(built)
+        built.rename(folder / name)
+        sync_folder(folder)
+    except BaseException:
+        shutil.rmtree(built, ignore_errors=True)
+        raise
+    return Built(name, count, links, size)
+
+
+def _write(built: Path, records: Iterable[tuple[bytes, bytes]]) -> tuple[int, int]:
+    runs = _Runs(built)
+    env = lmdb.open(str(built), map_size=LARGEST, lock=False, sync=False, max_dbs=2, meminit=False)
+    try:
+        forward, backward = env.open_db(b"records"), env.open_db(b"links", dupsort=True)
+        count = _put(env, forward, _noting(records, runs))
+        links = _put(env, backward, runs.sorted())
+        env.sync(True)
+    except lmdb.MapFullError as error:
+        raise Refused("too-large", f"a level of the table has at most {LARGEST} bytes") from error
+    except lmdb.Error as error:
+        raise Corrupt(f"the records cannot be laid down: {error}") from error
+    finally:
+        env.close()
+        runs.close()
+    return count, links
+
+
+def _put(env: lmdb.Environment, into: Any, items: Iterator[tuple[bytes, bytes]]) -> int:
+    """Append ``items`` in transactions that are bounded, and return how many there were."""
+    total = 0
+    while True:
+        with env.begin(write=True) as transaction, transaction.cursor(into) as cursor:
+            taken = _Taken(items)
+            consumed, added = cursor.putmulti(taken, append=True, dupdata=True)
+        total += added
+        if consumed != added:
+            raise Corrupt("the records are not in the order of their codes, each once")
+        if taken.over:
+            return total
+
+
+class _Taken:
+    """The next ``AT_ONCE`` of the items; ``over`` tells whether they were the last."""
+
+    def __init__(self, items: Iterator[tuple[bytes, bytes]]) -> None:
+        self._items, self.over = items, False
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        for _ in range(AT_ONCE):
+            item = next(self._items, None)
+            if item is None:
+                self.over = True
+                return
+            yield item
+
+
+def _noting(records: Iterable[tuple[bytes, bytes]], runs: _Runs) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the records, checked for their order, and note their links."""
+    last = b""
+    for code, record in records:
+        if not last < code or len(code) > LONGEST_KEY:
+            raise Corrupt(f"{code[:80].decode(errors='replace')} is not behind the code before it")
+        last = code
+        for kind, target in links_of(record):
+            runs.add(target.encode(), kind.encode() + b"\0" + code)
+        yield code, record
+
+
+class _Runs:
+    """Links, sorted by target, type and source: in memory while they are few, in files that are merged where they are many."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._held, self._files = folder, set[tuple[bytes, bytes]](), list[Path]()
+
+    def add(self, target: bytes, source: bytes) -> None:
+        """Take a link.
+
+        Raises:
+            Corrupt: it is longer than a link may be.
+        """
+        if not target or max(len(target), len(source)) > LONGEST_KEY:
+            raise Corrupt("a link is longer than one may be")
+        self._held.add((target, source))
+        if len(self._held) >= IN_MEMORY:
+            path = self._folder / f"links-{len(self._files)}"
+            with path.open("wb", buffering=1 << 20) as file:
+                for one, other in sorted(self._held):
+                    file.write(b"%c%c%s%c%c%s" % (*divmod(len(one), 256), one, *divmod(len(other), 256), other))
+            self._files.append(path)
+            self._held.clear()
+
+    def sorted(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all links in order."""
+        held = sorted(self._held)
+        if not self._files:
+            return iter(held)
+        return heapq.merge(held, *(_read(path) for path in self._files))
+
+    def close(self) -> None:
+        """Throw the files away."""
+        for path in self._files:
+            path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    with path.open("rb", buffering=1 << 18) as file:
+        while head := file.read(2):
+            one = file.read(int.from_bytes(head, "big"))
+            yield one, file.read(int.from_bytes(file.read(2), "big"))
