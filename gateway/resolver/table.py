@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from operator import itemgetter
 from pathlib import Path
@@ -18,10 +19,18 @@ from gateway.resolver import levels
 from gateway.resolver.level import Level, links_of
 from gateway.resolver.levels import CURRENT, Info
 from gateway.resolver.records import Record, parse_record
-from gateway.resolver.walk import Backward, Direction, Edge, Walk, walk
+from gateway.resolver.walks import Asked, Direction, Edge, Walk, walk
 
 FOLDER = "levels"
-__all__ = ["Backward", "Edge", "Info", "Table", "Walk"]
+__all__ = ["Backward", "Edge", "Info", "Table"]
+
+
+@dataclass(frozen=True)
+class Backward:
+    """Links to a code; ``after`` asks for the next ones, and is empty where there are none."""
+
+    edges: tuple[Edge, ...]
+    after: str
 
 
 class Table:
@@ -116,37 +125,48 @@ class Table:
         found = self.raw(code)
         return [] if found is None else [Edge(str(code), kind, target) for kind, target in links_of(found)]
 
-    def backward(self, code: object, after: str = "", most: int = 100, types: Sequence[str] = ()) -> Backward:
+    def backward(self, code: object, after: str = "", most: int = 100, types: Collection[str] = ()) -> Backward:
         """Return at most ``most`` links to ``code``, by type and source, behind the one that ``after`` of an answer names.
 
         Raises:
             Corrupt: the table is damaged.
         """
-        target, edges, wanted = str(code), list[Edge](), frozenset(types)
-        start = after.replace(" ", "\0", 1).encode(errors="replace")
-        streams = [
-            zip(level.backward(target.encode(), start), repeat(number)) for number, level in enumerate(self._levels)
-        ]
-        for item, number in heapq.merge(*streams, key=itemgetter(0)):
-            kind, _, source = item.partition(b"\0")
-            if wanted and kind.decode() not in wanted:
+        target, edges = str(code), list[Edge]()
+        for kind, source in self._linking(target, after.replace(" ", "\0", 1).encode(errors="replace")):
+            if types and kind not in types:
                 continue
-            if any(newer.raw(source) is not None for newer in self._levels[:number]):
-                continue  # what it links to now, a newer level tells
             if len(edges) >= most:
                 return Backward(tuple(edges), f"{edges[-1].type} {edges[-1].source}" if edges else after)
-            edges.append(Edge(source.decode(), kind.decode(), target))
+            edges.append(Edge(source, kind, target))
         return Backward(tuple(edges), "")
 
-    def walk(
-        self, start: object, depth: int, breadth: int, direction: Direction = "both", types: Sequence[str] = ()
-    ) -> Walk:
-        """Return what links reach from ``start``: at most ``depth`` links away, ``breadth`` links of one code each way.
+    def links_of(self, code: str, direction: Direction) -> Iterable[tuple[str, str]]:
+        """Return type and other end of the links from or to ``code``, as they are asked for.
 
         Raises:
             Corrupt: the table is damaged.
         """
-        return walk(self, str(start), depth, breadth, direction, types)
+        if direction == "backward":
+            return self._linking(code)
+        found = self.raw(code)
+        return [] if found is None else links_of(found)
+
+    def _linking(self, target: str, after: bytes = b"") -> Iterator[tuple[str, str]]:
+        key = target.encode()
+        streams = [zip(level.backward(key, after), repeat(number)) for number, level in enumerate(self._levels)]
+        for item, number in heapq.merge(*streams, key=itemgetter(0)):
+            kind, _, source = item.partition(b"\0")
+            # What a code links to now, the newest level that holds it tells.
+            if all(newer.raw(source) is None for newer in self._levels[:number]):
+                yield kind.decode(), source.decode()
+
+    def walk(self, start: object, asked: Asked, seen: Callable[[Collection[str]], Collection[str]] = set) -> Walk:
+        """Return what links reach from ``start``; ``seen`` tells which codes the asker may see.
+
+        Raises:
+            Corrupt: the table is damaged.
+        """
+        return walk(str(start), self.links_of, asked, seen)
 
     def info(self) -> Info | None:
         """Return what the open table says of itself, or None where there is no table yet."""

@@ -18,6 +18,7 @@ from gateway.resolver.codes import check_digit
 from gateway.resolver.levels import Head
 from gateway.resolver.records import Record, Snapshot
 from gateway.resolver.table import Edge, Table
+from gateway.resolver.walks import Asked
 from gateway.resolver.writing import Writer, install
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -147,6 +148,8 @@ def test_a_newer_level_stands_before_older_ones(tmp_path: Path, writer: Writer) 
     assert sources(table, 107) == [("part", code(7)), ("part", code(50))]
     assert sources(table, 7) == [("part", code(5))]
     assert table.forward(code(5)) == [Edge(code(5), "part", code(7))]
+    walked = table.walk(code(107), Asked(2, direction="both"))
+    assert {node.code: node.depth for node in walked.nodes} == {code(107): 0, code(7): 1, code(50): 1, code(5): 2}
 
 
 def test_levels_are_merged_and_say_the_same(tmp_path: Path, writer: Writer) -> None:
