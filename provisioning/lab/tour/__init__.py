@@ -13,13 +13,24 @@ from rich.console import Console
 
 from appliance.runtime.errors import HeadgateError
 from provisioning.lab.lab import Lab
-from provisioning.lab.tour import flow_change, flow_film, flow_identifier, flow_policy, flow_record, flow_release
+from provisioning.lab.tour import (
+    flow_change,
+    flow_film,
+    flow_identifier,
+    flow_live,
+    flow_policy,
+    flow_record,
+    flow_release,
+    flow_tiers,
+)
 from provisioning.lab.tour.stage import Stage, Step
 
 FLOWS: dict[str, tuple[str, Callable[[Stage], Iterator[Step]]]] = {
     "policy": ("Policy → kernel 策略到内核", flow_policy.walk),
     "film": ("Screen → object 屏幕到内容", flow_film.walk),
     "release": ("Release → crossing, twice, and back 发布到撤回", flow_release.walk),
+    "live": ("Live → screen 直播到屏幕", flow_live.walk),
+    "tiers": ("Box → box 网关到网关", flow_tiers.walk),
     "identifier": ("Identifier → answer 标识到解析", flow_identifier.walk),
     "record": ("Record → controller 记录到控制中心", flow_record.walk),
     "change": ("Operator → box 运营者到网关", flow_change.walk),
