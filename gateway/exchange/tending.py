@@ -145,14 +145,15 @@ class Tending:
         """Fetch until there is nothing to fetch now; return the seconds until the next look."""
         policy = self._policy()
         pace = Pace(policy.store.preposition.rate, time.monotonic())
-        plan = {one.release.code: one for one in await self._plan(policy)}
-        files = sum(len(one.release.files) for one in plan.values())
-        failed = 0
+        found, absent = await self._plan(policy)
+        plan = {one.release.code: one for one in found}
+        files = absent + sum(len(one.release.files) for one in found)
+        failed = absent  # of a release that nobody has, the manifest is the file that is missing
         while policy is self._policy():
             missing = failed + sum(len(one.missing) for one in plan.values())
             metrics.AHEAD_FILES.labels("here").set(files - missing)
             metrics.AHEAD_FILES.labels("missing").set(missing)
-            action = preposition.next_action(policy.store.preposition.window, plan.values(), _local())
+            action = preposition.next_action(policy.store.preposition.window, plan.values(), _local(), stuck=failed > 0)
             if not isinstance(action, Fill):
                 return action.seconds
             ahead = plan[action.code]
@@ -171,15 +172,16 @@ class Tending:
                     return REST
         return 0.0
 
-    async def _plan(self, policy: Policy) -> list[Ahead]:
-        """Return the plan's releases that may be shown here, with what is missing of them."""
-        found = []
+    async def _plan(self, policy: Policy) -> tuple[list[Ahead], int]:
+        """Return the plan's releases that may be shown here, with what is missing of them, and how many nobody has."""
+        found, absent = [], 0
         for told in policy.store.preposition.releases:
             code = told.partition(":")[2]
             try:
                 held = await self._releases.get(policy, code)
             except HeadgateError as error:
                 log.warning("%s of the plan cannot be had now: %s", code, error)
+                absent += 1
                 continue
             release = held.admitted.release
             for zone in _zones(policy):
@@ -187,7 +189,7 @@ class Tending:
                 if not isinstance(verdict, Refuse) or verdict.reason == "not-yet":  # a premiere is fetched before it
                     found.append(Ahead(release, zone, await asyncio.to_thread(self._missing, release)))
                     break
-        return found
+        return found, absent
 
     def _missing(self, release: Release) -> tuple[str, ...]:
         size = self._keeper.disk.size

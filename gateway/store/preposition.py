@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from gateway.release.manifest import Release
 
-AGAIN = 900.0  # seconds until a plan that is done, or stuck, is looked at again
+AGAIN = 900.0  # seconds until a plan that is done is looked at again
+SOON = 60.0  # seconds until one is looked at again of which something could not be had
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,17 @@ def seconds_until_open(window: str, now: datetime) -> float:
     return (opens - now).total_seconds()
 
 
-def next_action(window: str, plan: Iterable[Ahead], now: datetime) -> Wait | Fill:
-    """Return what to do now: the first file of the plan that is missing, as long as the window is open."""
+def next_action(window: str, plan: Iterable[Ahead], now: datetime, *, stuck: bool = False) -> Wait | Fill:
+    """Return what to do now: the first file of the plan that is missing, as long as the window is open.
+
+    ``stuck`` says that something of the plan could not be had.
+    """
     if (closed := seconds_until_open(window, now)) > 0:
         return Wait(min(closed, AGAIN))
     for ahead in plan:
         if ahead.missing:
             return Fill(ahead.release.code, ahead.missing[0])
-    return Wait(AGAIN)
+    return Wait(SOON if stuck else AGAIN)
 
 
 def order(release: Release) -> list[str]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.release.manifest import File, Release, Rights
-from gateway.store.preposition import AGAIN, Ahead, Fill, Wait, next_action, order, seconds_until_open, zone_for
+from gateway.store.preposition import AGAIN, SOON, Ahead, Fill, Wait, next_action, order, seconds_until_open, zone_for
 
 CHINA = timezone(timedelta(hours=8))
 MIB = 1 << 20
@@ -92,3 +92,10 @@ def test_zone_is_one_that_the_body_grants():
     phones = release("999999-100000000000001-4", {"master.m3u8": 1}, zones=("smallscreen",))
     assert zone_for(phones, ["bigscreen", "smallscreen"]) == "smallscreen"
     assert zone_for(phones, ["bigscreen"]) is None
+
+
+def test_a_plan_that_is_stuck_is_looked_at_again_soon():
+    """What nobody had a minute ago may have been published since; a closed window is waited for all the same."""
+    assert next_action("01:00-05:00", [], at("02:00"), stuck=True) == Wait(SOON)
+    assert next_action("01:00-05:00", [], at("02:00")) == Wait(AGAIN)
+    assert next_action("01:00-05:00", [], at("12:00"), stuck=True) == Wait(AGAIN)
