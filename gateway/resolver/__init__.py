@@ -1,4 +1,4 @@
 """Identifier -> answer (flow 3).
 
-``codes`` (ISLI, DOI, Handle, ISBN) -> ``records`` -> ``table`` (LMDB) -> ``answer`` (pure) -> ``daemon``.
+``codes`` (a file a family of schemes) -> ``records`` -> ``table`` (LMDB) -> ``answer`` (pure) -> ``daemon``.
 """

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Unreachable
-from gateway.resolver import codes
+from gateway.resolver import cli_check, codes
 
 SECONDS = 15.0  # for one answer
 LONGEST = 1 << 20  # bytes of an answer
@@ -22,7 +22,7 @@ LONGEST = 1 << 20  # bytes of an answer
 
 @click.group(name="id")
 def commands() -> None:
-    """Check, resolve, register and link identifiers: ISLI, DOI, Handle, ISBN.
+    """Check, resolve, register and link identifiers: ISLI, Handle, DOI, ISBN and their sisters (``headgate id schemes``).
 
     Example: headgate id check 'ISLI 999999-100000000000001-4'
     """
@@ -34,26 +34,8 @@ AT = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="For a program.")
 
 
-@commands.command()
-@click.argument("code")
-@JSON
-def check(code: str, *, as_json: bool) -> None:
-    """Check CODE's form and check digit; print its scheme, canonical form and parts, or what is wrong (exit 1).
-
-    Example: headgate id check 999999-100000000000001-4
-    """
-    try:
-        found = codes.parse(code)
-    except codes.WrongCode as error:
-        if not as_json:
-            raise
-        click.echo(json.dumps({"ok": False, "reason": error.reason, "error": str(error)}, ensure_ascii=False))
-        raise SystemExit(1) from error
-    told = {"scheme": found.scheme, "canonical": found.canonical, **found.parts}
-    if as_json:
-        click.echo(json.dumps({"ok": True, **told}, ensure_ascii=False))
-    else:
-        _rows(told)
+commands.add_command(cli_check.check)
+commands.add_command(cli_check.schemes)
 
 
 @commands.command()
