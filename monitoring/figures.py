@@ -8,7 +8,7 @@ from datetime import datetime
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from monitoring.overview import BoxView, Overview
+from monitoring.overview import EVENTS, BoxView, Overview
 
 STATES = ("enforced", "pending", "drift", "failed", "unknown")
 
@@ -26,6 +26,11 @@ def families(seen: Overview) -> Iterator[Metric]:
     for reason, count in sorted(seen.reasons.items()):
         refusals.add_metric([reason], count)
     yield refusals
+    events = CounterMetricFamily("headgate_fleet_events", "Events that boxes reported", labels=["box", "event"])
+    for view in seen.boxes:
+        for event in EVENTS:  # from nought on, so that the first one is seen too
+            events.add_metric([view.site, event], seen.events.get((view.site, event), 0))
+    yield events
     yield _gauge(
         "headgate_box_online", "1 while the box is connected to the broker", seen, lambda v: float(v.box.online)
     )

@@ -124,6 +124,9 @@ class BoxView:
         }
 
 
+EVENTS = ("filter-failed",)  # of boxes, that are counted
+
+
 @dataclass(frozen=True)
 class Overview:
     """Everything on the page; ``now`` in seconds since 1970."""
@@ -136,6 +139,7 @@ class Overview:
     identifiers: int | None = None  # in the registry
     orders: int = 0  # serial of the last order to withdraw or to reinstate
     behind: Mapping[str, int] = field(default_factory=dict)  # orders that connected boxes have not proved
+    events: Mapping[tuple[str, str], int] = field(default_factory=dict)  # so far, by box and ``EVENTS``
 
 
 def agreement(wanted: str, enforced: str) -> Agreement:

@@ -323,7 +323,7 @@ class Exchange:
             try:
                 held = await self._releases.get(policy, code, via)
             except Refused as error:
-                await self._journal.refused(Refuse(error.reason, str(error)), peer, release=code)
+                await self._journal.refused(Refuse.of(error), peer, release=code)
                 raise
             shares = peer.run == decide.SHARE
             allowed = await self._judge.may_pass(

@@ -21,6 +21,7 @@ from gateway.exchange import metrics as counted
 from gateway.exchange.api import Exchange
 from gateway.exchange.carried import Carried, OriginsAndDisk
 from gateway.exchange.decide import Peer
+from gateway.exchange.holding_back import HoldingBack
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
 from gateway.exchange.judge import Judge
@@ -104,15 +105,14 @@ class Sockets:
 async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve the peers until told to stop."""
     policy = policies.load(config)
-    signed = SignedTable(STATE / "store")
-    signed.prepare()
+    table = SignedTable(STATE / "store")
     store, kept = Objects(STATE / "store"), Manifests(STATE / "store")
     incoming, passing, coming = (
         Incoming(STATE / "store", policy.store.quarantine),
         LiveObjects(STATE / "store"),
         LiveIncoming(STATE / "store"),
     )
-    _prepare(store, incoming, kept, passing, coming)
+    _prepare(table, store, incoming, kept, passing, coming)
     for folder in (STATE / "spool", STATE / "identifiers", RUN / "metrics" / "exchange"):
         folder.mkdir(parents=True, exist_ok=True)
     keeper = Keeper(STATE / "store", policy.store)
@@ -130,18 +130,19 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     ):
         clock = time.monotonic
         journal = Journal(spool, clock, Group(crossings, service.tasks))
+        admission.failed = inspection.failed = journal.failed
         register = Register(STATE / "exchange" / "orders.db")
         await asyncio.to_thread(_learn_kept, register, kept)
         withdrawals = Withdrawals(
             register, Removal(register, store, keeper), journal, lambda: decide.deliveries(exchange.policy)
         )
-        identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", signed, journal, clock)
+        identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", table, journal, clock)
         judge = Judge(admission, incoming, kept, Metadata(origins, admission, incoming, clock))
         releases = Releases(service.tasks, origins, kept, judge, journal, clock, withdrawals)
         fills = Fills(service.tasks, origins, store, incoming, keeper, passed, judge, inspection, journal, withdrawals)
         takes = Takes(judge, releases, fills, keeper, journal)
         live = LiveFilters(judge, inspection, coming)
-        channels = Channels(service.tasks, origins, passing, coming, live, journal)
+        channels = Channels(service.tasks, origins, passing, coming, live, journal, HoldingBack(incoming.quarantine))
         suspects = Suspects()
         withdrawals.channels = channels.forget
         exchange = Exchange(
@@ -158,7 +159,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             STATE / "drop",
             withdrawals,
         )
-        tending = Tending(lambda: exchange.policy, keeper, kept, judge, releases, fills, journal, suspects)
+        tending = Tending(
+            lambda: exchange.policy, keeper, kept, judge, releases, fills, journal, suspects, incoming.quarantine
+        )
         sockets = Sockets(RUN / "exchange", exchange)
 
         counted.prepare(policy)
@@ -224,16 +227,13 @@ async def _tell_floods(journal: Journal) -> None:
         await journal.tell_floods()
 
 
-def _prepare(store: Objects, incoming: Incoming, kept: Manifests, passing: LiveObjects, coming: LiveIncoming) -> None:
+def _prepare(
+    table: SignedTable, store: Objects, incoming: Incoming, kept: Manifests, passing: LiveObjects, coming: LiveIncoming
+) -> None:
     """Make the folders and throw leftovers away; a disk that takes nothing in still serves what it has."""
-    try:
-        leftovers = incoming.prepare()
-        store.prepare()
-        kept.prepare()
-        passing.prepare()
-        coming.prepare()
-    except OSError as error:
-        log.error("the store's disk takes nothing in; what is there is served: %s", error)
-    else:
-        if leftovers:
-            log.warning("threw away %d objects that were not finished", leftovers)
+    for prepare in (table.prepare, incoming.prepare, store.prepare, kept.prepare, passing.prepare, coming.prepare):
+        try:
+            if leftovers := prepare():
+                log.warning("threw away %d objects that were not finished", leftovers)
+        except OSError as error:
+            log.error("the store's disk takes nothing in; what is there is served: %s", error)

@@ -178,6 +178,7 @@ class Journal:
 
     async def refused(self, refusal: Refuse, peer: Peer | None, **what: Any) -> None:
         """Record a refusal; refusing goes on also when that fails. An attempt at important data is never left out."""
+        what = {**refusal.told, **what}
         zone = peer.zone if peer else "none"
         metrics.REFUSALS.labels(zone, refusal.reason).inc()
         if refusal.reason == important.REASON:
@@ -188,6 +189,16 @@ class Journal:
             metrics.UNAUDITED.inc()
             return
         await self._write_refusal(refusal, zone, what)
+
+    async def failed(self, name: str, sentence: str) -> None:
+        """Record that the filter ``name`` crashed, hung or was away; one event for the same within a minute."""
+        if not self._is_new(("event", name, sentence)):
+            return
+        body = {"event": "filter-failed", "filter": name, "sentence": sentence[:1000]}
+        try:
+            await self.append(Record.new("event", SOURCE, body))
+        except HeadgateError as error:
+            log.error("that a filter failed could not be recorded: %s", error)
 
     async def tell_floods(self) -> None:
         """Record the attempts at important data that came too fast for an entry each: one entry a peer, with their number."""

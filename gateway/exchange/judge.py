@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 from appliance.runtime.errors import Refused, Unreachable
 from gateway.exchange.decide import Admitted, Known, Refuse
+from gateway.exchange.holding_back import HoldingBack
 from gateway.exchange.metadata import Metadata
 from gateway.filters.client import Admission, Direction
 from gateway.isolation.policy import Policy
+from gateway.release import paths
 from gateway.release.live.signing import Claim
 from gateway.release.trust import reasons
 from gateway.release.trust.layout import Needed
 from gateway.store.incoming import Incoming
 from gateway.store.manifests import Manifests
 
-PASSING = ("filter-failed", "busy", "store-full")  # says nothing about the release
+NO_ROOM = ("store-full", "store-broken")  # for trust metadata to be shown
+PASSING = ("filter-failed", "busy", "store-full", "store-broken")  # says nothing about the release
 
 log = logging.getLogger("headgate.exchange")
 
@@ -26,41 +30,54 @@ class Judge:
 
     def __init__(self, admission: Admission, incoming: Incoming, kept: Manifests, metadata: Metadata) -> None:
         self._admission, self._incoming, self._kept, self._metadata = admission, incoming, kept, metadata
+        self._holding_back = HoldingBack(incoming.quarantine)
 
     async def admit(
-        self, policy: Policy, data: bytes, code: str, known: Known | None, *, before: bool = False
+        self, policy: Policy, data: bytes | None, code: str, known: Known | None, *, before: bool = False
     ) -> Admitted | Refuse:
-        """Return the filter's verdict on the envelope ``data`` as the release ``code``.
+        """Return the filter's verdict on the envelope ``data`` as the release ``code``; what is refused is held back.
 
+        No ``data``: on the envelope that is kept, which the filter reads where it lies, also on a disk that takes nothing in.
         ``before``: it was admitted before, and plays on where there is no trust metadata to be had that says otherwise.
 
         Raises:
             Refused: the filter gave none (``filter-failed``, ``busy``), or the disk is full.
             Unreachable: the origin of trust metadata is away.
         """
-        try:
-            with await asyncio.to_thread(self._incoming.show, data) as shown:
-                if not before:
-                    return await self._ask(policy, shown.name, code, known)
-                return await self._ask_again(policy, shown.name, code, known)
-        except Refused as refused:
-            if refused.reason in PASSING:
-                raise
-            return Refuse(refused.reason, str(refused))
+        if data is None:
+            return await self._judge(policy, None, self._kept.path(code), code, known, before=before)
+        with await asyncio.to_thread(self._incoming.show, data) as shown:
+            return await self._judge(policy, shown.name, shown.path, code, known, before=before)
 
-    async def _ask_again(self, policy: Policy, shown: str, code: str, known: Known | None) -> Admitted:
+    async def _judge(
+        self, policy: Policy, shown: str | None, where: Path, code: str, known: Known | None, *, before: bool
+    ) -> Admitted | Refuse:
+        try:
+            if not before:
+                return await self._ask(policy, shown, code, known)
+            return await self._ask_again(policy, shown, code, known)
+        except Refused as refused:
+            about = {"release": code, "path": paths.MANIFEST, "type": "application/json"}
+            refusal = await self._holding_back.hold(where, Refuse.of(refused), about)
+            if refused.reason in PASSING:
+                raise refusal.error() from refused
+            return refusal
+
+    async def _ask_again(self, policy: Policy, shown: str | None, code: str, known: Known | None) -> Admitted:
         if policy.trust is None or not self._metadata.away:
             try:
                 return await self._ask(policy, shown, code, known)
             except Unreachable as error:
                 log.info("%s plays on by what its body listed before: %s", code, error)
             except Refused as refused:
-                if policy.trust is None or refused.reason not in reasons.NO_TRUST:
+                if policy.trust is None or refused.reason not in (*reasons.NO_TRUST, *NO_ROOM):
                     raise
                 log.warning("%s plays on by what its body listed before: %s", code, refused)
         return await self._ask(policy, shown, code, known, away=True)
 
-    async def _ask(self, policy: Policy, shown: str, code: str, known: Known | None, *, away: bool = False) -> Admitted:
+    async def _ask(
+        self, policy: Policy, shown: str | None, code: str, known: Known | None, *, away: bool = False
+    ) -> Admitted:
         for _ in range(reasons.MOST_FILES):
             told = await self._admission.admit(policy.digest, code, shown, known, away=away)
             if not isinstance(told, Needed):
@@ -87,7 +104,7 @@ class Judge:
         except Refused as refused:
             if refused.reason in PASSING:
                 raise
-            return Refuse(refused.reason, str(refused))
+            return Refuse.of(refused)
 
     async def digest(
         self, policy: Policy, admitted: Admitted, path: str, incoming: str, first: int, count: int, *, last: bool
@@ -121,9 +138,8 @@ class Judge:
 
     async def _show_again(self, policy: Policy, admitted: Admitted) -> None:
         code = admitted.release.code
-        data = admitted.envelope or await asyncio.to_thread(self._kept.get, code)
-        verdict = await self.admit(policy, data, code, None, before=True) if data is not None else None
+        verdict = await self.admit(policy, admitted.envelope, code, None, before=True)
         if isinstance(verdict, Refuse):
             raise verdict.error()
-        if verdict is None or verdict.digest != admitted.digest:
+        if verdict.digest != admitted.digest:
             raise Refused("busy", "another version of the release has come meanwhile: ask again", 503)

@@ -18,10 +18,12 @@ from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachabl
 from appliance.runtime.once import Once
 from gateway.exchange import metrics
 from gateway.exchange.decide import Refuse
+from gateway.exchange.holding_back import HoldingBack
 from gateway.exchange.journal import Journal
 from gateway.exchange.origin import Origins
 from gateway.exchange.releases import Held
 from gateway.exchange.ring import Entry, Ring
+from gateway.release import media
 from gateway.release.live import freshness, signing
 from gateway.release.live.names import newest
 from gateway.release.live.signing import Claim
@@ -65,10 +67,11 @@ class Channels:
         incoming: Incoming,
         filters: Filters,
         journal: Journal,
+        holding_back: HoldingBack,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._tasks, self._origins, self._store, self._incoming = tasks, origins, store, incoming
-        self._filters, self._journal, self._now = filters, journal, now
+        self._filters, self._journal, self._holding_back, self._now = filters, journal, holding_back, now
         self._ring = Ring()
         self._once: Once[tuple[str, str, str], tuple[Entry, bool]] = Once(tasks, at_once=AT_ONCE, waiting=WAITING)
         metrics.LIVE_OBJECTS.set_function(lambda: len(self._ring))
@@ -149,14 +152,14 @@ class Channels:
                     return replace(present, checked=self._now())
         for left in reversed(range(TRIES)):
             try:
-                return await self._whole(origin, held, live, path)
+                return await self._whole(origin, held, live, path, last=not left)
             except Refused as error:
                 if error.reason != "digest-mismatch" or not left:
                     raise
             await asyncio.sleep(AGAIN)
         raise AssertionError("not reached")
 
-    async def _whole(self, origin: str, held: Held, live: Live, path: str) -> Entry:
+    async def _whole(self, origin: str, held: Held, live: Live, path: str, *, last: bool) -> Entry:
         code = held.admitted.release.code
         where = signing.path_at_origin(code, path)
         async with self._arriving() as (content, fields):
@@ -167,17 +170,29 @@ class Channels:
             )
             for failure in (came, etag):
                 if isinstance(failure, Refused) and failure is etag and failure.reason == "unknown-path":
-                    raise Refused("not-signed", "the origin has no signature beside it")
+                    refused = Refused("not-signed", "the origin has no signature beside it")
+                    refused.told["filter"] = "exchange"
+                    raise await self._hold_back(refused, content, origin, code, path)
                 if isinstance(failure, OSError):
                     raise told(failure) from failure
                 if isinstance(failure, BaseException):
                     raise failure
-            claim = await self._filters.pass_live(held, path, content, fields, self._floor(code, live, path))
+            try:
+                claim = await self._filters.pass_live(held, path, content, fields, self._floor(code, live, path))
+            except Refused as refused:
+                if refused.reason == "digest-mismatch" and not last:  # written between the two answers, it seems
+                    raise
+                raise await self._hold_back(refused, content, origin, code, path) from refused
             try:
                 self._store.adopt(self._incoming.path(content), claim.sha256)
             except OSError as error:
                 raise told(error) from error
         return Entry(claim, freshness.until(claim, live, path), self._now(), live.key, str(etag), origin)
+
+    async def _hold_back(self, refused: Refused, content: str, origin: str, code: str, path: str) -> Refused:
+        told = {"release": code, "path": f"{signing.FOLDER}/{path}", "origin": origin, "type": media.type_of(path)}
+        where = self._incoming.path(content)
+        return (await self._holding_back.hold(where, Refuse.of(refused), told, live=True)).error()
 
     def _floor(self, code: str, live: Live, path: str) -> int:
         """Return the greatest sequence that this packager was seen to sign at ``path``.
@@ -249,5 +264,5 @@ def _write(file: BinaryIO, chunk: bytes) -> None:
 
 
 def _refusal(error: Corrupt | Refused, path: str, origin: str) -> Refuse:
-    reason = "digest-mismatch" if isinstance(error, Corrupt) else error.reason
-    return Refuse(reason, f"'{path}' at the origin '{origin}': {error}")
+    sentence = f"'{path}' at the origin '{origin}': {error}"
+    return Refuse("digest-mismatch", sentence) if isinstance(error, Corrupt) else Refuse.of(error, sentence)

@@ -30,7 +30,9 @@ class LiveFilters:
         claim = await self._judge.live(held.policy, held.admitted, path, content, fields, floor)
         size = await asyncio.to_thread(lambda: self._incoming.path(content).stat().st_size)
         if size != claim.size:
-            raise Refused("digest-mismatch", "the file has another size than its packager signed", 502)
+            refused = Refused("digest-mismatch", "the file has another size than its packager signed", 502)
+            refused.told["filter"] = "exchange"
+            raise refused
         # Below ``live/`` in its release; what runs never comes in a channel.
         what = As(claim.sha256, media.type_of(path), application=False, depth=path.count("/"))
         async with self._inspection.inspecting(what, path, size, content) as looking:

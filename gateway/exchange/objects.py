@@ -17,6 +17,7 @@ from gateway.exchange import metrics
 from gateway.exchange.crossing import Crossing
 from gateway.exchange.decide import Peer, Refuse
 from gateway.exchange.fill import Fill
+from gateway.exchange.holding_back import HoldingBack
 from gateway.exchange.journal import Journal
 from gateway.exchange.judge import Judge
 from gateway.exchange.origin import MOST_WRONG, Origins
@@ -35,10 +36,6 @@ READ = 1 << 20  # bytes of a file that a peer brings, read at once
 AT_ONCE = 16  # fills under way
 MOST_BROKEN = 4  # answers that broke off before an object is given up
 OURS = ("store-full", "store-broken")  # no other origin would help
-QUARANTINED = frozenset(
-    ("digest-mismatch", "malformed", "type-mismatch", "polyglot", "active-content", "malware", "bomb", "outside-reference",
-     "encrypted", "unknown-type", "too-large-to-inspect", "filter-failed")
-)  # fmt: skip
 WAITING = 512  # objects that wait for their turn
 
 
@@ -62,6 +59,7 @@ class Fills:
         self._tasks, self._origins, self._journal = tasks, origins, journal
         self._store, self._incoming, self._keeper, self._passed = store, incoming, keeper, passed
         self._judge, self._inspection = judge, inspection
+        self._holding_back = HoldingBack(incoming.quarantine)
         self._under_way: dict[As, Fill] = {}
         self._free = asyncio.Semaphore(AT_ONCE)
         metrics.FILLING.set_function(lambda: len(self._under_way))
@@ -133,8 +131,8 @@ class Fills:
             except (Corrupt, Refused) as error:
                 refusal = _refusal(error, path, peer.name)
                 told = {"release": held.admitted.release.code, "path": path}
-                held_back = await self._hold_back(crossing, refusal, {**told, "origin": peer.name})
-                await self._journal.refused(refusal, peer, **told, **held_back)
+                refusal = await self._hold_back(crossing, refusal, **told, origin=peer.name)
+                await self._journal.refused(refusal, peer, **told)
                 raise refusal.error() from error
 
         fill = await self._begin(held, path, file, peer.zone, copy, pace=None, application=application)
@@ -250,8 +248,8 @@ class Fills:
                     continue
                 refusal = _refusal(error, path, origin[0] if origin else "")
                 told = {"release": code, "path": path, **({"origin": origin[0]} if origin else {})}
-                held_back = await self._hold_back(crossing, refusal, told)
-                await self._journal.refused(refusal, None, **told, **held_back)
+                refusal = await self._hold_back(crossing, refusal, **told)
+                await self._journal.refused(refusal, None, **told)
                 if origin and refusal.reason == "digest-mismatch" and len(wrong) < MOST_WRONG:
                     wrong += origin  # somebody else may have the right bytes
                     crossing.rewind()
@@ -260,27 +258,25 @@ class Fills:
                 return
             raise refusal.error()
 
-    async def _hold_back(self, crossing: Crossing, refusal: Refuse, told: dict[str, str]) -> dict[str, str]:
-        """Keep in the quarantine what a filter refused; return how the audit record names it."""
-        if refusal.reason not in QUARANTINED or not crossing.written:
-            return {}
-        about = {"reason": refusal.reason, "sentence": refusal.sentence[:1000], "type": crossing.type, **told}
-        name = await asyncio.to_thread(self._incoming.quarantine.take, crossing.path, about)
-        return {"quarantine": name} if name else {}
+    async def _hold_back(self, crossing: Crossing, refusal: Refuse, **told: str) -> Refuse:
+        if not crossing.written:
+            return refusal
+        return await self._holding_back.hold(crossing.path, refusal, {"type": crossing.type, **told})
 
     async def _inspect_again(self, fill: Fill, held: Held, path: str) -> None:
         """Have an object of the store inspected as something that it never passed as."""
         what, size = fill.what, fill.file.size
         try:
-            with await asyncio.to_thread(self._incoming.show_object, what.sha256) as shown:
-                async with self._inspection.inspecting(what, path, size, shown.name) as looking:
-                    for first in range(0, max(1, size), CHUNK):
-                        count = min(CHUNK, size - first)
-                        await looking.look(first, count, last=first + count == size)
+            async with self._inspection.inspecting(what, path, size) as looking:
+                for first in range(0, max(1, size), CHUNK):
+                    count = min(CHUNK, size - first)
+                    await looking.look(first, count, last=first + count == size)
         except Refused as error:
-            told = Refuse(error.reason, f"'{path}' as {what.type}: {error}")
-            await self._journal.refused(told, None, release=held.admitted.release.code, path=path, sha256=what.sha256)
-            raise told.error() from error
+            refusal = Refuse.of(error, f"'{path}' as {what.type}: {error}")
+            told = {"release": held.admitted.release.code, "path": path, "sha256": what.sha256}
+            refusal = await self._holding_back.hold(self._store.path(what.sha256), refusal, {"type": what.type, **told})
+            await self._journal.refused(refusal, None, **told)
+            raise refusal.error() from error
 
 
 def _as(path: str, file: File, *, application: bool) -> As:
@@ -295,8 +291,8 @@ async def _pieces(data: BinaryIO) -> AsyncIterator[bytes]:
 def _refusal(error: Corrupt | Refused, path: str, origin: str) -> Refuse:
     """Return why an origin's answer was not stored: what is not the manifest's object, by size or by digest, is a mismatch."""
     if isinstance(error, Refused) and error.reason in OURS:
-        return Refuse(error.reason, str(error))
+        return Refuse.of(error)
     sentence = f"'{path}' at '{origin}': {error}" if origin else f"'{path}': {error}"
     if isinstance(error, Corrupt) or error.reason == "too-large":
-        return Refuse("digest-mismatch", sentence)
-    return Refuse(error.reason, sentence)
+        return Refuse("digest-mismatch", sentence, {"filter": "exchange"})
+    return Refuse.of(error, sentence)

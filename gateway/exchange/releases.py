@@ -177,7 +177,7 @@ class Releases:
             except Refused as error:
                 # "unknown-path": nobody has such a release. What was judged here says more than what another box answers.
                 if error.reason != "unknown-path" and refusal is None:
-                    refusal = Refuse(error.reason, str(error))
+                    refusal = Refuse.of(error)
                     if held is not None:  # nobody else will hear of it
                         await self._journal.refused(refusal, None, release=code)
                 break
@@ -187,14 +187,22 @@ class Releases:
                 held.direct = now if direct else held.direct
                 return self._keep(code, held)
             data = found.data or b""
-            verdict = await self._judge.admit(policy, data, code, known)
+            if held is not None and data == await asyncio.to_thread(self._kept.get, code):
+                return self._keep(code, _held(policy, held.admitted, held, found, now, direct=direct))
+            try:
+                verdict = await self._judge.admit(policy, data, code, known)
+            except Refused as error:
+                if held is None:
+                    raise
+                log.warning("what the origin '%s' has of %s cannot be judged now: %s", found.origin, code, error)
+                break  # what was verified before plays on
             if isinstance(verdict, Admitted):
                 if held is None or known is None or known.digest != verdict.digest:
                     await self._journal.admitted(verdict, found.origin)
                     await asyncio.to_thread(self._orders.learn, verdict.release)
                     await asyncio.to_thread(self._kept.put, code, data)
                 return self._keep(code, _held(policy, verdict, held, found, now, direct=direct))
-            refusal = Refuse(verdict.reason, f"{verdict.sentence} (at the origin '{found.origin}')")
+            refusal = Refuse(verdict.reason, f"{verdict.sentence} (at the origin '{found.origin}')", verdict.told)
             if held is not None:
                 await self._journal.refused(refusal, None, release=code, origin=found.origin)
             wrong.append(found.origin)
@@ -245,7 +253,7 @@ class Releases:
             log.error("the kept manifest of %s is damaged, as if it were not there: %s", code, error)
             return None, None, None
         known = Known(claimed.version, manifest.digest(claimed))
-        verdict = await self._judge.admit(policy, data, code, None, before=True)
+        verdict = await self._judge.admit(policy, None, code, None, before=True)
         if isinstance(verdict, Refuse):
             return None, known, verdict
         return Held(policy, verdict, listed=self._clock()), known, None
@@ -256,8 +264,7 @@ class Releases:
         Raises:
             Refused: it does not (``not-listed``, ``not-admitted``, ``outside-identifiers``, ``revoked-key``).
         """
-        data = await asyncio.to_thread(self._kept.get, code)
-        verdict = await self._judge.admit(policy, data, code, None, before=True) if data is not None else None
+        verdict = await self._judge.admit(policy, None, code, None, before=True)
         held.listed = self._clock()
         if isinstance(verdict, Refuse) and verdict.reason in reasons.SAYS_NO:
             self._held.pop(code, None)

@@ -84,7 +84,7 @@ class Takes:
         try:
             held = await self._releases.judge(policy, code, envelope)
         except Refused as error:
-            await self._journal.refused(Refuse(error.reason, str(error)), peer, release=code)
+            await self._journal.refused(Refuse.of(error), peer, release=code)
             raise
         lanes = decide.pass_out_of(policy, peer.zone, held.admitted.release, datetime.now(UTC))
         if isinstance(lanes, Refuse):

@@ -24,8 +24,9 @@ from gateway.store import metrics, preposition
 from gateway.store.keeper import Keeper
 from gateway.store.manifests import Manifests
 from gateway.store.preposition import AGAIN, Ahead, Fill
+from gateway.store.quarantine import Quarantine
 from gateway.store.reconcile import Reconciling
-from gateway.store.scrub import Damaged, Pace, Scrubbing
+from gateway.store.scrub import FILTER, Damaged, Pace, Scrubbing
 
 FLUSH = 5.0  # seconds between two writings of uses
 BREATH = 0.02  # seconds between two folders of a reconciliation: others want the disk and the index too
@@ -49,7 +50,9 @@ class Tending:
         fills: Fills,
         journal: Journal,
         suspects: Suspects,
+        quarantine: Quarantine,
     ) -> None:
+        self._quarantine = quarantine
         self._policy, self._keeper, self._manifests = policy, keeper, manifests
         self._judge, self._releases, self._fills, self._journal = judge, releases, fills, journal
         self._suspects, self._another_plan = suspects, asyncio.Event()
@@ -88,7 +91,7 @@ class Tending:
         """Read the store again and again, and heal what is damaged."""
         pace = Pace(self._policy().store.scrub, time.monotonic())
         while True:
-            scrubbing = Scrubbing(self._keeper).steps()
+            scrubbing = Scrubbing(self._keeper, self._quarantine).steps()
             with contextlib.suppress(OSError):  # a folder that cannot be listed: the next pass tries again
                 while done := await asyncio.to_thread(list, itertools.islice(scrubbing, PIECES)):
                     for one in done:
@@ -103,13 +106,14 @@ class Tending:
         """Read again at once what somebody could not read, and heal what is damaged, for ever."""
         while True:
             digest = await self._suspects.next()
-            for one in await asyncio.to_thread(list, Scrubbing(self._keeper).check(digest)):
+            for one in await asyncio.to_thread(list, Scrubbing(self._keeper, self._quarantine).check(digest)):
                 if isinstance(one, Damaged):
                     await self.heal(one)
 
     async def heal(self, damaged: Damaged) -> str:
         """Record that an object was damaged, and fetch it again for a release that needs it; return how it ended."""
-        refusal = Refuse("corrupt", f"the object {damaged.digest} was damaged on the disk: {damaged.fault}")
+        told = {"filter": FILTER, "quarantine": damaged.held} if damaged.held else {}
+        refusal = Refuse("corrupt", f"the object {damaged.digest} was damaged on the disk: {damaged.fault}", told)
         await self._journal.refused(refusal, None, sha256=damaged.digest)
         outcome = "not-needed"
         policy = self._policy()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import aiohttp
 
@@ -28,7 +28,14 @@ PATIENCE = 30.0  # seconds for one answer; the filters' own is shorter
 RESTART = 8.0  # seconds for which a filter may be away: systemd starts it again at once
 AGAIN = 0.05  # seconds between two tries
 CONNECTIONS = 64
+FAILED = "filter-failed"
 Direction = Literal["out", "in", "boxes"]  # into a zone, from there, to other boxes of the culture zone
+Tell = Callable[[str, str], Awaitable[None]]  # whom to tell that a filter (its name) failed, and how
+T = TypeVar("T")
+
+
+async def _nobody(name: str, sentence: str) -> None:
+    pass
 
 
 class Filter:
@@ -36,6 +43,7 @@ class Filter:
 
     def __init__(self, socket: Path, name: str) -> None:
         self._socket, self._name = socket, name
+        self.failed: Tell = _nobody
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -47,12 +55,28 @@ class Filter:
         if self._session is not None:
             await self._session.close()
 
-    async def _ask(self, what: str, told: dict[str, Any], *, wait: float = 0.0) -> dict[str, Any]:
-        """Return the verdict, trying again for ``wait`` seconds while the filter is away or reads another policy.
+    async def _ask(
+        self, what: str, told: dict[str, Any], read: Callable[[dict[str, Any]], T], *, wait: float = 0.0
+    ) -> T:
+        """Return what ``read`` makes of the verdict.
 
         Raises:
             Refused: the filter's, or ``filter-failed``.
         """
+        try:
+            answer = await self._answer(what, told, wait)
+            try:
+                return read(answer)
+            except (KeyError, TypeError, ValueError, Refused) as error:
+                raise self._failed("answered something that is no verdict") from error
+        except Refused as refused:
+            refused.told.setdefault("filter", self._name)
+            if refused.reason == FAILED:
+                await self.failed(self._name, str(refused))
+            raise
+
+    async def _answer(self, what: str, told: dict[str, Any], wait: float) -> dict[str, Any]:
+        """Return the answer, trying again for ``wait`` seconds while the filter is away or reads another policy."""
         if self._session is None:
             raise RuntimeError("used outside its 'async with'")
         deadline = time.monotonic() + wait
@@ -73,6 +97,7 @@ class Filter:
                 raise self._failed(str(error)) from error
             except aiohttp.ClientConnectorError as error:
                 failure = self._failed(f"is away: {error}")
+                failure.told["how"] = "away"
             except (aiohttp.ClientError, TimeoutError) as error:
                 failure = self._failed(f"broke off: {error or 'no answer in time'}")
             if time.monotonic() >= deadline:
@@ -80,7 +105,7 @@ class Filter:
             await asyncio.sleep(AGAIN)
 
     def _failed(self, sentence: str) -> Refused:
-        return Refused("filter-failed", f"the {self._name} filter {sentence}", 503)
+        return Refused(FAILED, f"the {self._name} filter {sentence}", 503)
 
 
 class Admission(Filter):
@@ -90,24 +115,20 @@ class Admission(Filter):
         super().__init__(socket, "admission")
 
     async def admit(
-        self, policy: str, code: str, incoming: str, known: Known | None, *, away: bool = False
+        self, policy: str, code: str, incoming: str | None, known: Known | None, *, away: bool = False
     ) -> tuple[Release, str, str] | Needed:
         """Return the release in the incoming file, its digest and the key that signed it; or which metadata it needs to tell.
+
+        No ``incoming``: the envelope that the store keeps.
 
         Raises:
             Refused: it is not admitted.
         """
-        told: dict[str, Any] = {"policy": policy, "code": code, "incoming": incoming, "away": away}
+        told: dict[str, Any] = {"policy": policy, "code": code, "away": away}
+        told |= {"incoming": incoming} if incoming is not None else {}
         if known is not None:
             told["known"] = {"version": known.version, "digest": known.digest}
-        answer = await self._ask("admit", told, wait=RESTART)
-        try:
-            if "needed" in answer:
-                return Needed(layout.parse(answer["needed"]["file"]).file, int(answer["needed"]["largest"]))
-            release = Release.model_validate(answer["release"])
-            return release, str(answer["digest"]), str(answer["signer"])
-        except (KeyError, TypeError, ValueError, Refused) as error:
-            raise self._failed("answered something that is no release") from error
+        return await self._ask("admit", told, _release, wait=RESTART)
 
     async def metadata(self, policy: str, file: str, incoming: str | None) -> None:
         """Give a file of trust metadata that was needed; no ``incoming`` where the origin has none.
@@ -116,7 +137,7 @@ class Admission(Filter):
             Refused: it is too long, or the filter is away.
         """
         told = {"policy": policy, "file": file} | ({"incoming": incoming} if incoming is not None else {})
-        await self._ask("metadata", told, wait=RESTART)
+        await self._ask("metadata", told, bool, wait=RESTART)
 
     async def may_pass(
         self, policy: str, digest: str, zone: str, path: str | None = None, *, direction: Direction = "out"
@@ -128,8 +149,7 @@ class Admission(Filter):
         """
         told = {"policy": policy, "release": digest, "zone": zone, "direction": direction}
         told |= {"path": path} if path is not None else {}
-        answer = await self._ask("pass", told, wait=RESTART)
-        return answer.get("application") is True
+        return await self._ask("pass", told, lambda answer: answer.get("application") is True, wait=RESTART)
 
     async def digest(self, digest: str, path: str, incoming: str, first: int, count: int, *, last: bool) -> int:
         """Return up to which byte the incoming file is what the release signs for ``path``.
@@ -138,7 +158,7 @@ class Admission(Filter):
             Refused: it is not.
         """
         told = {"release": digest, "path": path, "incoming": incoming, "first": first, "bytes": count, "last": last}
-        return _upto(await self._ask("digest", told), self)
+        return await self._ask("digest", told, _upto)
 
     async def live(self, digest: str, path: str, content: str, fields: str, floor: int) -> Claim:
         """Return what the channel's packager says of the incoming file ``content`` by the incoming file ``fields``.
@@ -147,13 +167,7 @@ class Admission(Filter):
             Refused: it is not signed for now.
         """
         told = {"release": digest, "path": path, "incoming": content, "fields": fields, "floor": floor}
-        answer = await self._ask("live", told)
-        try:
-            return Claim(
-                str(answer["sha256"]), *(int(answer[name]) for name in ("size", "sequence", "created", "expires"))
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._failed("answered something that is no claim") from error
+        return await self._ask("live", told, _claim)
 
 
 class Inspection(Filter):
@@ -163,21 +177,21 @@ class Inspection(Filter):
         super().__init__(socket, "inspection")
 
     @contextlib.asynccontextmanager
-    async def inspecting(self, what: As, path: str, size: int, incoming: str) -> AsyncIterator[Looking]:
-        """Begin the inspection of an incoming file; it is let go at the end of the context.
+    async def inspecting(self, what: As, path: str, size: int, incoming: str | None = None) -> AsyncIterator[Looking]:
+        """Begin the inspection of an incoming file, or of the object in the store; it is let go at the end of the context.
 
         Raises:
             Refused: its type does not pass.
         """
-        told = {"type": what.type, "path": path, "size": size, "application": what.application, "incoming": incoming}
-        answer = await self._ask("begin", told, wait=RESTART)
-        looking = Looking(self, str(answer.get("id", "")))
+        told: dict[str, Any] = {"type": what.type, "path": path, "size": size, "application": what.application}
+        told |= {"incoming": incoming} if incoming is not None else {"object": what.sha256}
+        looking = Looking(self, await self._ask("begin", told, lambda answer: str(answer["id"]), wait=RESTART))
         try:
             yield looking
         finally:
             if not looking.over:
                 with contextlib.suppress(Refused):
-                    await self._ask("end", {"id": looking.name})
+                    await self._ask("end", {"id": looking.name}, bool)
 
 
 class Looking:
@@ -194,7 +208,7 @@ class Looking:
         """
         told = {"id": self.name, "first": first, "bytes": count, "last": last}
         try:
-            upto = _upto(await self._inspection._ask("chunk", told), self._inspection)
+            upto = await self._inspection._ask("chunk", told, _upto)
         except Refused:
             self.over = True
             raise
@@ -202,8 +216,18 @@ class Looking:
         return upto
 
 
-def _upto(answer: dict[str, Any], of: Filter) -> int:
-    upto = answer.get("verified")
+def _release(answer: dict[str, Any]) -> tuple[Release, str, str] | Needed:
+    if "needed" in answer:
+        return Needed(layout.parse(answer["needed"]["file"]).file, int(answer["needed"]["largest"]))
+    return Release.model_validate(answer["release"]), str(answer["digest"]), str(answer["signer"])
+
+
+def _claim(answer: dict[str, Any]) -> Claim:
+    return Claim(str(answer["sha256"]), *(int(answer[name]) for name in ("size", "sequence", "created", "expires")))
+
+
+def _upto(answer: dict[str, Any]) -> int:
+    upto = answer["verified"]
     if not isinstance(upto, int) or isinstance(upto, bool):
-        raise of._failed("answered something that is no verdict")
+        raise TypeError("no number of bytes")
     return upto

@@ -10,7 +10,9 @@ from appliance.runtime import places
 from gateway.store import quarantine as held
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
-FIELDS = ("time", "reason", "sentence", "release", "path", "type", "origin", "sha256", "size", "came")
+FIELDS = (
+    "time", "first", "times", "reason", "filter", "sentence", "release", "path", "type", "origin", "sha256", "size", "came",
+)  # fmt: skip
 
 
 @click.group()
@@ -34,7 +36,8 @@ def list_items(*, as_json: bool) -> None:
         return
     for item in found:
         where = f"{item.get('release', '')}/{item.get('path', '')}"
-        click.echo(f"{item['name']}  {item.get('time', '')[:19]}  {item.get('reason', '')}  {where}")
+        why = f"{item.get('reason', '')} ({item.get('filter', '')})"
+        click.echo(f"{item['name']}  {item.get('time', '')[:19]}  {item.get('times', 1)}x  {why}  {where}")
     if not found:
         click.echo("nothing was refused that is still kept")
 

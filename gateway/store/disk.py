@@ -47,6 +47,10 @@ class Disk:
         except FileNotFoundError:
             return None
 
+    def path(self, digest: str) -> Path:
+        """Return where the object is, if it is there."""
+        return self._objects.path(digest)
+
     def take(self, digest: str) -> int:
         """Take an object away and return the bytes that it had; whoever reads it now reads on to its end.
 

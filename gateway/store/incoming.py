@@ -47,16 +47,6 @@ class Incoming:
         """Put ``data`` where the filters can read it, as long as the context lasts."""
         return Shown(self._written(data))
 
-    def show_object(self, sha256: str) -> Shown:
-        """Put an object of the store where the filters can read it, as long as the context lasts.
-
-        Raises:
-            FileNotFoundError: it is no longer there.
-        """
-        path = self.folder / _name(sha256)
-        os.link(self._objects.path(sha256), path)
-        return Shown(path)
-
     def _written(self, data: bytes) -> Path:
         path = self.folder / _name("manifest")
         try:

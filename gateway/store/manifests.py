@@ -29,7 +29,7 @@ class Manifests:
     def get(self, code: str) -> bytes | None:
         """Return the envelope kept for ``code``, or None."""
         try:
-            with self._path(code).open("rb") as file:
+            with self.path(code).open("rb") as file:
                 return file.read(signed.LONGEST + 1)
         except FileNotFoundError:
             return None
@@ -41,7 +41,7 @@ class Manifests:
             Refused: the disk is full (``store-full``) or fails (``store-broken``).
         """
         try:
-            write_atomic(self._path(code), envelope)
+            write_atomic(self.path(code), envelope)
         except OSError as error:
             raise told(error) from error
 
@@ -49,5 +49,6 @@ class Manifests:
         """Return the files of all envelopes."""
         return sorted(self._folder.glob("*.json"))
 
-    def _path(self, code: str) -> Path:
+    def path(self, code: str) -> Path:
+        """Return where the envelope of ``code`` is, if it is kept."""
         return self._folder / f"{paths.code_of(code)}.json"

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from gateway.store import metrics
 from gateway.store.disk import FOLDERS
 from gateway.store.keeper import Keeper
+from gateway.store.quarantine import Quarantine
 
 PIECE = 256 << 10  # bytes read at once
 EVERY = 64 << 20  # bytes after which it is written down how far it is
+FILTER = "scrubbing"  # who says of an object that it is not what it was
 NOTE = "scrubbed"  # the digest that was read last
 
 log = logging.getLogger("headgate.store")
@@ -36,13 +38,14 @@ class Damaged:
     size: int
     releases: tuple[str, ...]
     fault: str
+    held: str = ""  # in the quarantine, where it could be read
 
 
 class Scrubbing:
-    """Reads the store; the caller sets the pace by when it asks for the next step."""
+    """Reads the store; the caller sets the pace by when it asks for the next step. What was changed goes into the quarantine."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        self._keeper = keeper
+    def __init__(self, keeper: Keeper, quarantine: Quarantine | None = None) -> None:
+        self._keeper, self._quarantine = keeper, quarantine
 
     def steps(self) -> Iterator[Read | Damaged]:
         """Go once through the store from where the last pass was, and yield what was done."""
@@ -66,7 +69,7 @@ class Scrubbing:
 
     def check(self, digest: str) -> Iterator[Read | Damaged]:
         """Read one object, and take it away if it is damaged."""
-        size, sha256, fault = 0, hashlib.sha256(), ""
+        size, sha256, fault, held = 0, hashlib.sha256(), "", ""
         try:
             for data in self._keeper.disk.read(digest, PIECE):
                 sha256.update(data)
@@ -81,10 +84,13 @@ class Scrubbing:
                 sha256.hexdigest() != digest and self._keeper.disk.size(digest) is not None
             ):  # it did not leave meanwhile
                 fault = f"its SHA-256 is {sha256.hexdigest()}"
+                if self._quarantine is not None:
+                    told = {"reason": "corrupt", "sentence": fault, "filter": FILTER, "path": f"objects/{digest}"}
+                    held = self._quarantine.take(self._keeper.disk.path(digest), told)
         if fault:
             metrics.DAMAGED.inc()
             log.error("the object %s is damaged and taken away: %s", digest, fault)
-            yield Damaged(digest, size, tuple(self._keeper.drop(digest)), fault)
+            yield Damaged(digest, size, tuple(self._keeper.drop(digest)), fault, held)
 
 
 class Pace:

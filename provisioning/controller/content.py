@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from appliance.telemetry.records import Record, written
@@ -22,9 +22,13 @@ async def keep(connection: AsyncConnection, insert: Insert, box: str, fresh: Ite
     for record in sorted(fresh, key=lambda one: one.time):
         body = record.body
         code = _text(body, "release", LONGEST_RELEASE)
-        if record.kind != "audit" or body.get("decision") not in CONTENT or not code:
+        if record.kind != "audit" or body.get("decision") not in CONTENT:
             continue
         time = written(record.time)
+        if name := _text(body, "quarantine", 200):
+            await _held_back(connection, box, name, code, time, body)
+        if not code:
+            continue
         if body["decision"] == "admit":
             await _admitted(connection, insert, box, code, time, body)
         else:
@@ -45,12 +49,17 @@ async def _admitted(connection: AsyncConnection, insert: Insert, box: str, code:
     await _judge_again(connection, code)
 
 
+async def _held_back(connection: AsyncConnection, box: str, name: str, code: str, time: str, body: Any) -> None:
+    """Keep that an item is in the box's quarantine: the same bytes are one, told as they were refused last."""
+    told, path, reason = _text(body, "sentence", LONGEST_TOLD), _text(body, "path", 400), _text(body, "reason", 64)
+    same = (quarantined.c.box == box) & (quarantined.c.name == name)
+    await connection.execute(delete(quarantined).where(same))
+    row = {"box": box, "name": name, "time": time, "release": code, "path": path, "reason": reason, "told": told}
+    await connection.execute(quarantined.insert().values(row))
+
+
 async def _refused(connection: AsyncConnection, insert: Insert, box: str, code: str, time: str, body: Any) -> None:
     reason, told = _text(body, "reason", 64), _text(body, "sentence", LONGEST_TOLD)
-    name, path = _text(body, "quarantine", 200), _text(body, "path", 400)
-    if name:
-        row = {"box": box, "name": name, "time": time, "release": code, "path": path, "reason": reason, "told": told}
-        await connection.execute(quarantined.insert().values(row))
     if reason == "withdrawn":  # follows from the order, which is told beside it
         return
     new = insert(releases).values(

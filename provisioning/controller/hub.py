@@ -152,6 +152,7 @@ class Hub:
             await self.store.identifiers() if self.settings.registry else None,
             self.orders.head,
             {site: max(0, self.orders.head - self.orders.proved.get(site, 0)) for site in self.connected()},
+            await self.store.events(),
         )
         self._shown = (version, shown)
         return shown

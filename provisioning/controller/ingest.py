@@ -13,6 +13,7 @@ from typing import Any
 from appliance.runtime.errors import Corrupt
 from appliance.telemetry.records import Damaged, Numbered, Record, parse_batch, to_json, written
 from appliance.telemetry.sparkplug import GROUP, NAMESPACE
+from monitoring.overview import EVENTS
 
 _RECORDS = re.compile(r"headgate/v1/([a-z][a-z0-9-]{0,62})/records")
 _PROOFS = re.compile(r"headgate/v1/([a-z][a-z0-9-]{0,62})/proofs")
@@ -21,6 +22,7 @@ _STATE = re.compile(rf"{NAMESPACE}/{GROUP}/(NBIRTH|NDATA|NDEATH)/([a-z][a-z0-9-]
 LARGEST_COUNT = 1 << 40  # of one record's bytes: beyond, the record says nothing believable
 LONGEST_RELEASE = 256
 LONGEST_TOLD = 300
+EVENT = "event"  # in the place of a decision
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,12 @@ def usage(new: Iterable[Record]) -> dict[str, Counted]:
 
 
 def audit(record: Record) -> Audit | None:
-    """Return an audit record's columns, or None for another record."""
+    """Return the columns of an audit record, or of an event that is counted; None for another record."""
+    body = record.body
+    if record.kind == "event" and body.get("event") in EVENTS:
+        return Audit(EVENT, str(body["event"]), _word(body.get("sentence"), LONGEST_TOLD))
     if record.kind != "audit":
         return None
-    body = record.body
     known = {"decision", "reason", "sentence"}
     rest = ", ".join(
         f"{key}: {value}" for key, value in body.items() if key not in known and isinstance(value, str | int)

@@ -176,6 +176,13 @@ class Store:
         async with self.begin() as connection:
             return {row[0]: row[1] for row in await connection.execute(query)}
 
+    async def events(self) -> dict[tuple[str, str], int]:
+        """Return how many events there were, by box and what happened."""
+        query = select(audits.c.box, audits.c.reason, func.count()).where(audits.c.decision == ingest.EVENT)
+        async with self.begin() as connection:
+            rows = await connection.execute(query.group_by(audits.c.box, audits.c.reason))
+            return {(row[0], row[1]): row[2] for row in rows}
+
     async def identifiers(self) -> int:
         """Return how many identifiers the registry holds."""
         async with self.begin() as connection:

@@ -22,12 +22,13 @@ from gateway.filters.admission import decide, metrics
 from gateway.filters.admission.decide import Admitted, Known, Refuse
 from gateway.filters.admission.digests import Digests, read_incoming
 from gateway.isolation.policy import Policy
-from gateway.release import manifest, signed
+from gateway.release import manifest, paths, signed
 from gateway.release.live import judging, signing
 from gateway.release.manifest import NEWEST
 from gateway.release.trust import layout
 from gateway.release.trust.admitting import Trusting
 from gateway.release.trust.layout import Needed
+from gateway.store.manifests import Manifests
 
 LONGEST = 32 << 10  # bytes of a request
 MOST = 500  # releases in memory; the exchange shows the others again
@@ -49,11 +50,14 @@ class Before(_Ask):
 
 
 class AskAdmit(_Ask):
-    """``POST /admit``: is the incoming file the release ``code``, admitted under the policy of this digest?"""
+    """``POST /admit``: is the incoming file the release ``code``, admitted under the policy of this digest?
+
+    No ``incoming``: the envelope that the store keeps of it, read where it lies; it needs no disk that takes anything in.
+    """
 
     policy: Sha256
     code: Text
-    incoming: Text
+    incoming: Text | None = None
     known: Before | None = None
     away: bool = False  # the trust's origin does not answer, and the release was admitted before
 
@@ -103,7 +107,10 @@ Ask = TypeVar("Ask", bound=_Ask)
 class Admission:
     """Everything that a request needs; ``policy`` is replaced when the guard enforces another one."""
 
-    def __init__(self, policy: Policy, load: Callable[[], Policy], incoming: Path, trust: Path) -> None:
+    def __init__(
+        self, policy: Policy, load: Callable[[], Policy], incoming: Path, kept: Manifests, trust: Path
+    ) -> None:
+        self._kept = kept
         self.policy, self._load, self._incoming, self._trusting = policy, load, incoming, Trusting(trust)
         self._turn = asyncio.Lock()
         self._held: OrderedDict[str, tuple[str, Admitted]] = OrderedDict()  # by digest: under which policy, and what
@@ -134,7 +141,7 @@ class Admission:
 
     async def _admit(self, ask: AskAdmit) -> dict[str, Any]:
         policy = await self._under(ask.policy)
-        data = await asyncio.to_thread(read_incoming, self._incoming, ask.incoming, signed.LONGEST)
+        data = await asyncio.to_thread(self._shown, ask)
         known = Known(ask.known.version, ask.known.digest) if ask.known else None
         now = datetime.now(UTC)
         try:
@@ -153,6 +160,14 @@ class Admission:
             self._held.popitem(last=False)
         release = verdict.release.model_dump(mode="json", exclude_defaults=True)
         return {"release": release, "digest": digest, "signer": str(verdict.signer)}
+
+    def _shown(self, ask: AskAdmit) -> bytes:
+        if ask.incoming is not None:
+            return read_incoming(self._incoming, ask.incoming, signed.LONGEST)
+        data = self._kept.get(paths.code_of(ask.code))
+        if data is None:
+            raise Refused("bad-request", "no envelope of this release is kept", 400)
+        return data
 
     async def _metadata(self, ask: AskMetadata) -> dict[str, Any]:
         policy, data = await self._under(ask.policy), None

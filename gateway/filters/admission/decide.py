@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from appliance.identity.keys import PublicKey
@@ -41,10 +42,18 @@ class Refuse:
 
     reason: str
     sentence: str
+    told: Mapping[str, str] = field(default_factory=dict, compare=False)  # what its record says besides
+
+    @classmethod
+    def of(cls, error: Refused, sentence: str = "") -> Refuse:
+        """Return ``error`` as a value, told by another ``sentence`` where there is one."""
+        return cls(error.reason, sentence or str(error), error.told)
 
     def error(self) -> Refused:
         """Return the failure that an answer is made of."""
-        return Refused(self.reason, self.sentence, STATUS.get(self.reason, 403))
+        refused = Refused(self.reason, self.sentence, STATUS.get(self.reason, 403))
+        refused.told.update(self.told)
+        return refused
 
 
 @dataclass(frozen=True)

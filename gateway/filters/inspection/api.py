@@ -29,13 +29,14 @@ class _Ask(BaseModel):
 
 
 class AskBegin(_Ask):
-    """``POST /begin``: an object comes in, of which this is claimed."""
+    """``POST /begin``: an object comes in, or lies in the store, of which this is claimed."""
 
     type: Text
     path: Text
     size: Count
     application: bool
-    incoming: Text
+    incoming: Text | None = None
+    object: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 class AskChunk(_Ask):

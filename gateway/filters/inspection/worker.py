@@ -19,6 +19,7 @@ MEMORY = 1536 << 20  # bytes of address space: libraries take some 400 MiB of it
 PROCESSOR = 30  # seconds for one piece; the pool's patience is shorter in most cases, and does not depend on us
 BLOCK = 256 << 10  # bytes looked at at once
 LONGEST_LINE = 16 << 10  # bytes
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NAME = re.compile(r"[0-9a-z]{1,80}(-[0-9a-z]{1,40})?", re.ASCII)
 
 
@@ -41,7 +42,7 @@ def serve(channel: socket.socket, incoming: Path) -> None:
         answer = _Answer(channel)
         try:
             scan = Scan(told)
-            descriptor = _open(incoming, begin["incoming"])
+            descriptor = _open(_where(incoming, begin["incoming"], begin["object"]))
         except Refused as refused:
             answer.refuse(refused)
             return
@@ -82,11 +83,18 @@ def _next(lines: BinaryIO) -> dict[str, Any] | None:
     return told
 
 
-def _open(incoming: Path, name: str) -> int:
-    if not _NAME.fullmatch(name):
+def _where(incoming: Path, name: str | None, sha256: str | None) -> Path:
+    """Return where the bytes are: an incoming file, or an object of the store, read where it lies."""
+    if name is None and sha256 is not None and _DIGEST.fullmatch(sha256):
+        return incoming.parent / "objects" / sha256[:2] / sha256
+    if name is None or not _NAME.fullmatch(name):
         raise Refused("bad-request", "this is no name of an incoming file", 400)
+    return incoming / name
+
+
+def _open(path: Path) -> int:
     try:
-        descriptor = os.open(incoming / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise Refused("bad-request", f"the incoming file cannot be read: {error.strerror}", 400) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

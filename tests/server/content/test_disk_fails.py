@@ -1,6 +1,7 @@
 """A disk that fails in part: reads beyond what is left of it give EIO, from the kernel itself."""
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.server.content import media
+
+CODE = "999999-100000000000001-4"
 Until = Callable[..., Any]
 MIB = 1 << 20
 
@@ -49,6 +53,50 @@ def shrinking(chain: Any, tmp_path: Path) -> Iterator[Callable[[], None]]:
             chain.stop("exchange", signal.SIGKILL)
         subprocess.run(["umount", "--lazy", str(folder)], check=False)
         subprocess.run(["losetup", "-d", device], check=False)
+
+
+@pytest.fixture
+def freezing(chain: Any) -> Iterator[Callable[[], None]]:
+    """The store on a file system of its own that turns read-only when this is called, while everything is started anew."""
+    if os.geteuid() != 0:
+        pytest.skip("SKIPPED LOUDLY: a read-only disk needs root")
+    folder = chain.state / "store"
+    chain.stop("exchange")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "headgate-test", str(folder)], check=True)
+
+    def freeze() -> None:
+        for name in ("exchange", "admission"):
+            chain.stop(name)
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        chain.start("admission", wait=False)
+        chain.start("exchange")
+        chain.wait("admission")
+
+    try:
+        chain.start("exchange")
+        yield freeze
+    finally:
+        if "exchange" in chain.processes:
+            chain.stop("exchange", signal.SIGKILL)
+        subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+def test_a_read_only_disk_is_served_after_a_restart(chain: Any, freezing: Callable[[], None], until: Until) -> None:
+    """What was verified is judged again by both filters where it lies, and served, with the origin there or not; what is new is refused."""
+    files = {"film.mp4": media.sized(300_000), "a.vtt": b"WEBVTT\n", "new.txt": b"new"}
+    chain.publish(files)
+    assert all(chain.play(name).status == 200 for name in ("film.mp4", "a.vtt"))
+    chain.publish(files, version=2)  # which cannot be taken in any more
+    freezing()
+    # A zone whose delivery knows nothing yet, so that the exchange is asked.
+    assert all(chain.play(name, zone="smallscreen").body == files[name] for name in ("film.mp4", "a.vtt"))
+    new = chain.play("new.txt", zone="smallscreen")
+    assert (new.status, json.loads(new.body)["reason"]) == (507, "store-broken")
+    chain.origin.stop()
+    chain.stop("exchange")
+    chain.start("exchange")
+    told = chain.ask("delivery-bigscreen", "object", {"release": CODE, "path": "film.mp4"})
+    assert (told.status, b'"done"' in told.body) == (200, True), told.body
 
 
 def readable(path: Path) -> bool:

@@ -42,7 +42,33 @@ def test_what_fails_lands_in_quarantine_and_reaches_nobody(chain, until):
     assert (item["reason"], item["path"], item["release"]) == ("malware", "bad.txt", CODE)
     audit = until(lambda: [r for r in chain.records("audit") if r.body["reason"] == "malware"], "the audit record")
     assert audit[0].body["quarantine"] == item["name"]
+    assert audit[0].body["filter"] == item["filter"] == "inspection"
     assert not list((chain.state / "store" / "incoming").iterdir())
+
+
+def test_a_refused_release_lands_in_quarantine_and_is_counted(chain, until):
+    """Its envelope, whoever signed it, and however often somebody asks; a restart of the filter that refuses nothing adds none."""
+    chain.publish({"a.txt": b"good"}, key=chain.stranger)
+    assert reason(chain.play("a.txt")) == (403, "not-signed")
+    folder = chain.state / "store" / "quarantine"
+    (item,) = items(folder)
+    told = {name: item[name] for name in ("reason", "filter", "release", "path")}
+    assert told == {"reason": "not-signed", "filter": "admission", "release": CODE, "path": "release.json"}
+    envelope = chain.origin.folder / "releases" / CODE / "release.json"
+    assert (folder / f"{item['name']}.bytes").read_bytes() == envelope.read_bytes()
+    audit = until(lambda: [r for r in chain.records("audit") if r.body["reason"] == "not-signed"], "the audit record")
+    assert (audit[0].body["quarantine"], audit[0].body["path"]) == (item["name"], "release.json")
+    until(lambda: chain.play("a.txt").status == 403 and items(folder)[0]["times"] >= 3, "it is counted")
+    assert len(items(folder)) == 1
+
+    chain.publish({"a.txt": b"good"}, version=2)
+    until(lambda: chain.play("a.txt").status == 200, "the body's own is admitted")
+    chain.write_policy(lambda text: text.replace(str(chain.key.public), str(chain.stranger.public), 1))
+    chain.reload("exchange")
+    until(lambda: chain.play("a.txt").status == 403, "under another policy what was admitted is refused")
+    again = {item["path"]: item["reason"] for item in items(folder) if item["release"] == CODE}
+    assert again == {"release.json": "not-signed"}
+    assert len(items(folder)) == 2
 
 
 def test_a_checked_text_is_not_served_as_a_page(chain, until):
@@ -54,6 +80,8 @@ def test_a_checked_text_is_not_served_as_a_page(chain, until):
     assert first.files["a.txt"].sha256 in chain.stored()
     assert reason(chain.get(f"/r/{other}/a.css")) == (403, "active-content")
     assert chain.play("a.txt").status == 200
+    (item,) = items(chain.state / "store" / "quarantine")
+    assert (item["reason"], item["path"], item["sha256"]) == ("active-content", "a.css", first.files["a.txt"].sha256)
 
 
 @pytest.mark.parametrize("victim", ["workers", "daemon"])
@@ -72,6 +100,8 @@ def test_a_filter_that_crashes_costs_one_object(chain, until, victim):
             for pid in workers:
                 os.kill(pid, signal.SIGKILL)
         assert reason(missing.result()) == (503, "filter-failed")
+    event = until(lambda: chain.records("event"), "the controller hears of it")[0].body
+    assert (event["event"], event["filter"]) == ("filter-failed", "inspection")
     chain.origin.hold = 0.0
     if victim == "daemon":
         chain.start("inspection")

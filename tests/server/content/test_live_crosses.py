@@ -17,6 +17,7 @@ from appliance.identity.keys import PrivateKey
 from appliance.runtime.files import write_atomic
 from gateway.release.live import signing
 from gateway.release.manifest import Live
+from gateway.store.quarantine import items
 from tests.server.content import media
 
 pytestmark = [pytest.mark.server, pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")]
@@ -224,6 +225,17 @@ def test_what_the_packager_did_not_sign_for_now_and_here_is_refused(chain, studi
     }
     told = {record.body["reason"] for record in chain.records("audit") if record.body["decision"] == "refuse"}
     assert {"not-signed", "stale-segment", "digest-mismatch"} <= told
+    room.put("bad.m3u8", b"<html>")
+    assert reason(chain.play("live/bad.m3u8")) == (502, "type-mismatch")
+    held = items(chain.state / "store" / "quarantine")
+    assert {item["path"]: (item["reason"], item["filter"]) for item in held if item["path"] != "live/bare.ts"} == {
+        "live/old.m3u8": ("stale-playlist", "admission"),
+        "live/ahead.ts": ("clock-differs", "admission"),  # the same bytes as the others but for these
+        "live/altered.ts": ("digest-mismatch", "admission"),
+        "live/longer.ts": ("digest-mismatch", "admission"),
+        "live/bad.m3u8": ("type-mismatch", "inspection"),
+    }
+    assert all(item["release"] == CODE and item["live"] for item in held)
 
 
 def test_an_old_playlist_shown_again_is_not_taken(chain, studio, until):

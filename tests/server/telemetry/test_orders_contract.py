@@ -277,3 +277,13 @@ async def test_what_pages_tell_of_releases(store: Store, orders: Orders, tmp_pat
     assert await views.one(store, "nobody") is None
     (aside,) = (await views.quarantine(store, "headend", None, 10))["quarantined"]
     assert (aside["name"], aside["path"], aside["reason"]) == ("5f3a", "a.pdf", "active-content")
+    told = {"decision": "refuse", "reason": "corrupt", "sentence": "changed", "quarantine": "77aa"}  # of no release
+    changed = Numbered(20, Record.new("audit", "exchange", told))
+    again = refuse(21, "bad", "malformed", path="b.pdf", quarantine="5f3a")
+    failed = Record.new("event", "exchange", {"event": "filter-failed", "filter": "inspection", "sentence": "it hung"})
+    strange = Record.new("event", "delivery/bigscreen", {"event": "anything"})
+    events = (Numbered(22, failed), Numbered(23, strange))
+    await store.save([Delivery("headend", (changed, again, *events))], STAMP)
+    held = (await views.quarantine(store, "headend", None, 10))["quarantined"]
+    assert [(one["name"], one["reason"]) for one in held] == [("5f3a", "malformed"), ("77aa", "corrupt")]
+    assert await store.events() == {("headend", "filter-failed"): 1}

@@ -153,11 +153,13 @@ def test_who_brings_releases_in_writes_no_store():
 
 
 def test_the_filters_see_what_comes_in_and_no_more():
-    """A filter reads what is coming in, and neither the store nor the quarantine; only the exchange may speak to it."""
+    """A filter reads what is coming in, what it judged before where that lies, and no quarantine; only the exchange may speak to it."""
     for name in ("admission", "inspection"):
         unit = settings(f"headgate-{name}.service")
         seen = [path for path in unit["BindReadOnlyPaths"] if not path.startswith("/run/headgate/policy")]
-        assert seen == ["/var/lib/headgate/store/incoming"]
+        again = "manifests" if name == "admission" else "objects"
+        assert seen == ["/var/lib/headgate/store/incoming", f"/var/lib/headgate/store/{again}"]
+        assert re.search(rf"^d /var/lib/headgate/store/{again}\s+0755 hg-exchange\s+hg-store$", FOLDERS, re.MULTILINE)
         kept = ["/var/lib/headgate/admission"] if name == "admission" else []  # the trust metadata that it verified
         assert unit["BindPaths"] == [f"/run/headgate/filter/{name}", f"/run/headgate/metrics/{name}", *kept]
         assert re.search(rf"^d /run/headgate/filter/{name}\s+2750 hg-{name}\s+hg-exchange$", FOLDERS, re.MULTILINE)

@@ -59,6 +59,39 @@ async def test_same_refusal_is_recorded_once_a_minute(tmp_path):
     spool.close()
 
 
+async def test_a_filter_that_fails_is_an_event(tmp_path):
+    """The controller hears of each object that a filter did not survive; of one that stays away, once a minute."""
+    now = [0.0]
+    spool = Spool(tmp_path / "spool.db")
+    told = Journal(spool, lambda: now[0], Ledger())
+    for sentence in ("'a.pdf' took longer than 20 seconds", "is away", "is away"):
+        await told.failed("inspection", sentence)
+    now[0] = journal.SAME + 1
+    await told.failed("inspection", "is away")
+    records = [item.record for item in spool.pending()]
+    assert [record.kind for record in records] == ["event"] * 3
+    assert records[0].body == {
+        "event": "filter-failed", "filter": "inspection", "sentence": "'a.pdf' took longer than 20 seconds",
+    }  # fmt: skip
+    spool.close()
+    full = Spool(tmp_path / "full.db", most_records=0)
+    await Journal(full, lambda: 0.0, Ledger()).failed("inspection", "is away")
+    assert full.depth() == 0
+    full.close()
+
+
+async def test_a_refusal_tells_what_its_filter_and_the_quarantine_add(tmp_path):
+    """Which filter it was, and which item holds the bytes."""
+    spool = Spool(tmp_path / "spool.db")
+    refusal = Refuse("malware", "a virus", {"filter": "inspection", "quarantine": "5f3a", "path": "a.txt"})
+    await Journal(spool, lambda: 0.0, Ledger()).refused(refusal, None, release="a")
+    body = spool.pending()[0].record.body
+    assert {name: body[name] for name in ("filter", "quarantine", "path", "release")} == {
+        "filter": "inspection", "quarantine": "5f3a", "path": "a.txt", "release": "a",
+    }  # fmt: skip
+    spool.close()
+
+
 async def test_a_flood_of_different_refusals_is_bounded(tmp_path, monkeypatch):
     """An attacker who asks for ever new codes gets no more than so many records a minute."""
     monkeypatch.setattr(journal, "MOST_REFUSALS", 5)

@@ -13,6 +13,7 @@ from gateway.isolation.content import Store
 from gateway.store import scrub
 from gateway.store.keeper import Keeper
 from gateway.store.objects import Objects
+from gateway.store.quarantine import Quarantine, items
 from gateway.store.scrub import Damaged, Pace, Read, Scrubbing
 from tests.unit.gateway.store import filled
 
@@ -45,7 +46,11 @@ def test_spoiled_object_is_taken_away_and_told(tmp_path, store, spoil):
     path.write_bytes(
         {"flip": bytes([data[0] ^ 1]) + data[1:], "cut": data[:-1], "grow": data + b"x", "empty": b""}[spoil]
     )
-    told = [one for one in Scrubbing(store).steps() if isinstance(one, Damaged)]
+    quarantine = Quarantine(tmp_path, 1 << 20)
+    quarantine.prepare()
+    told = [one for one in Scrubbing(store, quarantine).steps() if isinstance(one, Damaged)]
+    (aside,) = items(quarantine.folder)
+    assert (aside["name"], aside["reason"], aside["filter"]) == (told[0].held, "corrupt", "scrubbing")
     assert [(one.digest, one.releases) for one in told] == [(held[3], ("a",))]
     assert [Objects(tmp_path).path(digest).exists() for digest in held] == [n != 3 for n in range(20)]
     assert store.index.objects() == 19

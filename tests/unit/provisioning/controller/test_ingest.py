@@ -76,6 +76,9 @@ def test_audits_have_their_words_in_columns() -> None:
     assert bare is not None
     assert (bare.decision, bare.told) == ("", "release: isli:1")
     assert audit(record()) is None
+    event = audit(Record.new("event", "exchange", {"event": "filter-failed", "sentence": "it hung"}))
+    assert (event.decision, event.reason, event.told) == ("event", "filter-failed", "it hung")
+    assert audit(Record.new("event", "delivery/bigscreen", {"event": ["anything"]})) is None
 
 
 @given(st.binary(max_size=200))
