@@ -45,7 +45,7 @@ class Refused(HeadgateError):
     def __init__(self, reason: str, sentence: str = "", status: int = 403) -> None:
         self.reason = reason  # kebab-case, from a fixed list per daemon, so that it can be a metric label
         self.status = status  # the HTTP status an answer carries
-        self.told: dict[str, str] = {}  # what a record of it says besides, such as which filter refused
+        self.about: dict[str, str] = {}  # what a record of it says besides, such as which filter refused
         super().__init__(sentence or reason)
 
 

@@ -171,7 +171,7 @@ class Channels:
             for failure in (came, etag):
                 if isinstance(failure, Refused) and failure is etag and failure.reason == "unknown-path":
                     refused = Refused("not-signed", "the origin has no signature beside it")
-                    refused.told["filter"] = "exchange"
+                    refused.about["filter"] = "exchange"
                     raise await self._hold_back(refused, content, origin, code, path)
                 if isinstance(failure, OSError):
                     raise told(failure) from failure

@@ -31,7 +31,7 @@ class LiveFilters:
         size = await asyncio.to_thread(lambda: self._incoming.path(content).stat().st_size)
         if size != claim.size:
             refused = Refused("digest-mismatch", "the file has another size than its packager signed", 502)
-            refused.told["filter"] = "exchange"
+            refused.about["filter"] = "exchange"
             raise refused
         # Below ``live/`` in its release; what runs never comes in a channel.
         what = As(claim.sha256, media.type_of(path), application=False, depth=path.count("/"))

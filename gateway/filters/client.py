@@ -70,7 +70,7 @@ class Filter:
             except (KeyError, TypeError, ValueError, Refused) as error:
                 raise self._failed("answered something that is no verdict") from error
         except Refused as refused:
-            refused.told.setdefault("filter", self._name)
+            refused.about.setdefault("filter", self._name)
             if refused.reason == FAILED:
                 await self.failed(self._name, str(refused))
             raise
@@ -97,7 +97,7 @@ class Filter:
                 raise self._failed(str(error)) from error
             except aiohttp.ClientConnectorError as error:
                 failure = self._failed(f"is away: {error}")
-                failure.told["how"] = "away"
+                failure.about["how"] = "away"
             except (aiohttp.ClientError, TimeoutError) as error:
                 failure = self._failed(f"broke off: {error or 'no answer in time'}")
             if time.monotonic() >= deadline:

@@ -47,12 +47,12 @@ class Refuse:
     @classmethod
     def of(cls, error: Refused, sentence: str = "") -> Refuse:
         """Return ``error`` as a value, told by another ``sentence`` where there is one."""
-        return cls(error.reason, sentence or str(error), error.told)
+        return cls(error.reason, sentence or str(error), error.about)
 
     def error(self) -> Refused:
         """Return the failure that an answer is made of."""
         refused = Refused(self.reason, self.sentence, STATUS.get(self.reason, 403))
-        refused.told.update(self.told)
+        refused.about.update(self.told)
         return refused
 
 
