@@ -20,15 +20,14 @@ from appliance.runtime import http
 from appliance.runtime.errors import ConfigError, Corrupt, Refused
 from gateway.filters.admission import decide, metrics
 from gateway.filters.admission.decide import Admitted, Known, Refuse
-from gateway.filters.admission.digests import Digests, read_incoming
+from gateway.filters.admission.digests import Digests, read_incoming, read_kept
 from gateway.isolation.policy import Policy
-from gateway.release import manifest, paths, signed
+from gateway.release import manifest, signed
 from gateway.release.live import judging, signing
 from gateway.release.manifest import NEWEST
 from gateway.release.trust import layout
 from gateway.release.trust.admitting import Trusting
 from gateway.release.trust.layout import Needed
-from gateway.store.manifests import Manifests
 
 LONGEST = 32 << 10  # bytes of a request
 MOST = 500  # releases in memory; the exchange shows the others again
@@ -107,9 +106,7 @@ Ask = TypeVar("Ask", bound=_Ask)
 class Admission:
     """Everything that a request needs; ``policy`` is replaced when the guard enforces another one."""
 
-    def __init__(
-        self, policy: Policy, load: Callable[[], Policy], incoming: Path, kept: Manifests, trust: Path
-    ) -> None:
+    def __init__(self, policy: Policy, load: Callable[[], Policy], incoming: Path, kept: Path, trust: Path) -> None:
         self._kept = kept
         self.policy, self._load, self._incoming, self._trusting = policy, load, incoming, Trusting(trust)
         self._turn = asyncio.Lock()
@@ -164,10 +161,7 @@ class Admission:
     def _shown(self, ask: AskAdmit) -> bytes:
         if ask.incoming is not None:
             return read_incoming(self._incoming, ask.incoming, signed.LONGEST)
-        data = self._kept.get(paths.code_of(ask.code))
-        if data is None:
-            raise Refused("bad-request", "no envelope of this release is kept", 400)
-        return data
+        return read_kept(self._kept, ask.code, signed.LONGEST)
 
     async def _metadata(self, ask: AskMetadata) -> dict[str, Any]:
         policy, data = await self._under(ask.policy), None

@@ -11,7 +11,6 @@ from appliance.runtime.service import Service
 from gateway.filters.admission import metrics as counted
 from gateway.filters.admission.api import Admission
 from gateway.isolation import policy as policies
-from gateway.store.manifests import Manifests
 
 SOCKET_MODE = 0o666  # its folder, which only the exchange's group may enter, is the gate
 log = logging.getLogger("headgate.admission")
@@ -31,8 +30,10 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     folder = RUN / "filter" / "admission"
     for needed in (folder, RUN / "metrics" / "admission"):
         needed.mkdir(mode=0o750, parents=True, exist_ok=True)
-    incoming, kept, trust = STATE / "store" / "incoming", Manifests(STATE / "store"), STATE / "admission" / "trust"
-    admission = Admission(policies.load(config), lambda: policies.load(config), incoming, kept, trust)
+    store, trust = STATE / "store", STATE / "admission" / "trust"
+    admission = Admission(
+        policies.load(config), lambda: policies.load(config), store / "incoming", store / "manifests", trust
+    )
 
     async def reload() -> None:
         admission.policy = policies.load(config)

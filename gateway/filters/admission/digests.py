@@ -16,6 +16,7 @@ from pathlib import Path
 
 from appliance.runtime.errors import Refused
 from gateway.filters.admission.decide import Refuse
+from gateway.release import paths
 from gateway.release.manifest import CHUNK, File
 
 BLOCK = 256 << 10  # bytes digested at once: they stay in the processor's cache for the second digest
@@ -31,13 +32,17 @@ def open_incoming(folder: Path, name: str) -> int:
     """
     if not _NAME.fullmatch(name):
         raise Refused("bad-request", "this is no name of an incoming file", 400)
+    return _open(folder / name)
+
+
+def _open(path: Path) -> int:
     try:
-        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise Refused("bad-request", f"the incoming file cannot be read: {error.strerror}", 400) from error
+        raise Refused("bad-request", f"the file to be judged cannot be read: {error.strerror}", 400) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise Refused("bad-request", "this is no incoming file", 400)
+        raise Refused("bad-request", "what is to be judged is no plain file", 400)
     return descriptor
 
 
@@ -47,7 +52,20 @@ def read_incoming(folder: Path, name: str, largest: int) -> bytes:
     Raises:
         Refused: it is longer (``too-large``), or there is none (``bad-request``).
     """
-    with os.fdopen(open_incoming(folder, name), "rb") as file:
+    return _read(open_incoming(folder, name), largest)
+
+
+def read_kept(folder: Path, code: str, largest: int) -> bytes:
+    """Return the envelope of at most ``largest`` bytes that the exchange keeps of the release ``code``.
+
+    Raises:
+        Refused: it is longer (``too-large``), or there is none (``bad-request``).
+    """
+    return _read(_open(folder / f"{paths.code_of(code)}.json"), largest)
+
+
+def _read(descriptor: int, largest: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
         data = file.read(largest + 1)
     if len(data) > largest:
         raise Refused("too-large", f"this is longer than {largest} bytes", 413)
