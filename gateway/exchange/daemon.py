@@ -142,7 +142,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         fills = Fills(service.tasks, origins, store, incoming, keeper, passed, judge, inspection, journal, withdrawals)
         takes = Takes(judge, releases, fills, keeper, journal)
         live = LiveFilters(judge, inspection, coming)
-        channels = Channels(service.tasks, origins, passing, coming, live, journal, HoldingBack(incoming.quarantine))
+        holding = HoldingBack(incoming.quarantine)
+        channels = Channels(service.tasks, origins, passing, coming, live, journal, holding, withdrawals.check)
         suspects = Suspects()
         withdrawals.channels = channels.forget
         exchange = Exchange(

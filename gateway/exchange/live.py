@@ -27,7 +27,7 @@ from gateway.release import media
 from gateway.release.live import freshness, signing
 from gateway.release.live.names import newest
 from gateway.release.live.signing import Claim
-from gateway.release.manifest import Live
+from gateway.release.manifest import Live, Release
 from gateway.store.faults import told
 from gateway.store.live import Incoming, LiveObjects
 
@@ -68,10 +68,12 @@ class Channels:
         filters: Filters,
         journal: Journal,
         holding_back: HoldingBack,
+        allowed: Callable[[Release], None],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._tasks, self._origins, self._store, self._incoming = tasks, origins, store, incoming
         self._filters, self._journal, self._holding_back, self._now = filters, journal, holding_back, now
+        self._allowed = allowed  # raises Refused for a channel that is withdrawn
         self._ring = Ring()
         self._once: Once[tuple[str, str, str], tuple[Entry, bool]] = Once(tasks, at_once=AT_ONCE, waiting=WAITING)
         metrics.LIVE_OBJECTS.set_function(lambda: len(self._ring))
@@ -124,6 +126,7 @@ class Channels:
                     await self._journal.refused(refusal, None, release=code, path=path, origin=origin)
                 failure = refusal.error()
             else:
+                self._still(held.admitted.release, entry)
                 new = present is None or entry.claim.sequence != present.claim.sequence
                 metrics.LIVE.labels("stored" if new else "unchanged").inc()
                 self._keep(code, path, entry)
@@ -131,12 +134,26 @@ class Channels:
                     metrics.LIVE_SECONDS.observe(time.monotonic() - began)
                     self._ahead(held, live, path, entry)
                 return entry, new
+        self._allowed(held.admitted.release)
         if present is not None and present.until > self._now():
             # Verified, and still of now: a screen need not suffer for what an origin shows meanwhile.
             entry = replace(present, checked=self._now())
             self._keep(code, path, entry)
             return entry, False
         raise failure
+
+    def _still(self, release: Release, entry: Entry) -> None:
+        """Let a file go that came while its channel was withdrawn; nothing is awaited between this and its being kept.
+
+        Raises:
+            Refused: the channel is withdrawn (``withdrawn``).
+        """
+        try:
+            self._allowed(release)
+        except Refused:
+            if not self._ring.holds(entry.claim.sha256):
+                self._store.remove(entry.claim.sha256)
+            raise
 
     def _keep(self, code: str, path: str, entry: Entry) -> None:
         for sha256 in self._ring.put(code, path, entry):
@@ -244,10 +261,13 @@ class Channels:
         except HeadgateError as error:
             log.debug("%s was not fetched ahead: %s", path, error)
 
-    def forget(self, code: str) -> None:
-        """Remove what is here of a channel that was withdrawn; what a playlist named before goes with its window."""
-        for sha256 in self._ring.drop(code):
+    def forget(self, code: str) -> tuple[int, int]:
+        """Remove all that is here of a channel that was withdrawn, also what was replaced; return how many objects of how many bytes."""
+        before = self._ring.bytes
+        gone = self._ring.drop(code)
+        for sha256 in gone:
             self._store.remove(sha256)
+        return len(gone), before - self._ring.bytes
 
     async def sweep(self) -> None:
         """Remove what has run out, for ever."""

@@ -23,18 +23,29 @@ class Entry:
     origin: str
 
 
+@dataclass
+class _Object:
+    until: float
+    size: int  # bytes
+    channels: set[str]  # that named it
+
+
 class Ring:
     """Live files by channel and path; bounded in number, bytes and time."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes
         self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()
-        self._objects: OrderedDict[str, tuple[float, int]] = OrderedDict()  # until, bytes
+        self._objects: OrderedDict[str, _Object] = OrderedDict()
         self.bytes = 0
 
     def __len__(self) -> int:
         """Return how many objects are kept."""
         return len(self._objects)
+
+    def holds(self, sha256: str) -> bool:
+        """Return whether the object is kept for any channel."""
+        return sha256 in self._objects
 
     def get(self, code: str, path: str) -> Entry | None:
         """Return the newest claim that was verified for ``path``, also where its time has passed."""
@@ -47,9 +58,10 @@ class Ring:
         if len(self._entries) > MOST_PATHS:
             self._entries.popitem(last=False)
         sha256, size = entry.claim.sha256, entry.claim.size
-        until, known = self._objects.pop(sha256, (0.0, -1))
-        self._objects[sha256] = (max(until, entry.until), size)
-        self.bytes += size if known < 0 else 0
+        known = self._objects.pop(sha256, None)
+        channels = {*(known.channels if known else ()), code}
+        self._objects[sha256] = _Object(max(known.until if known else 0.0, entry.until), size, channels)
+        self.bytes += 0 if known else size
         gone = []
         while self.bytes > self._most and len(self._objects) > 1:
             oldest = next(iter(self._objects))
@@ -61,18 +73,23 @@ class Ring:
         """Return the digests of objects whose time has passed; they are forgotten, and so are the paths that ran out."""
         for key in [key for key, entry in self._entries.items() if entry.until <= now]:
             del self._entries[key]
-        gone = [sha256 for sha256, (until, _) in self._objects.items() if until <= now]
+        gone = [sha256 for sha256, kept in self._objects.items() if kept.until <= now]
         for sha256 in gone:
             self._forget(sha256)
         return gone
 
     def drop(self, code: str) -> list[str]:
-        """Let a channel go; return the digests of its newest files' objects."""
-        keys = [key for key in self._entries if key[0] == code]
-        gone = {self._entries.pop(key).claim.sha256 for key in keys} & self._objects.keys()
+        """Let a channel go; return the digests of all its objects, also of files that were replaced, but for those of other channels."""
+        for key in [key for key in self._entries if key[0] == code]:
+            del self._entries[key]
+        gone = []
+        for sha256, kept in self._objects.items():
+            kept.channels.discard(code)
+            if not kept.channels:
+                gone.append(sha256)
         for sha256 in gone:
             self._forget(sha256)
-        return sorted(gone)
+        return gone
 
     def _forget(self, sha256: str) -> None:
-        self.bytes -= self._objects.pop(sha256)[1]
+        self.bytes -= self._objects.pop(sha256).size

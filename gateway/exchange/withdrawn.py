@@ -67,7 +67,8 @@ class Withdrawals:
     ) -> None:
         """``expected`` tells the peers that must confirm, if they follow or not."""
         self._register, self._removal, self._journal, self._expected = register, removal, journal, expected
-        self.channels: Callable[[str], None] = lambda code: None  # removes what is kept of a live channel
+        # Removes what is kept of a live channel: how many objects of how many bytes.
+        self.channels: Callable[[str], tuple[int, int]] = lambda code: (0, 0)
         self.standing = Standing().after(register.orders())
         self.instance = secrets.token_hex(8)  # so that telemetry notices another start
         self._followers: dict[Peer, Follower] = {}
@@ -207,7 +208,8 @@ class Withdrawals:
         for order in undone:
             codes, removed = await asyncio.to_thread(self._remove, order)
             for code in codes if order.act == "withdraw" else ():
-                self.channels(code)
+                objects, size = self.channels(code)
+                removed = Removed(removed.objects + objects, removed.bytes + size, removed.kept)
             done.append((order, _entry(order, codes, removed)))
         for order, told in done:
             more = {

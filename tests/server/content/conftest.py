@@ -27,9 +27,10 @@ from appliance.runtime.files import write_atomic
 from appliance.telemetry.records import Record
 from appliance.telemetry.spool import Spool
 from gateway.release import folder as folders
+from gateway.release import orders, paths, signed
 from gateway.release import origin as origins
-from gateway.release import paths, signed
 from gateway.release.manifest import Release, Rights
+from gateway.release.orders import Order, What
 
 CODE = "999999-100000000000001-4"
 ADDRESSES = {"bigscreen": "127.20.0.1", "smallscreen": "127.30.0.1", "institution": "127.50.0.1"}
@@ -312,6 +313,21 @@ class Chain:
         for name in reversed(list(self.processes)):
             self.stop(name, signal.SIGKILL)
         self.origin.stop()
+
+
+def give_order(box: Any, key: PrivateKey, serial: int, code: str = "") -> Any:
+    """Have the exchange of a box withdraw ``code``, as telemetry does; without one, tell it that ``serial`` is the last order there is."""
+    told = {
+        "serial": serial,
+        "act": "withdraw",
+        "what": What(release=code or CODE),
+        "reason": "版权争议",
+        "by": "regulator",
+    }
+    made = Order.model_validate({**told, "time": "2026-11-28T00:00:00Z"}) if code else None
+    envelopes = [orders.seal(made, key).decode()] if made else []
+    asked = {"envelopes": envelopes, "head": serial, "online": True}
+    return json.loads(Chain.ask(box, "telemetry-management", "order", asked).body)
 
 
 def _connects(family: int, address: Any) -> bool:

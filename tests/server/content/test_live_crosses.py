@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from gateway.release.live import signing
 from gateway.release.manifest import Live
 from gateway.store.quarantine import items
 from tests.server.content import media
+from tests.server.content.conftest import give_order
 
 pytestmark = [pytest.mark.server, pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")]
 CODE = "999999-100000000000001-4"
@@ -290,3 +292,47 @@ def test_what_is_here_plays_on_while_the_origin_is_away(chain, studio):
     assert chain.play("live/1.ts").body == TS
     chain.origin.stop()
     assert chain.play("live/1.ts").body == TS
+
+
+def test_a_running_channel_is_withdrawn(chain, studio, until):
+    """Segment and playlist under way are cut, every file of it goes at once, also playlists that were replaced, and nothing comes back."""
+    regulator = PrivateKey.generate()
+    orders = f'orders: {{keys: {{regulator: "{regulator.public}"}}}}\n'
+    chain.write_policy(lambda text: text.replace("largest: 4 MiB", "largest: 64 MiB") + orders)
+    chain.reload("exchange", "delivery-bigscreen")
+    until(lambda: "configuration taken in" in chain.log("exchange"), "the policy is taken in")
+    assert give_order(chain, regulator, 0)["refused"] is None
+    room = studio()
+    room.film(*HLS, str(room.out / "index.m3u8"))
+    room.sign()
+    until(lambda: len(room.signed(".ts")) >= 2, "two segments are signed")
+    large = TS * (32_000_000 // len(TS))  # larger than what two sockets hold
+    room.put("large.ts", large)
+    room.put("other.m3u8", PLAYLIST)
+    assert chain.play("live/other.m3u8").body == PLAYLIST
+    newer = PLAYLIST + b"#EXTINF:1,\n2.ts\n"
+    room.put("other.m3u8", newer)
+    until(lambda: chain.play("live/other.m3u8").body == newer, "the playlist is replaced")
+    assert chain.play("live/index.m3u8").status == 200
+    kept = chain.state / "store" / "live" / "objects"
+    with socket.create_connection(("127.20.0.1", chain.port), 20) as screen:
+        screen.sendall(f"GET /r/{CODE}/live/large.ts HTTP/1.1\r\nHost: box\r\n\r\n".encode())
+        received = len(screen.recv(1024))
+        assert len(list(kept.glob("*/*"))) >= 4
+
+        give_order(chain, regulator, 1, CODE)
+
+        assert list(kept.glob("*/*")) == []
+        with contextlib.suppress(ConnectionError):
+            while data := screen.recv(1 << 16):
+                received += len(data)
+    assert received < len(large)
+    signed = len(room.signed(".ts"))
+    until(lambda: len(room.signed(".ts")) > signed, "the packager goes on")
+    asked = ("index.m3u8", "other.m3u8", "large.ts", room.signed(".ts")[-1])
+    assert {reason(chain.play(f"live/{path}")) for path in asked} == {(451, "withdrawn")}
+    assert list(kept.glob("*/*")) == []
+    (entry,) = [r.body for r in chain.records("audit") if r.body["decision"] == "withdraw"]
+    assert (entry["stopped"], entry["confirmed"]) == (1, ["delivery-bigscreen", "delivery-smallscreen"])
+    assert entry["objects"] >= 4
+    assert not list((chain.state / "store" / "incoming").iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,11 @@ from datetime import UTC, datetime
 import pytest
 
 from appliance.identity import envelope
+from appliance.identity.keys import PrivateKey
 from gateway.release.manifest import Rights
 from gateway.resolver import records
 from tests.server.content import media
+from tests.server.content.conftest import Chain, give_order
 from tests.server.content.network import DAEMONS, Network
 
 pytestmark = pytest.mark.server
@@ -220,6 +223,30 @@ def test_what_other_boxes_are_given_counts_as_use(network, family, until):
             return db.execute("SELECT frequency FROM objects WHERE digest = ?", (digest,)).fetchone()[0]
 
     until(lambda: frequency() == 1, "the use is written down")
+
+
+def test_what_goes_to_another_box_is_cut_off_when_it_is_withdrawn(network, until):
+    """A film that is under way breaks off, the proof counts it and says that share did so, and nothing more of it is shared."""
+    parent, regulator = network.box("hub", 2), PrivateKey.generate()
+    parent.ask_these({"centre": network.centre})
+    text = parent.policy.read_text().replace("largest: 16 MiB", "largest: 64 MiB")
+    parent.policy.write_text(text + f'orders: {{keys: {{regulator: "{regulator.public}"}}}}\n')
+    parent.start(*DAEMONS, "share")
+    assert give_order(parent, regulator, 0)["refused"] is None
+    release = network.publish({"a.mp4": media.sized(32 << 20)})  # larger than what two sockets hold
+    path = f"/releases/{release.code}/a.mp4"
+    with socket.create_connection((parent.address, parent.port), 20) as child:
+        child.sendall(f"GET {path} HTTP/1.1\r\nHost: hub\r\n\r\n".encode())
+        received = len(child.recv(1024))
+        until(lambda: parent.object(release, "a.mp4").exists(), "it is stored")
+        give_order(parent, regulator, 1, release.code)
+        with contextlib.suppress(ConnectionError):
+            while data := child.recv(1 << 16):
+                received += len(data)
+    assert received < 32 << 20
+    (entry,) = [r.body for r in Chain.records(parent, "audit") if r.body["decision"] == "withdraw"]
+    assert (entry["stopped"], "share-culture" in entry["confirmed"], entry["objects"]) == (1, True, 1)
+    assert parent.get(path).status == parent.get(f"/releases/{release.code}/release.json").status == 451
 
 
 def test_a_parent_shares_only_what_its_lanes_let_pass(network, family):

@@ -37,12 +37,18 @@ def test_without_room_the_oldest_goes():
 
 
 def test_a_channel_that_is_withdrawn_goes():
-    """Its newest files are dropped and counted off; other channels stay."""
+    """All its files at once, also playlists that were replaced; other channels and what they share with it stay."""
     ring = Ring()
-    first, other = entry(1), entry(2)
+    first, other, newer, both = entry(1), entry(2), entry(3), entry(4)
     ring.put("one", "index.m3u8", first)
+    ring.put("one", "index.m3u8", newer)
     ring.put("two", "index.m3u8", other)
-    assert ring.drop("one") == [first.claim.sha256]
+    for code in ("one", "two"):
+        ring.put(code, "init.mp4", both)
+    assert ring.drop("one") == [first.claim.sha256, newer.claim.sha256]
+    assert ring.holds(both.claim.sha256)
     assert ring.get("one", "index.m3u8") is None
     assert ring.get("two", "index.m3u8") is other
-    assert ring.bytes == other.claim.size
+    assert ring.bytes == other.claim.size + both.claim.size
+    assert ring.drop("two") == [other.claim.sha256, both.claim.sha256]
+    assert ring.bytes == 0
