@@ -30,6 +30,7 @@ class Presentation:
     references: tuple[Reference, ...]
     renditions: tuple[Rendition, ...]
     seconds: float
+    ended: bool = True  # static: nothing will be added
 
 
 class _Reading:
@@ -90,7 +91,8 @@ def parse(data: bytes) -> Presentation:
             for each in _children(kinds, "Representation"):
                 renditions.append(_rendition(kinds, each))
                 _segments(reading, (root, period, kinds, each), length)
-    return Presentation(tuple(reading.references), tuple(renditions), min(total or seconds, LONGEST_PLAY))
+    ended = root.get("type", "static") != "dynamic"
+    return Presentation(tuple(reading.references), tuple(renditions), min(total or seconds, LONGEST_PLAY), ended)
 
 
 def _segments(reading: _Reading, levels: tuple[Element, ...], length: float) -> None:

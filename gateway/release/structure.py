@@ -51,6 +51,7 @@ def look(sizes: Mapping[str, int], read: Read, labels: tuple[str, ...] = ()) -> 
             else:
                 _follow(found, path, references, sizes)
     _masters(found)
+    _endless(found)
     _loops(found)
     _unnamed(found, sizes)
     running = [path for path in sizes if media.type_of(path).startswith(RUNS)]
@@ -132,6 +133,20 @@ def _masters(found: Structure) -> None:
             if target != path and inner is not None and inner.playlists:
                 told = f"names '{target}', which is a master playlist too"
                 found.faults.append(_fault(path, told, "a master playlist names media playlists"))
+
+
+def _endless(found: Structure) -> None:
+    """Tell of what is packaged as live: a player would begin near its end and wait for more (RFC 8216 section 6.3.3, ISO/IEC 23009-1)."""
+    for path, playlist in found.playlists.items():
+        if not playlist.ended and not playlist.playlists and playlist.seconds:
+            mend = (
+                "package it as a film (ffmpeg -hls_playlist_type vod), or publish a channel: headgate release channel"
+            )
+            found.faults.append(_fault(path, "is a live playlist: it has no #EXT-X-ENDLIST", mend))
+    for path, presentation in found.presentations.items():
+        if not presentation.ended:
+            mend = "package it as a film (packager --generate_static_live_mpd), or publish a channel: headgate release channel"
+            found.faults.append(_fault(path, "is a live presentation: it is of type 'dynamic'", mend))
 
 
 def _loops(found: Structure) -> None:

