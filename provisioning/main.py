@@ -16,6 +16,7 @@ NOUNS = {
     "box": ("gateway.isolation.cli_box", "plan, apply, confirm, status and audit of this box"),
     "journal": ("appliance.journal.cli", "show and verify the signed record of what was decided"),
     "id": ("gateway.resolver.cli", "check, resolve, register and link identifiers"),
+    "link": ("gateway.linking.cli", "propose, judge and register links between identifiers"),
     "key": ("appliance.identity.cli", "make and show signing keys"),
     "release": ("gateway.release.cli", "make, verify and publish signed releases of content"),
     "fleet": ("provisioning.fleet.cli", "list, enrol, plan and roll out to the boxes of an inventory"),

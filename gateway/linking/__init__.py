@@ -1,1 +1,1 @@
-"""The association engine (底层关联服务引擎) of an institution: catalogue -> proposals -> a curator's word -> links under the institution's key."""
+"""The association engine (底层关联服务引擎) of an institution: catalogue -> proposals -> a curator's word -> registered links."""

@@ -50,7 +50,7 @@ def by_name(things: Sequence[Thing], common: Callable[[str, int], None]) -> Iter
         rarest = sorted(some, key=lambda piece: (count[piece], piece))
         for piece in rarest[: len(some) - math.ceil(SHARED * len(some)) + 1]:
             blocks[piece].append(number)
-    for key, group in same.items():
+    for group in same.values():
         if len(group) > MOST_OF_ONE:
             common(things[group[0]].entry.title, len(group))
             continue

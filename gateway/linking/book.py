@@ -12,7 +12,7 @@ from pathlib import Path
 
 from appliance.runtime.errors import Corrupt, Refused
 from gateway.linking import reasons
-from gateway.linking.entries import Entry, Wrong
+from gateway.linking.entries import Entry, RowFault
 from gateway.linking.judging import Thing
 from gateway.linking.proposals import STATES, Proposal, State, Why
 
@@ -22,11 +22,13 @@ VERSION = 1
 SCHEMA = """
 CREATE TABLE catalogues (name TEXT PRIMARY KEY, body TEXT NOT NULL, digest TEXT NOT NULL, row INTEGER NOT NULL, faults INTEGER NOT NULL,
                          finished INTEGER NOT NULL, pass INTEGER NOT NULL) STRICT;
-CREATE TABLE entries (id INTEGER PRIMARY KEY, catalogue TEXT NOT NULL, key TEXT NOT NULL, code TEXT, title TEXT NOT NULL, kind TEXT NOT NULL,
+CREATE TABLE entries (id INTEGER PRIMARY KEY, catalogue TEXT NOT NULL, key TEXT NOT NULL, code TEXT, title TEXT NOT NULL,
+                      kind TEXT NOT NULL,
                       year INTEGER, names TEXT NOT NULL, identifiers TEXT NOT NULL, links TEXT NOT NULL, pass INTEGER NOT NULL,
                       UNIQUE (catalogue, key)) STRICT;
 CREATE INDEX entries_code ON entries (code);
-CREATE TABLE faults (catalogue TEXT NOT NULL, row INTEGER NOT NULL, reason TEXT NOT NULL, told TEXT NOT NULL, whole INTEGER NOT NULL) STRICT;
+CREATE TABLE faults (catalogue TEXT NOT NULL, row INTEGER NOT NULL, reason TEXT NOT NULL, told TEXT NOT NULL,
+                     whole INTEGER NOT NULL) STRICT;
 CREATE INDEX faults_row ON faults (catalogue, row);
 CREATE TABLE proposals (id INTEGER PRIMARY KEY, statement TEXT NOT NULL UNIQUE, source TEXT NOT NULL, type TEXT NOT NULL,
                         target TEXT NOT NULL, score REAL NOT NULL, basis TEXT NOT NULL, why TEXT NOT NULL, source_title TEXT NOT NULL,
@@ -118,7 +120,7 @@ class Book:
     def catalogues(self) -> list[Catalogue]:
         """Return what was imported."""
         rows = self._db.execute("SELECT name, body, digest, row, faults, finished FROM catalogues ORDER BY name")
-        return [Catalogue(*row[:5], finished=bool(row[5])) for row in rows]
+        return [Catalogue(n, body, digest, row, faults, bool(done)) for n, body, digest, row, faults, done in rows]
 
     def begin(self, name: str, body: str, digest: str) -> int:
         """Begin the import of a file into the catalogue ``name``, and return how many of its rows are in already.
@@ -142,7 +144,7 @@ class Book:
             )
         return 0
 
-    def add(self, name: str, row: int, entries: Sequence[tuple[int, Entry]], wrong: Sequence[Wrong]) -> int:
+    def add(self, name: str, row: int, entries: Sequence[tuple[int, Entry]], wrong: Sequence[RowFault]) -> int:
         """Keep the entries (each with its row) and faults of the rows up to ``row``; return how many entries came a second time.
 
         Raises:
@@ -151,7 +153,7 @@ class Book:
         with self._writing():
             number, kept = self._db.execute("SELECT pass, faults FROM catalogues WHERE name = ?", (name,)).fetchone()
             twice = [
-                Wrong(at, "twice", f"an entry with the number {entry.key!a} was there before; this one is left out")
+                RowFault(at, "twice", f"an entry with the number {entry.key!a} was there before; this one is left out")
                 for at, entry in entries
                 if not self._db.execute(_ADD, (name, *_row(entry), number)).rowcount
             ]
@@ -190,10 +192,13 @@ class Book:
         """Return the number of entries."""
         return int(self._db.execute("SELECT count(*) FROM entries").fetchone()[0])
 
-    def faults(self, name: str, most: int) -> list[Wrong]:
+    def faults(self, name: str, most: int) -> list[RowFault]:
         """Return the first faults of a catalogue, in the order of its rows."""
         query = "SELECT row, reason, told, whole FROM faults WHERE catalogue = ? ORDER BY row LIMIT ?"
-        return [Wrong(row, reason, told, bool(whole)) for row, reason, told, whole in self._db.execute(query, (name, most))]
+        return [
+            RowFault(row, reason, told, bool(whole))
+            for row, reason, told, whole in self._db.execute(query, (name, most))
+        ]
 
     def things(self) -> Iterator[Thing]:
         """Yield every entry, as proposals are made of it."""

@@ -21,14 +21,22 @@ from appliance.runtime.places import STATE
 from gateway.linking import reasons
 from gateway.linking.book import Book, Kept
 from gateway.linking.choosing import Choice
-from gateway.linking.cli_out import export, register
 from gateway.linking.cli_curators import curator
+from gateway.linking.cli_out import export, register
 from gateway.linking.judging import LEAST
 from gateway.linking.proposals import BASES, STATES, State
 from gateway.resolver.vocabulary import kind_of
 
 SHOWN = 20  # links of a preview
 LONGEST_NOTE = 400  # characters
+
+
+def _who() -> str:
+    return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def _language() -> str:
+    return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
 
 
 @click.group(name="link")
@@ -47,7 +55,7 @@ BOOK = click.option(
     help="The engine's book.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="For a program.")
-LANG = click.option("--lang", type=click.Choice(["zh", "en"]), default=lambda: _language(), help="Of the reasons.")
+LANG = click.option("--lang", type=click.Choice(["zh", "en"]), default=_language, help="Of the reasons.")
 
 
 @commands.command(name="import")
@@ -98,7 +106,9 @@ def import_(catalogue: Path, name: str, kind: str | None, body: str, most: int, 
 
 
 @commands.command()
-@click.option("--least", default=LEAST, show_default=True, type=click.FloatRange(0, 1), help="Leave out what is less sure.")
+@click.option(
+    "--least", default=LEAST, show_default=True, type=click.FloatRange(0, 1), help="Leave out what is less sure."
+)
 @BOOK
 @JSON
 def propose(least: float, book: Path, *, as_json: bool) -> None:
@@ -120,7 +130,15 @@ def propose(least: float, book: Path, *, as_json: bool) -> None:
         told = kept.propose(found)
     seconds = time.monotonic() - began
     if as_json:
-        _json({**told, "entries": tally.things, "pairs": tally.pairs, "common": len(tally.common), "seconds": round(seconds, 2)})
+        _json(
+            {
+                **told,
+                "entries": tally.things,
+                "pairs": tally.pairs,
+                "common": len(tally.common),
+                "seconds": round(seconds, 2),
+            }
+        )
         return
     console = _console()
     console.print(
@@ -182,9 +200,13 @@ def show(number: int, book: Path, lang: str, *, as_json: bool) -> None:
     """
     with _open(book) as kept:
         one = _one(kept, number)
-        ends = {end: kept.entry(code) for end, code in (("source", one.proposal.source), ("target", one.proposal.target))}
+        ends = {
+            end: kept.entry(code) for end, code in (("source", one.proposal.source), ("target", one.proposal.target))
+        }
     if as_json:
-        about = {end: asdict(found[0]) | {"catalogue": found[1], "body": found[2]} for end, found in ends.items() if found}
+        about = {
+            end: asdict(found[0]) | {"catalogue": found[1], "body": found[2]} for end, found in ends.items() if found
+        }
         _json({**_told(one, lang), **{f"{end}_entry": told for end, told in about.items()}})
         return
     table = Table("", "source", "target", box=None)
@@ -208,7 +230,7 @@ def _deciding(state: State, told: str) -> Any:
     @click.argument("numbers", nargs=-1, type=click.IntRange(1))
     @_filters
     @click.option("--yes", is_flag=True, help="Do it; without this, filters only show what they choose.")
-    @click.option("--by", "who", default=lambda: _who(), help="Who decides; by default who you are.")
+    @click.option("--by", "who", default=_who, help="Who decides; by default who you are.")
     @click.option("--note", default="", help="Why.")
     @BOOK
     @JSON
@@ -229,7 +251,9 @@ def _deciding(state: State, told: str) -> Any:
                     _may_decide(_one(kept, number))
                 done = sum(kept.decide(*Choice(number=n).condition(), state, who, now, note) for n in numbers)
             else:
-                chosen = Choice("accepted" if state == "proposed" else "proposed", kind, basis or "", least, most, query)
+                chosen = Choice(
+                    "accepted" if state == "proposed" else "proposed", kind, basis or "", least, most, query
+                )
                 count = kept.count_of(*chosen.condition())
                 if not yes:
                     _preview(kept.select(*chosen.condition(), SHOWN), count, lang, as_json=as_json)
@@ -254,9 +278,7 @@ for _name, _state, _help in (
     ("reopen", "proposed", "Take a decision back: NUMBERS, or accepted links by filters, are proposals again."),
 ):
     _decide = _deciding(_state, _state)  # type: ignore[arg-type]
-    _decide.__doc__ = (
-        f"{_help}\n\nFilters only show what they choose, until --yes is given.\n\nExample: headgate link {_name} --least 0.95"
-    )
+    _decide.__doc__ = f"{_help}\n\nFilters only show what they choose, until --yes is given.\n\nExample: headgate link {_name} --least 0.95"
     commands.command(name=_name)(_decide)
 
 
@@ -330,14 +352,6 @@ def _table(found: list[Kept], lang: str) -> None:
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     return Progress(*columns, console=Console(stderr=True, highlight=False), transient=True)
-
-
-def _who() -> str:
-    return os.environ.get("SUDO_USER") or getpass.getuser()
-
-
-def _language() -> str:
-    return "zh" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("zh") else "en"
 
 
 def _json(told: object) -> None:

@@ -62,7 +62,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Wrong:
+class RowFault:
     """One fault of one row (or record) of a file, counted from 1; ``whole``: the row was left out for it."""
 
     row: int
@@ -75,7 +75,7 @@ class Wrong:
 class Reader:
     """Turns rows into entries and keeps what is wrong with the row at hand."""
 
-    wrong: list[Wrong] = field(default_factory=list)
+    wrong: list[RowFault] = field(default_factory=list)
 
     def entry(self, row: int, raw: Raw) -> Entry | None:
         """Return the entry of ``raw``, or None where it is of no use; ``wrong`` has every fault of it."""
@@ -128,7 +128,7 @@ class Reader:
         return (kind, code) if code else None
 
     def _add(self, row: int, reason: str, sentence: str, *, whole: bool = False) -> None:
-        self.wrong.append(Wrong(row, reason, sentence, whole))
+        self.wrong.append(RowFault(row, reason, sentence, whole))
 
 
 def line(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from appliance.runtime.errors import Refused
 from gateway.linking import reading
 from gateway.linking.book import Book
-from gateway.linking.entries import Entry, Reader, Wrong
+from gateway.linking.entries import Entry, Reader, RowFault
 
 LARGEST = 4 << 30  # bytes of a file
 MOST_ROWS = 2_000_000
@@ -55,7 +55,9 @@ def run(
     """
     name = name or path.stem[:64]
     if not _NAME.fullmatch(name) or (body and not _BODY.fullmatch(body)):
-        raise Refused("bad-name", "a catalogue's name is up to 64 letters, digits, - and _; a body's as in the policy", 400)
+        raise Refused(
+            "bad-name", "a catalogue's name is up to 64 letters, digits, - and _; a body's as in the policy", 400
+        )
     try:
         file = path.open("rb")
     except OSError as error:
@@ -82,15 +84,15 @@ def _run(
 ) -> Imported:
     rows = reading.FORMATS[kind](file)
     again = book.begin(name, body, f"{kind}:{digest}")
-    reader, batch, wrong = Reader(), list[tuple[int, Entry]](), list[Wrong]()
+    reader, batch, wrong = Reader(), list[tuple[int, Entry]](), list[RowFault]()
     row = entries = without = left_out = faults = twice = 0
-    for row, raw in rows:  # noqa: B007 (the last one is the number of rows)
+    for row, raw in rows:
         if row <= again:
             continue
         if row > MOST_ROWS:
             raise Refused("too-many", f"more than {MOST_ROWS} rows: split the file", 413)
-        entry = None if isinstance(raw, Wrong) else reader.entry(row, raw)
-        found = [raw] if isinstance(raw, Wrong) else reader.wrong
+        entry = None if isinstance(raw, RowFault) else reader.entry(row, raw)
+        found = [raw] if isinstance(raw, RowFault) else reader.wrong
         wrong += found
         if entry is None:
             left_out += 1
@@ -109,6 +111,8 @@ def _run(
 
 
 def _digest(file: BinaryIO) -> str:
-    found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = hashlib.sha256()
+    while piece := file.read(1 << 20):
+        found.update(piece)
     file.seek(0)
-    return found
+    return found.hexdigest()

@@ -161,13 +161,13 @@ def _made(a: Thing, b: Thing, kind: str, score: float, basis: Basis, why: list[W
     """Return the proposal from that of both which is the institution's own and has a code; of a symmetric type either may be the source."""
     if KINDS[kind].symmetric and (not a.ours or a.entry.code is None or (b.ours and _lower(b, a))):
         a, b = b, a
-    if not a.ours or a.entry.code is None or b.reference in (None, a.entry.code):
+    source, target = a.entry.code, b.reference
+    if not a.ours or source is None or target is None or source == target:
         return None
-    assert b.reference is not None
+    if target in a.entry.identifiers:  # an identification says that already
+        return None
     score = round(max(0.0, min(1.0, score)), 3)
-    return Proposal(
-        a.entry.code, kind, b.reference, score, basis, tuple(why), a.entry.title, b.entry.title, b.body
-    )
+    return Proposal(source, kind, target, score, basis, tuple(why), a.entry.title, b.entry.title, b.body)
 
 
 def _lower(one: Thing, other: Thing) -> bool:

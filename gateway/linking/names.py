@@ -55,10 +55,8 @@ def numbers(text: str) -> tuple[str, ...]:
     """Return the numbers of volumes, parts and years in a title, in order: titles that differ in these are siblings, not the same."""
     told = plain(text)
     found = [_number(next(group for group in match.groups() if group)) for match in _NUMBER.finditer(told)]
-    for match in _ROMAN.finditer(told):
-        if match[0]:
-            found.append(str(10 * len(match[1]) + _ROMAN_DIGITS[match[2]]))
-    return tuple(found)
+    roman = (10 * len(match[1]) + _ROMAN_DIGITS[match[2]] for match in _ROMAN.finditer(told))
+    return (*found, *(str(number) for number in roman if number))
 
 
 def _number(text: str) -> str:

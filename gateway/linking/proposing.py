@@ -23,7 +23,11 @@ class Tally:
 
 
 def propose(
-    things: Sequence[Thing], *, least: float = LEAST, tally: Tally, progress: Callable[[int], None] = lambda _pairs: None
+    things: Sequence[Thing],
+    *,
+    least: float = LEAST,
+    tally: Tally,
+    progress: Callable[[int], None] = lambda _pairs: None,
 ) -> Iterator[Proposal]:
     """Yield the links proposed between ``things``, each at least ``least`` sure; the same link may come more than once."""
     tally.things = len(things)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 
 from gateway.linking.proposals import Why
+from gateway.resolver.vocabulary import kind_of
 
 WORDS: dict[str, tuple[str, str]] = {
     "has-identifier": ("馆藏目录记载它的标识是 {0}", "the catalogue gives it the identifier {0}"),
@@ -35,7 +36,11 @@ def told(why: Iterable[Why], language: str) -> str:
     column = 0 if language == "zh" else 1
     parts = []
     for one in why:
-        blanks = [KINDS.get(b, b) for b in one.blanks] if language == "zh" and one.word == "kinds" else one.blanks
+        blanks = one.blanks
+        if one.word == "kinds" and language == "zh":
+            blanks = tuple(KINDS.get(blank, blank) for blank in blanks)
+        elif one.word == "stated":
+            blanks = tuple(kind_of(blank).word(language) for blank in blanks)
         parts.append(WORDS[one.word][column].format(*blanks))
     return _GAPS["zh" if language == "zh" else "en"].join(parts)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from appliance.runtime.errors import Refused
-from gateway.linking.entries import Raw, Wrong
+from gateway.linking.entries import Raw, RowFault
 from gateway.linking.reading import dublin_core, json_rows, marc, separated
 
-Rows = Iterator[tuple[int, Raw | Wrong]]
+Rows = Iterator[tuple[int, Raw | RowFault]]
 FORMATS: dict[str, Callable[[BinaryIO], Rows]] = {
     "csv": separated.read,
     "jsonl": json_rows.read,

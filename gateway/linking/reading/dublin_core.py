@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 from xml.sax.handler import ContentHandler
 
-from gateway.linking.entries import PERHAPS, Raw, Wrong
+from gateway.linking.entries import PERHAPS, Raw, RowFault
 from gateway.linking.reading import xml
 
 SPACES = ("http://purl.org/dc/elements/1.1/", "http://purl.org/dc/terms/")
@@ -29,7 +29,7 @@ NAMES = ("creator", "contributor")
 class _Handler(ContentHandler):
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[int, Raw | Wrong]] = []
+        self.found: list[tuple[int, Raw | RowFault]] = []
         self.count = 0
         self._stack: list[list[tuple[str, str]]] = []  # of each open element: its Dublin Core children
         self._text: list[str] = []
@@ -52,7 +52,7 @@ class _Handler(ContentHandler):
         elif fields:
             self.count += 1
             if self._length > xml.LONGEST_RECORD:
-                told: Raw | Wrong = Wrong(self.count, "too-long", f"more than {xml.LONGEST_RECORD} characters")
+                told: Raw | RowFault = RowFault(self.count, "too-long", f"more than {xml.LONGEST_RECORD} characters")
             else:
                 told = raw(fields)
             self.found.append((self.count, told))
@@ -90,6 +90,6 @@ def _code_like(text: str) -> bool:
     return any(c.isdigit() for c in text) and len(text.split()) <= 3
 
 
-def read(file: BinaryIO) -> Iterator[tuple[int, Raw | Wrong]]:
+def read(file: BinaryIO) -> Iterator[tuple[int, Raw | RowFault]]:
     """Yield the records, counted from 1."""
     return xml.read(file, _Handler())

@@ -6,30 +6,30 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from gateway.linking.entries import Raw, Wrong
+from gateway.linking.entries import Raw, RowFault
 from gateway.linking.reading.columns import raw
 from gateway.linking.reading.lines import LONGEST_LINE, lines
 
 MOST_VALUES = 400  # of one object
 
 
-def read(file: BinaryIO) -> Iterator[tuple[int, Raw | Wrong]]:
+def read(file: BinaryIO) -> Iterator[tuple[int, Raw | RowFault]]:
     """Yield the objects, by the number of their line."""
     for number, text in lines(file):
         if text is None:
-            yield number, Wrong(number, "too-long", f"the line has more than {LONGEST_LINE} bytes")
+            yield number, RowFault(number, "too-long", f"the line has more than {LONGEST_LINE} bytes")
             continue
         if not text.strip():
             continue
         try:
             told = json.loads(text)
         except (ValueError, RecursionError):
-            yield number, Wrong(number, "malformed", "the line is no JSON")
+            yield number, RowFault(number, "malformed", "the line is no JSON")
             continue
         if isinstance(told, dict):
             yield number, raw(list(_cells(told))[:MOST_VALUES])
         else:
-            yield number, Wrong(number, "malformed", "the line is no object")
+            yield number, RowFault(number, "malformed", "the line is no object")
 
 
 def _cells(told: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,21 +7,27 @@ from typing import Any, BinaryIO
 
 from pymarc import Record
 from pymarc.exceptions import PymarcException
-from pymarc.marcxml import MARC_XML_NS as NAMESPACE
-from pymarc.marcxml import XmlHandler
+from pymarc.marcxml import MARC_XML_NS, XmlHandler
 
-from gateway.linking.entries import Raw, Wrong
+from gateway.linking.entries import Raw, RowFault
 from gateway.linking.reading import xml
 
-# leader/06 -> kind, of both formats where they agree
-KINDS = {"a": "text", "t": "text", "c": "score", "d": "score", "e": "map", "f": "map", "g": "film", "i": "sound", "j": "sound", "k": "image", "r": "object"}  # fmt: skip
-KINDS_21 = KINDS
-KINDS_UNI = KINDS | {"b": "text"}
-# MARC 21 024, by its first indicator
-STANDARD = {"0": "isrc", "2": "ismn", "3": "gtin"}
-# linking entries: the host, the parts, other forms and whatever else -> type of link
-LINKS_21 = {"773": "belong-to", "774": "contain", "775": "is-equivalent-to", "776": "is-equivalent-to", "786": "source", "787": "related"}  # fmt: skip
-LINKS_UNI = {"461": "belong-to", "462": "belong-to", "463": "belong-to", "464": "contain", "452": "is-equivalent-to", "455": "source", "488": "related"}  # fmt: skip
+NAMESPACE: str = MARC_XML_NS
+# leader/06 -> kind
+KINDS_21 = {
+    "a": "text", "t": "text", "c": "score", "d": "score", "e": "map", "f": "map", "g": "film", "i": "sound", "j": "sound",
+    "k": "image", "r": "object",
+}  # fmt: skip
+KINDS_UNI = KINDS_21 | {"b": "text"}
+STANDARD = {"0": "isrc", "2": "ismn", "3": "gtin"}  # MARC 21 024, by its first indicator
+# Linking entries (the host, the parts, other forms, whatever else) -> type of link.
+LINKS_21 = {
+    "773": "belong-to", "774": "contain", "775": "is-equivalent-to", "776": "is-equivalent-to", "786": "source", "787": "related",
+}  # fmt: skip
+LINKS_UNI = {
+    "461": "belong-to", "462": "belong-to", "463": "belong-to", "464": "contain", "452": "is-equivalent-to", "455": "source",
+    "488": "related",
+}  # fmt: skip
 SCHEMES_UNI = {"010": "isbn", "011": "issn", "013": "ismn", "016": "isrc"}
 SCHEMES = ("doi", "hdl", "isan", "isni", "eidr", "isbn", "issn", "ismn", "isrc", "gtin", "grid", "dci")
 
@@ -29,7 +35,7 @@ SCHEMES = ("doi", "hdl", "isan", "isni", "eidr", "isbn", "issn", "ismn", "isrc",
 class _Handler(XmlHandler):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[int, Raw | Wrong]] = []
+        self.found: list[tuple[int, Raw | RowFault]] = []
         self.count = 0
         self._length = 0
         self._depth = 0
@@ -56,9 +62,9 @@ class _Handler(XmlHandler):  # type: ignore[misc]
         """Keep what a whole record says."""
         self.count += 1
         if self._length > xml.LONGEST_RECORD:
-            told: Raw | Wrong = Wrong(self.count, "too-long", f"more than {xml.LONGEST_RECORD} characters")
+            told: Raw | RowFault = RowFault(self.count, "too-long", f"more than {xml.LONGEST_RECORD} characters")
         elif self._fault:
-            told = Wrong(self.count, "malformed", f"this is no MARC record: {self._fault}")
+            told = RowFault(self.count, "malformed", f"this is no MARC record: {self._fault}")
         else:
             told = raw(record)
         self.found.append((self.count, told))
@@ -141,6 +147,6 @@ def _control(record: Record, tag: str) -> str:
     return next((field.data or "" for field in record.get_fields(tag)), "")
 
 
-def read(file: BinaryIO) -> Iterator[tuple[int, Raw | Wrong]]:
+def read(file: BinaryIO) -> Iterator[tuple[int, Raw | RowFault]]:
     """Yield the records, counted from 1."""
     return xml.read(file, _Handler())

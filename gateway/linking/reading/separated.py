@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from appliance.runtime.errors import Refused
-from gateway.linking.entries import Raw, Wrong
+from gateway.linking.entries import Raw, RowFault
 from gateway.linking.reading.columns import field_of, raw
 from gateway.linking.reading.lines import LONGEST_LINE, lines
 
 MOST_COLUMNS = 256
 
 
-def read(file: BinaryIO) -> Iterator[tuple[int, Raw | Wrong]]:
+def read(file: BinaryIO) -> Iterator[tuple[int, Raw | RowFault]]:
     """Yield the rows, counted from 1 behind the line of names.
 
     Raises:
@@ -28,12 +28,15 @@ def read(file: BinaryIO) -> Iterator[tuple[int, Raw | Wrong]]:
                 too_long.append(number)
                 yield "\n"  # an empty row in its place
             else:
-                yield text.replace("\0", " ")
+                yield text.replace("\r\n", "\n").replace("\r", " ").replace("\0", " ")
 
     source = texts()
     first = next(source, "")
     separator = max(",\t;，", key=first.count)
-    names = next(csv.reader([first], delimiter=separator), [])[:MOST_COLUMNS]
+    try:
+        names = next(csv.reader([first], delimiter=separator), [])[:MOST_COLUMNS]
+    except csv.Error:
+        names = []
     if "title" not in map(field_of, names):
         raise Refused("no-columns", f"the first line names no column 'title' or '题名': {first.strip()[:200]!a}", 400)
     csv.field_size_limit(LONGEST_LINE)
@@ -45,11 +48,11 @@ def read(file: BinaryIO) -> Iterator[tuple[int, Raw | Wrong]]:
             return
         except csv.Error as error:
             row += 1
-            yield row, Wrong(row, "malformed", f"this is no row of a table: {error}")
+            yield row, RowFault(row, "malformed", f"this is no row of a table: {error}")
             continue
         if too_long:
             row += 1
-            yield row, Wrong(row, "too-long", f"line {too_long.pop()} has more than {LONGEST_LINE} bytes")
+            yield row, RowFault(row, "too-long", f"line {too_long.pop()} has more than {LONGEST_LINE} bytes")
         elif any(cell.strip() for cell in cells):
             row += 1
             yield row, raw(zip(names, cells, strict=False))
