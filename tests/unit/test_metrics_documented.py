@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,7 @@ def words(module: ast.Module, node: ast.Call) -> Iterator[tuple[str, str]]:
         raise AssertionError(f"a metric whose name cannot be read: {ast.unparse(node)}")  # noqa: TRY004 (a fault of the scan)
 
 
+@cache
 def exported() -> dict[str, str]:
     """Return the metrics that the code exports, as Prometheus sees their names, with their help."""
     found = {}
@@ -53,6 +55,7 @@ def exported() -> dict[str, str]:
     return found
 
 
+@cache
 def refused() -> set[str]:
     """Return every reason that is written where a refusal is made."""
     found = set()

@@ -56,6 +56,7 @@ def test_every_alert_says_what_to_do_and_is_tested() -> None:
         assert str(rule["alert"]) in tested
 
 
+@pytest.mark.server  # takes seconds
 def test_the_rules_hold_in_prometheus(tmp_path: Path) -> None:
     """promtool takes the rules, and each alert fires when it should and not before."""
     if shutil.which("promtool") is None:

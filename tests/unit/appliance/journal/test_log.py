@@ -73,7 +73,9 @@ def test_the_files_are_those_of_tlog_tiles(folder: Path) -> None:
     assert proofs.root_of(0, 700, complete) == head.root
 
 
-@pytest.mark.parametrize("count", [1, 255, 256, 257, 65_535, 65_536, 65_537 + 256])
+@pytest.mark.parametrize(
+    "count", [1, 255, 256, 257, *(pytest.param(n, marks=pytest.mark.server) for n in (65_535, 65_536, 65_537 + 256))]
+)
 def test_any_size_opens_again_and_verifies(tmp_path: Path, count: int) -> None:
     """At the edges of tiles and of their levels the frontier is read back as it was, without reading the entries."""
     journal = Journal(tmp_path / "j", PRIVATE, ORIGIN)
@@ -320,13 +322,16 @@ def write_for_ever(folder: Path, key: PrivateKey, pipe: int) -> None:
         os.write(pipe, b"%d\n" % number)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*use of fork:DeprecationWarning"
+)  # a worker of the tests has a thread, which the child needs not
 def test_a_writer_killed_at_any_moment_loses_nothing_that_it_said_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thirty times kill -9 at a random moment, in the middle of tiles and checkpoints too: all that was acknowledged is there."""
+    """Ten times kill -9 at a random moment, in the middle of tiles and checkpoints too: all that was acknowledged is there."""
     monkeypatch.setattr("appliance.journal.log.FULL_TAIL", 300)
     folder, chance, kept = tmp_path / "j", random.Random(7), 0
-    for _ in range(30):
+    for _ in range(10):
         here, there = os.pipe()
         writer = os.fork()
         if writer == 0:
@@ -348,7 +353,7 @@ def test_a_writer_killed_at_any_moment_loses_nothing_that_it_said_is_kept(
         assert report.faults == []
         assert report.signed >= kept
     journal = Journal(folder, PRIVATE, ORIGIN)
-    assert journal.size >= kept > 1000
+    assert journal.size >= kept > 300
     journal.close()
     assert verify_folder(folder).faults == []
     assert numbers(folder) == list(range(1, journal.size + 1))

@@ -39,7 +39,7 @@ async def _answer(request):
         case "old":
             return web.Response(body=b"0123456789", headers={"Age": "30"})
         case "late":
-            await asyncio.sleep(client.PATIENCE * 20)
+            await asyncio.sleep(client.PATIENCE * 3)
             return web.Response()
         case "told":
             return web.Response(body=f"{request.headers['CDN-Loop']} {request.headers['Cache-Control']}".encode())

@@ -55,7 +55,7 @@ def made(shape: dict[str, str]) -> Policy:
     return parse(POLICY.format(**shape).encode())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(shapes, shapes)
 def test_words_and_proof_agree(one: dict[str, str], other: dict[str, str]) -> None:
     """Whatever changes: senders, targets, the box's own addresses, ports, groups, routes, pinned neighbours."""

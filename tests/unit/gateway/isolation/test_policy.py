@@ -155,7 +155,7 @@ def _faults(data: bytes) -> list[Fault] | None:
     return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_policy_or_faults(data: bytes) -> None:
     """Nothing but ConfigError comes out of a file that is no policy."""
@@ -187,7 +187,7 @@ _values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(sorted(Policy.model_fields)),

@@ -167,6 +167,7 @@ def test_bad_manifests_are_corrupt_with_their_place(told, words):
     assert words in str(error.value)
 
 
+@pytest.mark.server  # takes seconds
 def test_a_manifest_of_a_million_files_is_refused_in_bounded_time():
     """A million files are refused by length or by count, in seconds, and the sentence says the limit."""
     many = {f"{number:07}": FILE for number in range(100_001)}

@@ -66,12 +66,12 @@ def test_any_bytes_are_a_playlist_or_corrupt(data):
 def documents(draw, depth=0):
     name = draw(st.sampled_from(NAMES)) if depth else "MPD"
     told = draw(ATTRIBUTES)
-    inner = draw(st.lists(documents(depth + 1), max_size=3)) if depth < 6 else []
+    inner = draw(st.lists(documents(depth + 1), max_size=3)) if depth < 4 else []
     attributes = "".join(f' {key}="{value}"' for key, value in told.items())
     return f"<{name}{attributes}>{''.join(inner)}</{name}>"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(documents().map(str.encode) | st.binary(max_size=200))
 def test_any_bytes_are_a_presentation_or_corrupt(data):
     """Whatever stands in an MPD, it is read within bounds or is Corrupt."""

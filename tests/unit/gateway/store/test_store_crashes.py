@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,9 @@ from gateway.store.objects import Objects
 from gateway.store.reconcile import Reconciling
 from tests.unit.gateway.store import filled
 
-TURNS = 8
+TURNS = 6  # each policy twice
 SIZE = 20_000
+ROOM = 20 * SIZE  # bytes: some forty objects
 
 # Prints each object as it is acknowledged, and each that made room before that was done.
 WORKER = """
@@ -34,13 +34,13 @@ from gateway.store.objects import Objects
 from gateway.store.reconcile import Reconciling
 from gateway.store.scrub import Damaged, Scrubbing
 
-root, seed, size = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+root, seed, size, room = Path(sys.argv[1]), *map(int, sys.argv[2:])
 rng = random.Random(seed)
 objects, incoming, manifests = Objects(root), Incoming(root), Manifests(root)
 objects.prepare()
 incoming.prepare()
 manifests.prepare()
-keeper = Keeper(root, Store(size=60 * size, free=1, keep=("sieve", "lru", "s3-fifo")[seed % 3]))
+keeper = Keeper(root, Store(size=room, free=1, keep=("sieve", "lru", "s3-fifo")[seed % 3]))
 take = keeper.disk.take
 def told(digest):
     print(json.dumps({"went": digest}), flush=True)
@@ -69,12 +69,11 @@ while True:
 """
 
 
-def work(root: Path, seed: int, seconds: float) -> list[dict]:
-    """Let a worker run, kill it, and return what it said before."""
-    argv = [sys.executable, "-c", WORKER, str(root), str(seed), str(SIZE)]
+def work(root: Path, seed: int, lines: int) -> list[dict]:
+    """Let a worker say so many lines, kill it wherever it is then, and return what it said before."""
+    argv = [sys.executable, "-c", WORKER, *map(str, (root, seed, SIZE, ROOM))]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        first = process.stdout.readline()
-        time.sleep(seconds)  # not for order: the instant of the kill is what varies
+        first = "".join(process.stdout.readline() for _ in range(lines))
         process.send_signal(signal.SIGKILL)
         said, errors = process.stdout.read(), process.stderr.read()  # communicate() forgets what readline() read ahead
         process.wait()
@@ -87,8 +86,9 @@ def test_killed_store_has_no_torn_object_and_loses_none(tmp_path):
     rng = random.Random(os.urandom(8))
     held: set[str] = set()
     stored = went = 0
-    for turn in range(TURNS):
-        for told in work(tmp_path, turn, rng.uniform(0.02, 0.5)):
+    # Hard upon the start, at any time, and at last long enough that something must make room.
+    for turn, lines in enumerate([1, *rng.choices(range(2, 60), k=TURNS - 2), 150]):
+        for told in work(tmp_path, turn, lines):
             if "stored" in told:
                 held.add(told["stored"])
                 stored += 1
@@ -99,7 +99,7 @@ def test_killed_store_has_no_torn_object_and_loses_none(tmp_path):
         assert all(hashlib.sha256(path.read_bytes()).hexdigest() == name for name, path in files.items())
         assert held <= set(files)
         held = set(files)  # one may have been stored without the time to say so
-        keeper = Keeper(tmp_path, Store(size=60 * SIZE, free=1))
+        keeper = Keeper(tmp_path, Store(size=ROOM, free=1))
         list(Reconciling(keeper, Manifests(tmp_path)).steps())
         assert (keeper.index.objects(), keeper.index.bytes()) == (
             len(files),

@@ -36,6 +36,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.server  # takes seconds
 def test_a_run_tells_what_changed_and_what_failed(folder: Path):
     """The first run changes, a second one does not; a failure carries the module's words and stays with its host."""
     events: list[Event] = []

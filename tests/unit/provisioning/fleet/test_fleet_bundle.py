@@ -73,6 +73,7 @@ def test_without_a_checkout_there_is_no_software(tmp_path: Path, monkeypatch: py
         bundle.source()
 
 
+@pytest.mark.server  # takes seconds
 def test_software_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A second build of the same sources makes nothing, and needs no package registry."""
     installed: list[Path] = []

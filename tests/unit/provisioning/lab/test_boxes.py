@@ -1,6 +1,6 @@
 """A box's disk and power, as far as they are values."""
 
-import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,9 +48,7 @@ def test_waiting_ends_with_what_was_waited_for():
 
 def test_signalling_what_has_ended_is_no_fault():
     """A box may end by itself between look and kill."""
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
+    child = subprocess.Popen(["true"])
+    child.wait()
 
-    boxes._signal(child, boxes.signal.SIGTERM)
+    boxes._signal(child.pid, boxes.signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -65,20 +66,26 @@ def test_the_initial_namespace(rich: Policy, listing: Callable[[Rules], str]) ->
     assert {d.packet.hook for d in empty.differences} == {"input", "output", "forward"}
 
 
+@pytest.mark.parametrize("step", [12, pytest.param(3, marks=pytest.mark.server)])
 @pytest.mark.parametrize("zone", ZONES)
 def test_diagrams_find_what_the_algebra_finds(
-    rich: Policy, zone: str, compiled: Callable[[str], Rules], mutated: Mutate, listing: Callable[[Rules], str]
+    rich: Policy,
+    zone: str,
+    step: int,
+    compiled: Callable[[str], Rules],
+    mutated: Mutate,
+    listing: Callable[[Rules], str],
 ) -> None:
-    """Of every change both say alike whether it shows in any packet, and at which hooks."""
+    """Of every change both say alike whether it shows in any packet, and at which hooks; each run takes others of them."""
     shown = 0
-    changes = list(mutated(compiled(zone)))[::3]
+    changes = list(mutated(compiled(zone)))[random.randrange(step) :: step]
     answers = by_diagrams(rich, zone, [listing(changed) for _, changed in changes])
     for (what, changed), told in zip(changes, answers, strict=True):
         algebra = {difference.packet.hook for difference in prove(rich, zone, "port0", changed).differences}
         assert not told["unknown"], (what, told["unknown"])
         assert {hook for hook, packet in told["hooks"].items() if packet is not None} == algebra, what
         shown += bool(algebra)
-    assert shown > 10
+    assert shown > len(changes) // 3
 
 
 def test_z3_names_the_claim_that_does_not_hold(rich: Policy, compiled: Callable[[str], Rules]) -> None:

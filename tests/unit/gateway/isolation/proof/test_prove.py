@@ -41,7 +41,7 @@ def test_the_lock_lets_nothing_through(rich: Policy) -> None:
     assert [(d.live, d.wanted, d.rule) for d in found.differences] == [("accept", "drop", "door")]
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", ["management", "culture", pytest.param("bigscreen", marks=pytest.mark.server)])
 def test_every_change_is_found(
     rich: Policy, compiled: Callable[[str], Rules], mutated: Mutate, judged: Judge, zone: str
 ) -> None:
@@ -104,6 +104,7 @@ def test_large_sets_that_differ_in_one_address(rich_text: str, judged: Judge) ->
             assert judged(rules, "input", difference.packet.fields) == difference.wanted
 
 
+@pytest.mark.server  # takes seconds
 def test_as_many_neighbours_and_services_as_a_policy_may_have() -> None:
     """A thousand pinned neighbours, two hundred services: within the second in which the guard proves (naively it takes minutes)."""
     pinned = ", ".join(
