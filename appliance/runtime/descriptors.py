@@ -27,9 +27,9 @@ def refuse(channel: socket.socket) -> bool:
     return True
 
 
-def listener(path: str) -> socket.socket:
+def listener(path: str, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
     """Return a Unix socket bound to ``path``, to which nobody passes descriptors."""
-    channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    channel = socket.socket(socket.AF_UNIX, kind)
     try:
         refuse(channel)
         channel.bind(path)

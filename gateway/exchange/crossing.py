@@ -13,7 +13,7 @@ from appliance.runtime.errors import Corrupt, HeadgateError, Refused
 from gateway.exchange.fill import Fill
 from gateway.exchange.judge import Judge
 from gateway.exchange.releases import Held
-from gateway.filters.client import Looking
+from gateway.filters.client import Look
 from gateway.release.manifest import CHUNK
 from gateway.store.incoming import Arrival
 from gateway.store.keeper import Room
@@ -28,7 +28,7 @@ class Crossing:
     """Writes what comes into ``arrival`` and shows ``fill`` how far both filters passed it."""
 
     def __init__(
-        self, fill: Fill, arrival: Arrival, room: Room, held: Held, path: str, judge: Judge, looking: Looking
+        self, fill: Fill, arrival: Arrival, room: Room, held: Held, path: str, judge: Judge, looking: Look
     ) -> None:
         self._fill, self._arrival, self._held, self._path = fill, arrival, held, path
         self._judge, self._looking, self._room = judge, looking, room

@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 import aiohttp
 
@@ -19,7 +19,7 @@ from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from gateway.filters.admission.decide import Known
 from gateway.release.live.signing import Claim
-from gateway.release.manifest import Release
+from gateway.release.manifest import CHUNK, Release
 from gateway.release.trust import layout
 from gateway.release.trust.layout import Needed
 from gateway.store.passed import As
@@ -177,14 +177,19 @@ class Inspection(Filter):
         super().__init__(socket, "inspection")
 
     @contextlib.asynccontextmanager
-    async def inspecting(self, what: As, path: str, size: int, incoming: str | None = None) -> AsyncIterator[Looking]:
+    async def inspecting(self, what: As, path: str, size: int, incoming: str | None = None) -> AsyncIterator[Look]:
         """Begin the inspection of an incoming file, or of the object in the store; it is let go at the end of the context.
+
+        What has but one piece is shown when it is there: one question, and no process waits for it meanwhile.
 
         Raises:
             Refused: its type does not pass.
         """
         told: dict[str, Any] = {"type": what.type, "path": path, "size": size, "application": what.application}
         told |= {"incoming": incoming} if incoming is not None else {"object": what.sha256}
+        if size <= CHUNK:
+            yield OnePiece(self, told)
+            return
         looking = Looking(self, await self._ask("begin", told, lambda answer: str(answer["id"]), wait=RESTART))
         try:
             yield looking
@@ -194,8 +199,32 @@ class Inspection(Filter):
                     await self._ask("end", {"id": looking.name}, bool)
 
 
-class Looking:
+class Look(Protocol):
     """One object under inspection."""
+
+    async def look(self, first: int, count: int, *, last: bool) -> int:
+        """Return up to which byte the object passed, after ``count`` bytes from ``first`` on, or raise Refused."""
+
+
+class OnePiece:
+    """An object of one piece under inspection."""
+
+    def __init__(self, inspection: Inspection, told: dict[str, Any]) -> None:
+        self._inspection, self._told = inspection, told
+
+    async def look(self, first: int, count: int, *, last: bool) -> int:
+        """Return the size of the object, which is all there.
+
+        Raises:
+            Refused: it does not pass.
+        """
+        if (first, count, last) != (0, self._told["size"], True):
+            raise AssertionError("an object of one piece has no others")
+        return await self._inspection._ask("look", self._told, _upto, wait=RESTART)
+
+
+class Looking:
+    """One object under inspection, piece by piece."""
 
     def __init__(self, inspection: Inspection, name: str) -> None:
         self._inspection, self.name, self.over = inspection, name, False

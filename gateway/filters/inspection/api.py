@@ -1,4 +1,4 @@
-"""What the exchange asks of inspection: ``/begin``, ``/chunk``, ``/end`` (docs/architecture.md)."""
+"""What the exchange asks of inspection: ``/look``, or ``/begin``, ``/chunk``, ``/end`` (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from appliance.runtime import http
 from appliance.runtime.errors import Refused
 from gateway.filters.inspection import metrics
-from gateway.filters.inspection.pool import Pool, Worker
+from gateway.filters.inspection.handle import Worker
+from gateway.filters.inspection.pool import Pool
 
 LONGEST = 8 << 10  # bytes of a request
 MOST = 64  # objects at once
@@ -37,6 +38,12 @@ class AskBegin(_Ask):
     application: bool
     incoming: Text | None = None
     object: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class AskLook(AskBegin):
+    """``POST /look``: an object of one piece is there whole, of which this is claimed."""
+
+    size: Annotated[int, Field(ge=0, le=LARGEST_PIECE)]
 
 
 class AskChunk(_Ask):
@@ -84,6 +91,7 @@ class Inspection:
 
             app.router.add_post(f"/{ask}", answer)
 
+        route("look", AskLook, self._look)
         route("begin", AskBegin, self._begin)
         route("chunk", AskChunk, self._chunk)
         route("end", AskEnd, self._end)
@@ -100,16 +108,32 @@ class Inspection:
         for name in list(self._sessions):
             self._close(name)
 
+    async def _look(self, ask: AskLook) -> dict[str, Any]:
+        name, session = await self._open(ask)
+        upto = await self._ask(name, session, {**session.told.model_dump(), "whole": True})
+        metrics.BYTES.inc(ask.size)
+        self._count(session, "passed")
+        self._close(name)
+        return {"verified": upto}
+
     async def _begin(self, ask: AskBegin) -> dict[str, Any]:
+        name, session = await self._open(ask)
+        await self._ask(name, session, session.told.model_dump())
+        return {"id": name}
+
+    async def _open(self, ask: AskBegin) -> tuple[str, Session]:
+        """Return a new session, with a worker that nobody had.
+
+        Raises:
+            Refused: there are too many (``busy``), or no worker came up (``filter-failed``).
+        """
         self.let_go()
         if len(self._sessions) >= MOST:
             raise Refused("busy", f"{MOST} objects are being inspected: ask again", 503)
         told = ask.model_copy(update={"type": ask.type.partition(";")[0].strip().lower()})
-        worker = await self._pool.take()
-        session, name = Session(worker, told, self._clock()), secrets.token_hex(16)
+        session, name = Session(await self._pool.take(told.type), told, self._clock()), secrets.token_hex(16)
         self._sessions[name] = session
-        await self._ask(name, session, told.model_dump())
-        return {"id": name}
+        return name, session
 
     async def _chunk(self, ask: AskChunk) -> dict[str, Any]:
         session = self._sessions.get(ask.id)

@@ -1,94 +1,51 @@
-"""Workers that wait for an object: one for each, never used twice."""
+"""Workers that wait for an object: one for each, never used twice, forked ahead of need.
+
+There are two kinds of them, each with a zygote of its own: for media, small and soon forked, and for everything else, with all libraries.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
-import select
-import signal
 import socket
 import struct
 import sys
 import tempfile
+from collections import deque
 from pathlib import Path
-from typing import Any
 
 from appliance.runtime import descriptors
 from appliance.runtime.errors import Refused
 from gateway.filters.inspection import metrics
+from gateway.filters.inspection.handle import Worker
+from gateway.filters.inspection.kinds import registry
 
-READY = 4  # workers that wait
+READY = 4  # workers of each kind that wait, and no more
 BIRTH = 10.0  # seconds for a worker to come up
-LONGEST_PATIENCE = 20.0  # seconds for one piece
-PATIENCE = min(LONGEST_PATIENCE, float(os.environ.get("HEADGATE_INSPECTION_PATIENCE", "20")))  # tests make it shorter
-LONGEST_LINE = 16 << 10  # bytes
+AGAIN = 0.2  # seconds until a zygote that ended is started again
+BACKLOG = 64
 ROOT = Path(__file__).parents[3]  # where the packages are
 log = logging.getLogger("headgate.inspection")
 
 
-class Worker:
-    """One process, as the daemon sees it."""
+class Nursery:
+    """Keeps some workers of one kind ready; ``modules`` are those of ``kinds`` that they have imported."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, process: int) -> None:
-        self._reader, self._writer, self._process = reader, writer, process  # a pidfd: numbers are used again
-
-    async def ask(self, told: dict[str, Any], what: str) -> int:
-        """Return up to which byte the object passed.
-
-        Raises:
-            Refused: it does not pass; ``filter-failed`` where the process ended, or did not answer in time, and was ended.
-        """
-        try:
-            async with asyncio.timeout(PATIENCE):
-                self._writer.write(json.dumps(told).encode() + b"\n")
-                await self._writer.drain()
-                line = await self._reader.readline()
-        except TimeoutError as error:
-            raise self._failed(f"the inspection of {what} took longer than {PATIENCE:.0f} seconds", "hung") from error
-        except (ConnectionError, ValueError) as error:
-            raise self._failed(f"the inspection of {what} broke off: {error}", "crashed") from error
-        if not line.endswith(b"\n"):
-            raise self._failed(f"the process that inspected {what} ended", "crashed")
-        try:
-            answer = json.loads(line)
-            if "verified" in answer:
-                return int(answer["verified"])
-            refused = Refused(str(answer["reason"]), str(answer["error"]), int(answer["status"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._failed(f"the process that inspected {what} spoke nonsense", "crashed") from error
-        raise refused
-
-    @property
-    def alive(self) -> bool:
-        """Return whether the process runs: a pidfd is readable once it has ended."""
-        return self._process >= 0 and not select.select([self._process], [], [], 0)[0]
-
-    def end(self) -> None:
-        """End the process, whatever it does."""
-        if self._process >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._process, signal.SIGKILL)
-            os.close(self._process)
-            self._process = -1
-        self._writer.close()
-
-    def _failed(self, sentence: str, how: str) -> Refused:
-        metrics.FAILED.labels(how).inc()
-        log.error("%s", sentence)
-        return Refused("filter-failed", sentence, 503)
-
-
-class Pool:
-    """Keeps some workers ready."""
-
-    def __init__(self, incoming: Path) -> None:
-        self._incoming = incoming
-        self._idle: asyncio.Queue[Worker] = asyncio.Queue()
+    def __init__(self, incoming: Path, modules: tuple[str, ...]) -> None:
+        self._incoming, self._modules = incoming, modules
+        self._idle: deque[Worker] = deque()
+        self._numbers: set[int] = set()  # process numbers of all workers that were not ended
+        self._wanted: deque[asyncio.Future[Worker]] = deque()
+        self._coming = 0  # workers that were asked for and have not come up
         self._zygote: asyncio.subprocess.Process | None = None
         self._born = asyncio.Event()
+
+    @property
+    def idle(self) -> int:
+        """Return how many workers wait."""
+        return len(self._idle)
 
     async def take(self) -> Worker:
         """Return a worker that nobody had.
@@ -96,31 +53,47 @@ class Pool:
         Raises:
             Refused: none came up in time (``filter-failed``).
         """
-        self._want(1)
+        while self._idle:
+            worker = self._idle.popleft()
+            self._refill()
+            if worker.alive:
+                return worker
+            worker.end()  # it ended while it waited: nobody's object is refused for that
+        waiting: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._wanted.append(waiting)
+        self._refill()
         try:
             async with asyncio.timeout(BIRTH):
-                while not (worker := await self._idle.get()).alive:
-                    worker.end()  # it ended while it waited: nobody's object is refused for that
-                    self._want(1)
-                return worker
+                return await waiting
         except TimeoutError as error:
             metrics.FAILED.labels("unborn").inc()
+            self._coming = 0  # those that were asked for do not come
             raise Refused("filter-failed", "no process for the inspection came up in time", 503) from error
-
-    def _want(self, count: int) -> None:
-        if self._zygote is not None and self._zygote.stdin is not None and not self._zygote.stdin.is_closing():
-            self._zygote.stdin.write(b"." * count)
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled():
+                waiting.result().end()
+            raise
+        finally:
+            with contextlib.suppress(ValueError):
+                self._wanted.remove(waiting)
 
     async def run(self) -> None:
         """Keep the zygote alive, for ever."""
         with tempfile.TemporaryDirectory(prefix="inspection-") as folder:  # mode 0700
             address = str(Path(folder) / "workers.sock")
-            server = await asyncio.start_unix_server(self._came, sock=_listening(address), limit=LONGEST_LINE)
-            async with server:
-                while True:
-                    await self._keep(address)
-                    log.error("the process that makes workers ended: another one is started")
-                    await asyncio.sleep(0.2)
+            loop, listener = asyncio.get_running_loop(), descriptors.listener(address, socket.SOCK_SEQPACKET)
+            with listener:
+                listener.listen(BACKLOG)
+                loop.add_reader(listener, self._came, listener)
+                try:
+                    while True:
+                        await self._keep(address)
+                        log.error("the process that makes workers ended: another one is started")
+                        await asyncio.sleep(AGAIN)
+                finally:
+                    loop.remove_reader(listener)
+                    while self._idle:
+                        self._idle.popleft().end()
 
     async def ready(self) -> None:
         """Wait until the first worker came up."""
@@ -129,27 +102,83 @@ class Pool:
     async def _keep(self, address: str) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._zygote = zygote = await asyncio.create_subprocess_exec(
-            sys.executable, "-sS", "-m", "gateway.filters.inspection.zygote", address, str(self._incoming),
+            sys.executable, "-sS", "-m", "gateway.filters.inspection.zygote", address, str(self._incoming), *self._modules,
             env=environment, stdin=asyncio.subprocess.PIPE, cwd=ROOT,
         )  # fmt: skip
+        self._coming = 0
         try:
-            self._want(READY)
+            self._refill()
             await zygote.wait()
         finally:
             if zygote.returncode is None:
                 zygote.kill()
                 await zygote.wait()
 
-    async def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        channel = writer.get_extra_info("socket")
-        pid, _, _ = struct.unpack(
-            "3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        )
-        self._idle.put_nowait(Worker(reader, writer, os.pidfd_open(pid)))
+    def _refill(self) -> None:
+        """Ask for as many as are missing, those included that somebody waits for."""
+        missing = READY + len(self._wanted) - len(self._idle) - self._coming
+        zygote = self._zygote
+        if missing > 0 and zygote is not None and zygote.stdin is not None and not zygote.stdin.is_closing():
+            self._coming += missing
+            zygote.stdin.write(b"." * missing)
+
+    def _came(self, listener: socket.socket) -> None:
+        try:
+            channel, _ = listener.accept()
+        except OSError as error:
+            log.warning("a worker could not be heard: %s", error)
+            return
+        number, _, _ = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        self._coming = max(0, self._coming - 1)
+        if number in self._numbers:  # one that has its object already would be another's judge as well
+            log.error("a worker came up for a second time: it is not taken for another one")
+            channel.close()
+            return
+        try:
+            process = os.pidfd_open(number)
+        except ProcessLookupError:
+            channel.close()
+            return
+        channel.setblocking(False)
+        self._numbers.add(number)
+        self._give(Worker(channel, process, lambda: self._numbers.discard(number)))
         self._born.set()
 
+    def _give(self, worker: Worker) -> None:
+        """Hand a worker to whoever waits, or let it wait."""
+        while self._wanted:
+            waiting = self._wanted.popleft()
+            if not waiting.done():
+                waiting.set_result(worker)
+                return
+        if len(self._idle) >= READY:
+            worker.end()
+        else:
+            self._idle.append(worker)
 
-def _listening(address: str) -> socket.socket:
-    channel = descriptors.listener(address)
-    channel.listen(64)
-    return channel
+
+class Pool:
+    """The workers of both kinds."""
+
+    def __init__(self, incoming: Path) -> None:
+        self.media = Nursery(incoming, registry.MEDIA)
+        self.every = Nursery(incoming, registry.EVERY)
+
+    async def take(self, type_: str) -> Worker:
+        """Return a worker that nobody had, for an object of this media type.
+
+        Raises:
+            Refused: none came up in time (``filter-failed``).
+        """
+        return await (self.media if registry.is_media(type_) else self.every).take()
+
+    async def run(self) -> None:
+        """Keep both kinds ready, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            for nursery in (self.media, self.every):
+                tasks.create_task(nursery.run())
+
+    async def ready(self) -> None:
+        """Wait until the first worker of each kind came up."""
+        for nursery in (self.media, self.every):
+            await nursery.ready()

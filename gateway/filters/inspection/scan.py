@@ -20,7 +20,8 @@ class Scan:
 
     def __init__(self, told: Told) -> None:
         self._told, self._kind = told, registry.kind_of(told)
-        self._head, self._tail, self._seen = b"", b"", 0
+        self._head, self._edge, self._tail, self._seen = b"", b"", b"", 0
+        self._ends = max(0, told.size - TAIL)  # from this byte on it is kept
 
     @property
     def verified(self) -> int:
@@ -35,14 +36,16 @@ class Scan:
         """
         if self._seen + len(data) > self._told.size:
             raise refusal.malformed("more bytes came than were announced")
-        edge = self._tail[-(len(EICAR) - 1) :] + data[: len(EICAR)]
-        if EICAR in data or EICAR in edge:
+        if EICAR in data or EICAR in self._edge + data[: len(EICAR)]:
             raise refusal.malware("the EICAR test virus")
         if len(self._head) < HEAD:
             self._head += data[: HEAD - len(self._head)]
             if self._told.type != PDF and b"%PDF-" in self._head:
                 raise refusal.polyglot("the beginning is that of a PDF as well")
-        self._tail = (self._tail + data[-TAIL:])[-TAIL:]
+        rest = data[-len(EICAR) + 1 :]
+        self._edge = (self._edge + rest)[-len(EICAR) + 1 :]
+        if self._seen + len(data) > self._ends:
+            self._tail += data[max(0, self._ends - self._seen) :]
         self._seen += len(data)
         self._kind.feed(data)
 

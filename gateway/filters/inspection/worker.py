@@ -1,4 +1,8 @@
-"""One object's inspection: a process that reads it, judges it, and ends. It is told and answers by lines of JSON."""
+"""One object's inspection: a process that reads it, judges it, and ends. It is told and answers by messages of JSON.
+
+It was forked a moment ago, and each page of memory that it writes to has to be copied first: what is done here for every object is
+done with little.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,7 @@ import re
 import resource
 import socket
 import stat
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from appliance.runtime.errors import Refused
 from gateway.filters.inspection.kinds.kind import Told
@@ -17,8 +20,8 @@ from gateway.filters.inspection.scan import Scan
 
 MEMORY = 1536 << 20  # bytes of address space: libraries take some 400 MiB of it
 PROCESSOR = 30  # seconds for one piece; the pool's patience is shorter in most cases, and does not depend on us
-BLOCK = 256 << 10  # bytes looked at at once
-LONGEST_LINE = 16 << 10  # bytes
+BLOCK = 64 << 10  # bytes looked at at once: no more memory than that is new to the process
+LONGEST = 16 << 10  # bytes of a message
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NAME = re.compile(r"[0-9a-z]{1,80}(-[0-9a-z]{1,40})?", re.ASCII)
 
@@ -32,67 +35,55 @@ def bound() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def serve(channel: socket.socket, incoming: Path) -> None:
-    """Judge one object and return."""
-    with channel, channel.makefile("rb") as lines:
-        begin = _next(lines)
-        if begin is None:
-            return
-        told = Told(begin["type"], begin["path"], begin["size"], begin["application"])
-        answer = _Answer(channel)
-        try:
-            scan = Scan(told)
-            descriptor = _open(_where(incoming, begin["incoming"], begin["object"]))
-        except Refused as refused:
-            answer.refuse(refused)
-            return
-        answer.verified(0)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            while (piece := _next(lines)) is not None:
-                try:
-                    _feed(scan, file, piece["first"], piece["bytes"])
-                    if piece["last"]:
-                        answer.verified(scan.finish())
-                        return
-                except Refused as refused:
-                    answer.refuse(refused)
-                    return
-                except MemoryError:
-                    answer.refuse(Refused("bomb", "it takes more memory than an inspection may have", 502))
-                    return
-                answer.verified(scan.verified)
+def serve(channel: socket.socket, incoming: str) -> None:
+    """Judge one object and return: it is whole already (``"whole": true``), or its pieces are told as they come."""
+    begin = _next(channel)
+    if begin is None:
+        return
+    try:
+        scan = Scan(Told(begin["type"], begin["path"], begin["size"], begin["application"]))
+        descriptor = _open(_where(incoming, begin["incoming"], begin["object"]))
+        if begin.get("whole"):
+            piece: dict[str, Any] | None = {"first": 0, "bytes": begin["size"], "last": True}
+        else:
+            _tell(channel, {"verified": 0})
+            piece = _next(channel)
+        while piece is not None:
+            _feed(scan, descriptor, piece["first"], piece["bytes"])
+            if piece["last"]:
+                _tell(channel, {"verified": scan.finish()})
+                return
+            _tell(channel, {"verified": scan.verified})
+            piece = _next(channel)
+    except Refused as refused:
+        _tell(channel, {"reason": refused.reason, "error": str(refused)[:1000], "status": refused.status})
+    except MemoryError:
+        told = "it takes more memory than an inspection may have"
+        _tell(channel, {"reason": "bomb", "error": told, "status": 502})
 
 
-class _Answer:
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-
-    def verified(self, upto: int) -> None:
-        self._channel.sendall(json.dumps({"verified": upto}).encode() + b"\n")
-
-    def refuse(self, refused: Refused) -> None:
-        told = {"reason": refused.reason, "error": str(refused)[:1000], "status": refused.status}
-        self._channel.sendall(json.dumps(told).encode() + b"\n")
+def _tell(channel: socket.socket, answer: dict[str, Any]) -> None:
+    channel.send(json.dumps(answer).encode())
 
 
-def _next(lines: BinaryIO) -> dict[str, Any] | None:
-    line = lines.readline(LONGEST_LINE)
-    if not line.endswith(b"\n"):
+def _next(channel: socket.socket) -> dict[str, Any] | None:
+    message = channel.recv(LONGEST)
+    if not message:
         return None
-    told: dict[str, Any] = json.loads(line)
+    told: dict[str, Any] = json.loads(message)
     return told
 
 
-def _where(incoming: Path, name: str | None, sha256: str | None) -> Path:
+def _where(incoming: str, name: str | None, sha256: str | None) -> str:
     """Return where the bytes are: an incoming file, or an object of the store, read where it lies."""
     if name is None and sha256 is not None and _DIGEST.fullmatch(sha256):
-        return incoming.parent / "objects" / sha256[:2] / sha256
+        return f"{incoming.rpartition('/')[0]}/objects/{sha256[:2]}/{sha256}"
     if name is None or not _NAME.fullmatch(name):
         raise Refused("bad-request", "this is no name of an incoming file", 400)
-    return incoming / name
+    return f"{incoming}/{name}"
 
 
-def _open(path: Path) -> int:
+def _open(path: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
@@ -102,12 +93,12 @@ def _open(path: Path) -> int:
     return descriptor
 
 
-def _feed(scan: Scan, file: Any, first: int, count: int) -> None:
+def _feed(scan: Scan, descriptor: int, first: int, count: int) -> None:
     soft = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime) + PROCESSOR
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
     at, end = first, first + count
     while at < end:
-        data = os.pread(file.fileno(), min(BLOCK, end - at), at)
+        data = os.pread(descriptor, min(BLOCK, end - at), at)
         if not data:
             raise Refused("malformed", "fewer bytes are there than were announced", 502)
         scan.feed(data)

@@ -1,7 +1,8 @@
-"""Forks workers that have everything imported already: ``python -m gateway.filters.inspection.zygote SOCKET INCOMING``.
+"""Forks workers that have everything imported already: ``python -m gateway.filters.inspection.zygote SOCKET INCOMING MODULE..``.
 
 It is a process of its own, with one thread, so that a fork copies nothing half done. Each byte on its input asks for a worker; the
-worker connects to the daemon's socket by itself, since no descriptor is ever passed over one.
+worker connects to the daemon's socket by itself, since no descriptor is ever passed over one. It holds the named modules of ``kinds``
+and nothing else: what a process has in memory is what forking it and ending its children costs.
 """
 
 from __future__ import annotations
@@ -12,21 +13,23 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
 
 from appliance.runtime import descriptors
 from gateway.filters.inspection import worker
-from gateway.filters.inspection.kinds import registry  # noqa: F401 (imported once, for all workers)
+from gateway.filters.inspection.kinds import registry
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_prctl = ctypes.CDLL(None).prctl
 
 
-def main(address: str, incoming: Path) -> None:
+def main(address: str, incoming: str, modules: list[str]) -> None:
     """Fork a worker for each byte that comes, until the daemon is gone."""
     descriptors.keep()
-    _end_with_parent()
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    registry.load(modules)
+    gc.collect()
     gc.freeze()  # what is here already is shared by all workers, and stays
     while wanted := os.read(0, 64):
         for _ in wanted:
@@ -34,12 +37,12 @@ def main(address: str, incoming: Path) -> None:
                 _work(address, incoming)
 
 
-def _work(address: str, incoming: Path) -> None:
+def _work(address: str, incoming: str) -> None:
     status = 1
     try:
-        _end_with_parent()
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         os.close(0)
-        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         descriptors.refuse(channel)
         channel.connect(address)
         worker.bound()
@@ -49,9 +52,5 @@ def _work(address: str, incoming: Path) -> None:
         os._exit(status)  # nothing of the zygote's is to be ended twice
 
 
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

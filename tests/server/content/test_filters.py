@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -24,13 +25,22 @@ def reason(reply):
     return reply.status, json.loads(reply.body)["reason"]
 
 
+def children(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found += map(int, task.read_text().split())
+    return found
+
+
 def descendants(pid: int) -> list[int]:
-    children = [
-        int(stat.parent.name)
-        for stat in Path("/proc").glob("[0-9]*/stat")
-        if stat.exists() and int(stat.read_text().rpartition(")")[2].split()[1]) == pid
-    ]
-    return [*children, *(each for child in children for each in descendants(child))]
+    below = children(pid)
+    return [*below, *(each for child in below for each in descendants(child))]
+
+
+def workers(pid: int) -> list[int]:
+    """Return the processes that look at objects, or wait for one: the children of those that make them."""
+    return sorted(set(descendants(pid)) - set(children(pid)))
 
 
 def test_what_fails_lands_in_quarantine_and_reaches_nobody(chain, until):
@@ -84,20 +94,43 @@ def test_a_checked_text_is_not_served_as_a_page(chain, until):
     assert (item["reason"], item["path"], item["sha256"]) == ("active-content", "a.css", first.files["a.txt"].sha256)
 
 
+def widen(chain, until):
+    chain.write_policy(lambda text: text.replace("largest: 4 MiB", WIDE))
+    chain.reload("exchange", "delivery-bigscreen")
+    until(lambda: "configuration taken in" in chain.log("exchange"), "the policy is taken in")
+
+
+def test_an_object_of_one_piece_waits_for_a_filter_that_is_started_again(chain, until):
+    """The inspection is killed while the object comes in, and is back soon: nobody's object is refused; then it stops in peace."""
+    chain.publish({"master.m3u8": b"#EXTM3U\n", "1.m4s": media.sized(100_000)})
+    chain.play("master.m3u8")
+    chain.origin.hold = 1.0
+    with ThreadPoolExecutor(1) as screens:
+        coming = screens.submit(chain.play, "1.m4s")
+        until(lambda: chain.origin.asked[f"/releases/{CODE}/1.m4s"], "the origin is asked")
+        chain.stop("inspection", signal.SIGKILL)
+        chain.start("inspection")
+        assert coming.result().status == 200
+    below = descendants(chain.processes["inspection"].pid)
+    assert len(below) >= 2 + 2  # two that make workers, and some that wait
+    assert chain.stop("inspection") == 0
+    until(lambda: not [pid for pid in below if Path(f"/proc/{pid}").exists()], "no process of it is left")
+
+
 @pytest.mark.parametrize("victim", ["workers", "daemon"])
 def test_a_filter_that_crashes_costs_one_object(chain, until, victim):
     """What was under way is refused as filter-failed; the next request is served."""
-    chain.publish({"master.m3u8": b"#EXTM3U\n", "1.m4s": media.sized(100_000)})
-    chain.play("master.m3u8")
+    widen(chain, until)
+    chain.publish({"master.m3u8": b"#EXTM3U\n", "film.mp4": LARGE})
+    until(lambda: chain.play("master.m3u8").status == 200, "it crosses")
     chain.origin.hold = 2.0
     with ThreadPoolExecutor(1) as screens:
-        missing = screens.submit(chain.play, "1.m4s")
-        until(lambda: chain.origin.asked[f"/releases/{CODE}/1.m4s"], "the origin is asked")
+        missing = screens.submit(chain.play, "film.mp4")
+        until(lambda: chain.origin.asked[f"/releases/{CODE}/film.mp4"], "the origin is asked")
         if victim == "daemon":
             chain.stop("inspection", signal.SIGKILL)
         else:
-            _, *workers = descendants(chain.processes["inspection"].pid)  # behind the one that makes them
-            for pid in workers:
+            for pid in workers(chain.processes["inspection"].pid):
                 os.kill(pid, signal.SIGKILL)
         assert reason(missing.result()) == (503, "filter-failed")
     event = until(lambda: chain.records("event"), "the controller hears of it")[0].body
@@ -105,14 +138,12 @@ def test_a_filter_that_crashes_costs_one_object(chain, until, victim):
     chain.origin.hold = 0.0
     if victim == "daemon":
         chain.start("inspection")
-    assert chain.play("1.m4s").status == 200
+    assert chain.play("film.mp4").status == 200
 
 
 def test_a_film_streams_while_it_crosses(chain, until):
     """The first bytes are at the screen before the last have left the origin; the whole is right, and one request is made."""
-    chain.write_policy(lambda text: text.replace("largest: 4 MiB", WIDE))
-    chain.reload("exchange", "delivery-bigscreen")
-    until(lambda: "configuration taken in" in chain.log("exchange"), "the policy is taken in")
+    widen(chain, until)
     chain.publish({"film.mp4": LARGE})
     until(lambda: chain.play("film.mp4").status == 200, "it crosses")
     assert chain.play("film.mp4").body == LARGE

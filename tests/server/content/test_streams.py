@@ -15,7 +15,7 @@ from gateway.store.quarantine import items
 from tests.server.content import media
 from tests.server.content.conftest import CODE, Chain
 from tests.server.content.held import holding
-from tests.server.content.test_filters import descendants, reason
+from tests.server.content.test_filters import descendants, reason, workers
 
 pytestmark = pytest.mark.server
 FILM = media.sized(3 * CHUNK)
@@ -107,8 +107,8 @@ def test_a_worker_that_hangs_costs_one_object(wide, until):
     with holding(wide, "film.mp4", HALF) as held:
         with asking(wide, "film.mp4") as response:
             assert len(response.read(SHOWN)) == SHOWN
-            _, *workers = descendants(wide.processes["inspection"].pid)  # behind the one that makes them
-            for pid in workers:
+            held_back = workers(wide.processes["inspection"].pid)
+            for pid in held_back:
                 os.kill(pid, signal.SIGSTOP)
             held.release()
             with pytest.raises((IncompleteRead, ConnectionError)):
@@ -117,9 +117,9 @@ def test_a_worker_that_hangs_costs_one_object(wide, until):
         assert "took longer than 2 seconds" in wide.log("inspection")
 
         def left() -> set[int]:
-            return set(workers) & set(descendants(wide.processes["inspection"].pid))
+            return set(held_back) & set(descendants(wide.processes["inspection"].pid))
 
-        until(lambda: len(left()) == len(workers) - 1, "the one that hung was killed")
+        until(lambda: len(left()) == len(held_back) - 1, "the one that hung was killed")
         for pid in left():
             os.kill(pid, signal.SIGCONT)
     assert wide.play("next.m4s").status == 200

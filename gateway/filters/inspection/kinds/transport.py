@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+import sys
 
 from gateway.filters.inspection import refusal
 from gateway.filters.inspection.kinds.kind import Told
 
 PACKET = 188  # bytes
-SYNC = 0x47
+SYNC = b"\x47"
 PAT, LAST_RESERVED, NULL = 0x0000, 0x001F, 0x1FFF
+START = 0x40  # in the second byte: a section or a packet of the stream begins here
 MOST_PROGRAMS = 64
 LATEST_TABLES = (
     4000  # packets (some 750 kB) before which the tables have to come: a player joins at a segment's beginning
 )
+_START_AND_PID = bytes(byte & (START | 0x1F) for byte in range(256))  # of the second byte
+_HOLDING = bytes(byte for byte in range(256) if byte & 0x30)  # fourth bytes that say what the packet holds
 Packet = bytes
 
 
@@ -40,24 +43,20 @@ class Transport:
         self._rest = data[whole:]
         if not whole:
             return
-        packets = np.frombuffer(data, dtype=np.uint8, count=whole).reshape(-1, PACKET)
-        if not bool((packets[:, 0] == SYNC).all()):
-            at = self._count + int((packets[:, 0] != SYNC).argmax())
+        count = whole // PACKET
+        first = data[0:whole:PACKET]
+        if first != SYNC * count:
+            at = self._count + len(first) - len(first.lstrip(SYNC))
             raise refusal.mismatch(f"packet {at} does not begin with the synchronisation byte")
-        if bool((packets[:, 3] & 0x30 == 0).any()):
+        if data[3:whole:PACKET].translate(None, _HOLDING):
             raise refusal.malformed("a packet holds neither payload nor adaptation field")
-        pids = ((packets[:, 1].astype(np.uint16) & 0x1F) << 8) | packets[:, 2]
-        starts = packets[:, 1] & 0x40 != 0
-        tables = np.isin(pids, [PAT, *self._programs]) & starts
-        for index in np.flatnonzero(tables):
-            self._table(int(pids[index]), packets[index].tobytes())
-        if (
-            len(self._named) == 0
-        ):  # the table of programs was found just now: the programs' own may be in these packets too
-            for index in np.flatnonzero(np.isin(pids, list(self._programs)) & starts):
-                self._table(int(pids[index]), packets[index].tobytes())
-        self._seen.update(int(pid) for pid in np.unique(pids))
-        self._count += len(packets)
+        heads = bytearray(2 * count)  # the PID of each packet, and whether something begins in it: two bytes
+        heads[0::2] = data[1:whole:PACKET].translate(_START_AND_PID)
+        heads[1::2] = data[2:whole:PACKET]
+        there = {head.to_bytes(2, sys.byteorder) for head in set(memoryview(heads).cast("H"))}
+        self._look(data, heads, there)
+        self._seen.update(_pid(head) for head in there)
+        self._count += count
         if self._count > LATEST_TABLES:
             self._check()
 
@@ -74,6 +73,15 @@ class Transport:
         if strange:
             raise refusal.malformed(f"packets of the PID 0x{min(strange):04x}, which no table names")
 
+    def _look(self, data: bytes, heads: bytearray, there: set[bytes]) -> None:
+        """Look into the tables; the table of programs may be here, and the programs' own behind it."""
+        begin = {_pid(head): head for head in there if head[0] & START}
+        looked: set[int] = set()
+        while wanted := {PAT, *self._programs} & begin.keys() - looked:
+            looked |= wanted
+            for at, pid in sorted((at, each) for each in wanted for at in _where(heads, begin[each])):
+                self._table(pid, data[at * PACKET : (at + 1) * PACKET])
+
     def _table(self, pid: int, packet: Packet) -> None:
         section = _section(packet)
         if section is None:
@@ -89,6 +97,20 @@ class Transport:
             while at + 5 <= len(section) - 4:
                 self._named.add(int.from_bytes(section[at + 1 : at + 3], "big") & 0x1FFF)
                 at += 5 + (int.from_bytes(section[at + 3 : at + 5], "big") & 0x0FFF)
+
+
+def _pid(head: bytes) -> int:
+    return (head[0] & 0x1F) << 8 | head[1]
+
+
+def _where(heads: bytearray, head: bytes) -> list[int]:
+    """Return the packets that begin so."""
+    found, at = [], heads.find(head)
+    while at >= 0:
+        if at % 2 == 0:
+            found.append(at // 2)
+        at = heads.find(head, at + 1)
+    return found
 
 
 def _section(packet: Packet) -> bytes | None:
