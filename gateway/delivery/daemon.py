@@ -12,6 +12,7 @@ from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from gateway.delivery import metrics as counted
 from gateway.delivery.live import Channels
+from gateway.delivery.quality import Quality
 from gateway.delivery.screens import Screens
 from gateway.delivery.usage import Usage
 from gateway.isolation import policy as policies
@@ -53,8 +54,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         usage = Usage(exchange.record, counted.LOST.inc)
         counted.WAITING.set_function(lambda: len(usage))
         channels = Channels(LiveObjects(STATE / "store"), exchange, service.tasks)
-        incoming = STATE / "store" / "incoming"
-        screens = Screens(policy.site, zone, Objects(STATE / "store"), incoming, channels, exchange, usage)
+        incoming, quality = STATE / "store" / "incoming", Quality(zone, counted.REGISTRY)
+        screens = Screens(policy.site, zone, Objects(STATE / "store"), incoming, channels, exchange, usage, quality)
 
         async def reload() -> None:
             nonlocal listen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +13,15 @@ from aiohttp import web
 
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
-from gateway.delivery import metrics, page
+from gateway.delivery import cmcd, metrics, page
 from gateway.delivery.live import PREFIX, Channels, longest
+from gateway.delivery.quality import Quality
 from gateway.delivery.usage import Usage, record
 from gateway.release import paths
-from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
+from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming, Object
 from gateway.serving.exchange import Exchange, LiveFile, Manifest
+from gateway.serving.parts import send_parts
 from gateway.serving.running import Running, Turn
 from gateway.serving.send import is_readable, send
 from gateway.store.objects import Objects
@@ -27,7 +30,7 @@ CHANGING = ("application/vnd.apple.mpegurl", "application/dash+xml", "text/", "a
 SHORT, LONG = 10, 3600  # seconds a screen may keep what a new version usually changes, and the rest
 CORS = {  # players in pages of any address (a phone's application, a library's site) may play from the box
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Content-Length, Content-Range, ETag, Cache-Status",
+    "Access-Control-Expose-Headers": "Content-Length, Content-Range, ETag, Cache-Status, Repr-Digest",
 }
 PREFLIGHT = {
     **CORS,
@@ -49,10 +52,11 @@ class Screens:
         channels: Channels,
         exchange: Exchange,
         usage: Usage,
+        quality: Quality,
     ) -> None:
         self.site, self._zone, self._channels = site, zone, channels
         self._store, self._incoming, self._exchange, self._usage = store, incoming, exchange, usage
-        self._running = Running()
+        self._running, self._quality = Running(), quality
 
     def application(self) -> web.Application:
         """Return what answers at the zone's address."""
@@ -109,6 +113,8 @@ class Screens:
                 raise
         if not readable:
             await self._exchange.damaged(manifest, path)
+        if (told := cmcd.parse(request.headers, request.query)) is not None:
+            self._quality.add(code, told)
         self._count(
             manifest, path, response.status, cache, sent, count, started, time.monotonic() - began, request.method
         )
@@ -149,6 +155,7 @@ class Screens:
             "Cache-Control": f"public, max-age={keep}",
             "Cache-Status": "headgate; hit" if cache == "hit" else "headgate; fwd=miss; stored",  # RFC 9211
             "Accept-Ranges": "bytes",
+            "Repr-Digest": f"sha-256=:{b64encode(bytes.fromhex(file.sha256)).decode()}:",  # RFC 9530
         }
         choice = choose(request.headers, request.method, file.size, etag)
         match choice:
@@ -166,14 +173,22 @@ class Screens:
             case Part(first, last):
                 count, status = last - first + 1, 206
                 headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
+            case Parts(parts):
+                response, sent = await send_parts(request, headers, opened, parts, file.size, file.type, coming)
+                count = sum(part.last - part.first + 1 for part in parts)
+                return (
+                    response,
+                    sent,
+                    count,
+                    sent == count or _is_refused(coming) or is_readable(opened, parts[0].first),
+                )
             case unknown:
                 assert_never(unknown)
         headers["Content-Type"] = file.type
         response, sent = await send(request, status, headers, opened, first, count, coming)
         if request.method == "HEAD":
             return response, sent, 0, True
-        refused = coming is not None and not coming.stored
-        return response, sent, count, sent == count or refused or is_readable(opened, first + sent)
+        return response, sent, count, sent == count or _is_refused(coming) or is_readable(opened, first + sent)
 
     def _count(
         self,
@@ -208,6 +223,11 @@ class Screens:
                 now=datetime.now(UTC),
             )
         )
+
+
+def _is_refused(coming: Coming | None) -> bool:
+    """Return whether what did not come whole was refused on its way, not unreadable on the disk."""
+    return coming is not None and not coming.stored
 
 
 async def _sign(_: web.Request, response: web.StreamResponse) -> None:

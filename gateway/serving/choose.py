@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 LONGEST = 1000  # characters of a header that is looked at
-_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
+MOST = 16  # ranges of one request
+_RANGE = re.compile(r"\s*(\d{0,18})-(\d{0,18})\s*", re.ASCII)
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -25,6 +27,13 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """Send these, in this order (206, ``multipart/byteranges``)."""
+
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
 class NotModified:
     """The screen has it already (304)."""
 
@@ -34,13 +43,14 @@ class Unsatisfiable:
     """The object has no such bytes (416)."""
 
 
-Choice = Whole | Part | NotModified | Unsatisfiable
+Choice = Whole | Part | Parts | NotModified | Unsatisfiable
 
 
 def choose(headers: Mapping[str, str], method: str, size: int, etag: str) -> Choice:
     """Return what a request with ``headers`` is answered with, of an object of ``size`` bytes whose entity tag is ``etag``.
 
-    Several ranges at once are answered with the whole, as RFC 9110 section 14.2 allows.
+    Several ranges come as several parts if they ascend and do not touch; else, and where there are too many, the whole comes, as
+    RFC 9110 section 14.2 allows.
     """
     none_match = headers.get("If-None-Match", "")
     if none_match and len(none_match) <= LONGEST and (none_match.strip() == "*" or etag in _TAG.findall(none_match)):
@@ -51,7 +61,20 @@ def choose(headers: Mapping[str, str], method: str, size: int, etag: str) -> Cho
     if_range = headers.get("If-Range", etag)
     if if_range.strip() != etag:  # section 13.1.5: a strong comparison; we give no dates to compare
         return Whole()
-    match = _RANGE.fullmatch(wanted)
+    unit, _, ranges = wanted.partition("=")
+    found = [_part(one, size) for one in ranges.split(",", MOST)]
+    if unit != "bytes" or len(found) > MOST or any(isinstance(one, Whole) for one in found):
+        return Whole()
+    parts = [one for one in found if isinstance(one, Part)]
+    if len(parts) < 2:
+        return parts[0] if parts else Unsatisfiable()
+    ascending = all(before.last + 1 < after.first for before, after in itertools.pairwise(parts))
+    return Parts(tuple(parts)) if ascending else Whole()
+
+
+def _part(text: str, size: int) -> Part | Whole | Unsatisfiable:
+    """Return the bytes of one range; Whole where it is none, so that it is as if it were not there (section 14.1.1)."""
+    match = _RANGE.fullmatch(text)
     if match is None or match.group(1) == match.group(2) == "":
         return Whole()
     first, last = match.groups()
@@ -59,8 +82,6 @@ def choose(headers: Mapping[str, str], method: str, size: int, etag: str) -> Cho
         length = int(last)
         return Part(max(0, size - length), size - 1) if length and size else Unsatisfiable()
     start, end = int(first), int(last) if last else size - 1
-    if last and end < start:  # section 14.1.1: invalid, so it is as if it were not there
+    if last and end < start:
         return Whole()
-    if start >= size:
-        return Unsatisfiable()
-    return Part(start, min(end, size - 1))
+    return Unsatisfiable() if start >= size else Part(start, min(end, size - 1))

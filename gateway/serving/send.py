@@ -53,7 +53,7 @@ async def send(
     ):  # the screen left: what it took is counted, and nobody is there to be told
         await response.prepare(request)
         if request.transport is not None:
-            sent = await _send_all(request.transport, file, first, count, coming)
+            sent = await send_all(request.transport, file, first, count, coming)
         if sent == count:
             await response.write_eof()
     if sent < count and request.transport is not None:
@@ -79,7 +79,7 @@ def _read(file: BinaryIO, first: int, count: int) -> bytes:
     return body
 
 
-async def _send_all(transport: asyncio.Transport, file: BinaryIO, first: int, count: int, coming: Coming | None) -> int:
+async def send_all(transport: asyncio.Transport, file: BinaryIO, first: int, count: int, coming: Coming | None) -> int:
     """Send as it comes; return the bytes that the kernel took."""
     sent = 0
     while sent < count:

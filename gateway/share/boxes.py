@@ -15,7 +15,7 @@ from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from gateway.fetch import loops
 from gateway.release import paths
-from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
+from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming
 from gateway.serving.exchange import Exchange
 from gateway.serving.running import Running, Turn
@@ -138,7 +138,7 @@ async def _answer(
         case Unsatisfiable():
             metrics.REQUESTS.labels("416", cache).inc()
             return web.Response(status=416, headers={**headers, "Content-Range": f"bytes */{size}"}), 0
-        case Whole():
+        case Whole() | Parts():  # boxes ask for one range
             first, count, status = 0, size, 200
         case Part(first, last):
             count, status = last - first + 1, 206

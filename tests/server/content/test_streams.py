@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from email import message_from_bytes
 from http.client import HTTPConnection, IncompleteRead
 
 import pytest
@@ -72,6 +73,22 @@ def test_a_range_in_the_first_half_needs_no_more_than_that(wide):
             assert held.reached.wait(15)
             assert not held.released.is_set()
         held.release()
+
+
+def test_several_ranges_come_as_parts_while_it_crosses(wide):
+    """Two parts of a film that nobody asked for before: each with its place, and the film is kept whole."""
+    wide.publish({"film.mp4": FILM})
+    with asking(wide, "film.mp4", {"Range": f"bytes=0-99,{CHUNK}-{CHUNK + 99999}"}) as response:
+        head = f"Content-Type: {response.headers['Content-Type']}\r\n\r\n".encode()
+        body = response.read()
+        assert (response.status, len(body)) == (206, int(response.headers["Content-Length"]))
+    parts = message_from_bytes(head + body).get_payload()
+    assert [part["Content-Range"] for part in parts] == [
+        f"bytes 0-99/{len(FILM)}",
+        f"bytes {CHUNK}-{CHUNK + 99999}/{len(FILM)}",
+    ]
+    assert FILM[:100] in body
+    assert FILM[CHUNK : CHUNK + 100_000] in body
 
 
 def spoil(chain):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.serving.choose import NotModified, Part, Unsatisfiable, Whole, choose
+from gateway.serving.choose import MOST, NotModified, Part, Parts, Unsatisfiable, Whole, choose
 
 TAG = '"' + "0" * 64 + '"'
 
@@ -23,7 +23,15 @@ TAG = '"' + "0" * 64 + '"'
         ("bytes=-0", Unsatisfiable()),
         ("bytes=5-4", Whole()),
         ("bytes=-", Whole()),
-        ("bytes=0-1,3-4", Whole()),
+        ("bytes=0-1,3-4", Parts((Part(0, 1), Part(3, 4)))),
+        ("bytes=0-1, 98-, -1", Whole()),
+        ("bytes=0-1, 90-97, -1", Parts((Part(0, 1), Part(90, 97), Part(99, 99)))),
+        ("bytes=3-4,0-1", Whole()),
+        ("bytes=0-1,2-3", Whole()),
+        ("bytes=0-1,200-", Part(0, 1)),
+        ("bytes=200-,300-", Unsatisfiable()),
+        ("bytes=0-1,x", Whole()),
+        ("bytes=" + ",".join(f"{3 * n}-{3 * n}" for n in range(MOST + 1)), Whole()),
         ("bytes = 0-1", Whole()),
         ("items=0-1", Whole()),
         ("bytes=a-b", Whole()),

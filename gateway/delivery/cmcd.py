@@ -1,0 +1,74 @@
+"""What a player tells of itself with a request: Common Media Client Data (CTA-5004 and CTA-5004-A), in headers or the query; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import http_sf
+
+HEADERS = ("CMCD-Request", "CMCD-Object", "CMCD-Status", "CMCD-Session")
+QUERY = "CMCD"
+LONGEST = 2000  # characters of all that a player tells with one request
+LONGEST_SESSION = 64  # characters (CTA-5004 section 3)
+LONGEST_TIME = 3_600_000  # milliseconds
+LARGEST_RATE = 10_000_000  # kbit/s
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a player told; None where it said nothing of it, or nothing that can be."""
+
+    session: str | None = None
+    starting: bool = False  # ``su``: it needs this object at once, to start, to seek, or after its buffer ran empty
+    starved: bool = False  # ``bs``: its buffer ran empty since the request before
+    buffer: float | None = None  # seconds that it holds
+    bitrate: int | None = None  # bit/s of the rendition that it asks for
+    throughput: int | None = None  # bit/s that it measured
+    start: float | None = None  # seconds from asking to the first picture (version 2: ``msd``)
+
+
+def parse(headers: Mapping[str, str], query: Mapping[str, str]) -> Told | None:
+    """Return what came with a request, by headers or else by the query; None where there is nothing, or nothing that can be read.
+
+    The fields are dictionaries of RFC 9651; version 2 sends some values as inner lists (``br=(800;v 128;a)``): the largest counts.
+    """
+    text = ",".join(headers[name] for name in HEADERS if name in headers) or query.get(QUERY, "")
+    if not text or len(text) > LONGEST:
+        return None
+    try:
+        fields: Any = http_sf.parse(text.encode("ascii"), tltype="dictionary")
+    except (ValueError, UnicodeEncodeError):
+        return None
+    values = {key: value[0] for key, value in fields.items()}
+    session = values.get("sid")
+    return Told(
+        session if isinstance(session, str) and 0 < len(session) <= LONGEST_SESSION else None,
+        values.get("su") is True,
+        values.get("bs") is True,
+        _seconds(values.get("bl")),
+        _bits(values.get("br")),
+        _bits(values.get("mtp")),
+        _seconds(values.get("msd")),
+    )
+
+
+def _bits(value: Any) -> int | None:
+    kilobits = _number(value, LARGEST_RATE)
+    return None if kilobits is None else int(kilobits * 1000)
+
+
+def _seconds(value: Any) -> float | None:
+    milliseconds = _number(value, LONGEST_TIME)
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _number(value: Any, largest: int) -> float | None:
+    if isinstance(value, list):  # an inner list: items with their parameters
+        found = [number for item in value if (number := _number(item[0], largest)) is not None]
+        return max(found, default=None)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value <= largest:
+        return None
+    return float(value)

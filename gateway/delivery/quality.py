@@ -1,0 +1,164 @@
+"""Quality of experience as players tell it: sessions, start-up, stalls, buffer and bitrate, of the zone and of its titles.
+
+What a player says is believed for figures only: it decides nothing, and whatever it says takes bounded memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+
+from gateway.delivery.cmcd import Told
+
+MOST_SESSIONS = 20_000
+MOST_TITLES = 500
+SHOWN = 20  # titles in the metrics: those with the most sessions
+GONE = 60.0  # seconds after which a session that asks for nothing has ended
+
+
+@dataclass
+class Session:
+    """One player at one title."""
+
+    began: float
+    seen: float
+    started: bool = False
+
+
+@dataclass
+class Title:
+    """Sums of one title."""
+
+    sessions: int = 0
+    stalls: int = 0
+    starts: int = 0
+    start_seconds: float = 0.0
+    rates: int = 0
+    rate_bits: float = 0.0
+
+
+class Quality:
+    """All of one zone, shown in ``registry``; ``clock`` tells seconds that only grow."""
+
+    def __init__(self, zone: str, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
+        self._zone, self._clock = zone, clock
+        self._sessions: OrderedDict[tuple[str, str], Session] = OrderedDict()
+        self._titles: OrderedDict[str, Title] = OrderedDict()
+        running = Gauge(
+            "headgate_delivery_sessions",
+            "Players that asked for something in the last minute.",
+            ["zone"],
+            registry=registry,
+        )
+        running.labels(zone).set_function(self.running)
+        self._begun = Counter(
+            "headgate_delivery_sessions_begun", "Sessions of players that began.", ["zone"], registry=registry
+        ).labels(zone)
+        self._stalls = Counter(
+            "headgate_delivery_stalls", "Times that a player's buffer ran empty.", ["zone"], registry=registry
+        ).labels(zone)
+        self._start = Histogram(
+            "headgate_delivery_start_seconds", "Seconds until a player played.", ["zone"], registry=registry,
+            buckets=(0.2, 0.5, 1, 2, 3, 5, 10, 30),
+        ).labels(zone)  # fmt: skip
+        self._buffer = Histogram(
+            "headgate_delivery_buffer_seconds", "Seconds of content that a player held when it asked.", ["zone"], registry=registry,
+            buckets=(0.5, 1, 2, 4, 8, 15, 30, 60),
+        ).labels(zone)  # fmt: skip
+        self._rate = Histogram(
+            "headgate_delivery_bitrate_bits", "Bits a second of the rendition that a player asked for.", ["zone"], registry=registry,
+            buckets=(3e5, 6e5, 1e6, 2e6, 3e6, 5e6, 8e6, 16e6),
+        ).labels(zone)  # fmt: skip
+        registry.register(self)
+
+    def add(self, release: str, told: Told) -> None:
+        """Take what a player told with one request for a file of ``release``."""
+        title = self._title(release)
+        if told.session is not None:
+            self._follow(release, title, told, self._clock())
+        elif told.start is not None:
+            self._started(title, told.start)
+        if told.starved:
+            title.stalls += 1
+            self._stalls.inc()
+        if told.buffer is not None:
+            self._buffer.observe(told.buffer)
+        if told.bitrate is not None:
+            title.rates += 1
+            title.rate_bits += told.bitrate
+            self._rate.observe(told.bitrate)
+
+    def running(self) -> int:
+        """Return how many sessions go on; those that ended are forgotten."""
+        now = self._clock()
+        while self._sessions and now - next(iter(self._sessions.values())).seen > GONE:
+            self._sessions.popitem(last=False)
+        return len(self._sessions)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures of the titles with the most sessions."""
+        shown = sorted(self._titles.items(), key=lambda item: -item[1].sessions)[:SHOWN]
+        value: Callable[[Title], float]
+        for name, told, value in (
+            ("sessions", "Sessions that began, of the titles with the most.", lambda title: title.sessions),
+            ("stalls", "Times that a player's buffer ran empty, of the same titles.", lambda title: title.stalls),
+            (
+                "start_seconds_sum",
+                "Seconds until players played, of the same titles.",
+                lambda title: title.start_seconds,
+            ),
+            ("start_seconds_count", "Starts that players told, of the same titles.", lambda title: title.starts),
+            (
+                "bitrate_bits_sum",
+                "Bits a second that players asked for, of the same titles.",
+                lambda title: title.rate_bits,
+            ),
+            ("bitrate_bits_count", "Requests with a bitrate, of the same titles.", lambda title: title.rates),
+        ):
+            family = CounterMetricFamily(f"headgate_delivery_title_{name}", told, labels=["zone", "release"])
+            for release, title in shown:
+                family.add_metric([self._zone, release], float(value(title)))
+            yield family
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield what ``collect`` yields, without figures."""
+        yield from self.collect()
+
+    def _follow(self, release: str, title: Title, told: Told, now: float) -> None:
+        key = (release, str(told.session))
+        session = self._sessions.get(key)
+        if session is None or now - session.seen > GONE:
+            session = self._sessions[key] = Session(now, now)
+            title.sessions += 1
+            self._begun.inc()
+            while len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+        session.seen = now
+        self._sessions.move_to_end(key)
+        if session.started:
+            return
+        if told.start is not None:
+            session.started = True
+            self._started(title, told.start)
+        elif (
+            not told.starting and now > session.began
+        ):  # version 1 tells no time: it plays once it is in no haste any more
+            session.started = True
+            self._started(title, now - session.began)
+
+    def _started(self, title: Title, seconds: float) -> None:
+        title.starts += 1
+        title.start_seconds += seconds
+        self._start.observe(seconds)
+
+    def _title(self, release: str) -> Title:
+        title = self._titles.setdefault(release, Title())
+        self._titles.move_to_end(release)
+        while len(self._titles) > MOST_TITLES:
+            self._titles.popitem(last=False)
+        return title

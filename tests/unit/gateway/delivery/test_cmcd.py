@@ -1,0 +1,51 @@
+"""What players tell of themselves, as each of them writes it; and any other bytes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.delivery.cmcd import HEADERS, LONGEST, Told, parse
+
+V1 = 'bl=21300,br=3200,bs,cid="faec",d=4004,dl=18500,mtp=48100,nor="..%2F3.m4v",ot=v,rtp=12000,sf=d,sid="6e2f",st=v,su,tb=6000'
+TOLD = Told("6e2f", starting=True, starved=True, buffer=21.3, bitrate=3_200_000, throughput=48_100_000)
+
+
+def test_version_1_in_the_query_and_in_headers_is_the_same():
+    """hls.js, dash.js and shaka send either; by headers the fields are spread over four."""
+    spread = {
+        "CMCD-Request": 'bl=21300,dl=18500,mtp=48100,nor="..%2F3.m4v",su',
+        "CMCD-Object": "br=3200,d=4004,ot=v,tb=6000",
+        "CMCD-Status": "bs,rtp=12000",
+        "CMCD-Session": 'cid="faec",sf=d,sid="6e2f",st=v',
+    }
+    assert parse({}, {"CMCD": V1}) == parse(spread, {}) == TOLD
+
+
+def test_version_2_sends_lists():
+    """Of what is told of several tracks the largest counts; a start is told in milliseconds."""
+    told = parse({}, {"CMCD": 'br=(128;a 800;v),bl=(12000;v 9000;a),nor=("x";r="0-9"),sid="a",v=2,msd=1200'})
+    assert told == Told("a", buffer=12.0, bitrate=800_000, start=1.2)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", None),
+        ("br=", None),
+        ("br=3200,,", None),
+        ("a" * (LONGEST + 1), None),
+        ('sid="é"', None),
+        ("br=-1,bl=99999999999,mtp=?1", Told()),
+        ('br="3200",sid=abc', Told()),
+        (f'sid="{"a" * 65}"', Told()),
+    ],
+)
+def test_what_cannot_be_is_nothing(text, told):
+    """A field that is wrong is not believed, and a text that is none is no text."""
+    assert parse({}, {"CMCD": text}) == told
+
+
+@given(st.text(), st.sampled_from(HEADERS))
+def test_any_text_is_told_or_nothing(text, name):
+    """Nothing that a screen sends raises."""
+    parse({name: text}, {"CMCD": text})
