@@ -194,6 +194,8 @@ def _inward(policy: Policy) -> Iterator[Problem]:
             yield Problem(
                 ("services", name, "zone"), "releases are taken from the institution's network: 'zone: institution'"
             )
+        if service.run == "linking" and service.zone != "institution":
+            yield Problem(("services", name, "zone"), "curators work in the institution's network: 'zone: institution'")
 
 
 def _reach(policy: Policy, broken: Broken) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from appliance.runtime import command
 from gateway.isolation.policy import Policy
 
-BY_ZONE = ("delivery", "resolver", "publish", "share")  # daemons of which each zone that is served has one
+BY_ZONE = ("delivery", "resolver", "publish", "linking", "share")  # daemons of which each zone that is served has one
 CROSSING = "headgate-exchange.service"
 ADMISSION = "headgate-admission.service"  # inspection reads no policy
 SINGLE = (CROSSING, ADMISSION, "headgate-fetch.service", "headgate-telemetry.service")

@@ -39,9 +39,12 @@ def by_name(things: Sequence[Thing], common: Callable[[str, int], None]) -> Iter
     the holders of a title's rarest pieces are compared, never all with all.
     """
     same: dict[str, list[int]] = defaultdict(list)
+    proper: dict[str, list[int]] = defaultdict(list)
     for index, thing in enumerate(things):
         same[thing.key].append(index)
+        proper[thing.main].append(index)
     same.pop("", None)
+    proper.pop("", None)
     keys = list(same)
     pieces = [names.grams(key) for key in keys]
     count = Counter(piece for some in pieces for piece in some)
@@ -55,6 +58,9 @@ def by_name(things: Sequence[Thing], common: Callable[[str, int], None]) -> Iter
             common(things[group[0]].entry.title, len(group))
             continue
         yield from _pairs(things, combinations(group, 2))
+    for group in proper.values():
+        if len(group) <= MOST_OF_ONE:
+            yield from _pairs(things, (p for p in combinations(group, 2) if things[p[0]].key != things[p[1]].key))
     seen: set[tuple[int, int]] = set()
     for piece, group in blocks.items():
         if len(group) > MOST_OF_ONE:
@@ -65,12 +71,17 @@ def by_name(things: Sequence[Thing], common: Callable[[str, int], None]) -> Iter
                 continue
             seen.add((one, other))
             if len(same[keys[one]]) * len(same[keys[other]]) <= MOST_OF_ONE:
-                yield from _pairs(things, ((i, j) for i in same[keys[one]] for j in same[keys[other]]))
+                yield from _pairs(things, _across(things, same[keys[one]], same[keys[other]]))
 
 
 def _near(one: frozenset[str], other: frozenset[str]) -> bool:
     shared = len(one & other)
     return shared >= SHARED * (len(one) + len(other) - shared)
+
+
+def _across(things: Sequence[Thing], one: list[int], other: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of two groups that do not meet by their title proper."""
+    return ((i, j) for i in one for j in other if things[i].main != things[j].main)
 
 
 def _pairs(things: Sequence[Thing], pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[Thing, Thing]]:

@@ -257,6 +257,10 @@ class Book:
         found = dict(self._db.execute("SELECT state, count(*) FROM proposals GROUP BY state"))
         return {state: found.get(state, 0) for state in STATES}
 
+    def types(self) -> list[str]:
+        """Return the types of links that are in the book."""
+        return [name for (name,) in self._db.execute("SELECT DISTINCT type FROM proposals ORDER BY type")]
+
     def select(self, where: str, values: Mapping[str, object], most: int, skip: int = 0) -> list[Kept]:
         """Return links that meet ``where`` (made by ``choosing``, with named values), the surest first."""
         query = f"SELECT {_KEPT} FROM proposals WHERE {where} ORDER BY score DESC, id LIMIT :most OFFSET :skip"  # noqa: S608

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 from gateway.linking.book import Kept
 from gateway.linking.registering import by_source
@@ -18,11 +19,14 @@ def address_of(code: str, base: str) -> str:
     scheme, _, text = code.partition(":")
     match scheme:
         case "doi":
-            return f"https://doi.org/{parse(code).quoted.removeprefix('doi:')}"
+            return f"https://doi.org/{quote(text, safe='/')}"
         case "hdl":
-            return f"https://hdl.handle.net/{parse(code).quoted.removeprefix('hdl:')}"
-        case "isbn" | "issn":  # RFC 8254, RFC 3044
-            return f"urn:{scheme}:{text}"
+            return f"https://hdl.handle.net/{quote(text, safe='/')}"
+        case "isbn":  # RFC 8254
+            return f"urn:isbn:{text}"
+        case "issn":  # the same
+            digits = text.replace("-", "")
+            return f"urn:issn:{digits[:4]}-{digits[4:]}"
         case _:
             return f"{base.rstrip('/')}/id/{parse(code).quoted}"
 

@@ -40,6 +40,11 @@ class Thing:
         return names.key(self.entry.title)
 
     @cached_property
+    def main(self) -> str:
+        """The key of the title proper."""
+        return names.main(self.entry.title)
+
+    @cached_property
     def parts(self) -> tuple[str, ...]:
         """The numbers in its title."""
         return names.numbers(self.entry.title)
@@ -79,14 +84,18 @@ def by_identifier(a: Thing, b: Thing, code: str) -> Proposal | None:
 
 def by_name(a: Thing, b: Thing, same_title: int = 2) -> Proposal | None:
     """Return the link of two things whose titles are alike, or None; ``same_title``: how many entries have that very title."""
-    alike = likeness(a, b)
-    if alike < ALIKE or a.parts != b.parts:
+    alike, proper = likeness(a, b), a.main == b.main
+    if (alike < ALIKE and not proper) or a.parts != b.parts:
         return None
     equal = alike == 1
-    why = [Why("title-equal") if equal else Why("title-alike", (str(round(100 * alike)),))]
+    if equal or proper:
+        why = [Why("title-equal" if equal else "main-equal")]
+        alike = max(alike, 0.95)
+    else:
+        why = [Why("title-alike", (str(round(100 * alike)),))]
     people, year = _people(a, b, why), _year(a, b, why)
     score = 0.55 * (1 if equal else alike - 0.1) + 0.3 * people + 0.15 * year
-    if min(len(a.key), len(b.key)) < SHORT and people < 1:
+    if min(len(a.main), len(b.main)) < SHORT and people < 1:
         why.append(Why("title-short"))
         score -= 0.2
     if same_title >= COMMON and people < 1:
@@ -95,13 +104,14 @@ def by_name(a: Thing, b: Thing, same_title: int = 2) -> Proposal | None:
     kinds = (a.entry.kind, b.entry.kind)
     kind = "is-equivalent-to"
     if "" not in kinds and kinds[0] != kinds[1]:
-        why.append(Why("kinds", kinds))
         score -= 0.05
         kind = "multimedia" if (kinds[0] in MEDIA) != (kinds[1] in MEDIA) else "related"
     if kind == "multimedia" and kinds[0] in MEDIA:  # a multimedia link leads from the thing to its film, sound or image
         a, b = b, a
     if kind == "multimedia" and not a.ours:
         kind = "related"
+    if kind != "is-equivalent-to":
+        why.append(Why("kinds", (a.entry.kind, b.entry.kind)))
     return _made(a, b, kind, min(score, 0.95), "name", why)
 
 

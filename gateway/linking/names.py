@@ -10,6 +10,7 @@ from opencc import OpenCC
 
 _CHINESE = re.compile("[㐀-鿿]")
 _ROLE = re.compile(r"(?<=..)(?:主编|编著|编剧|导演|著|编|译|绘|摄|口述|整理)$")
+_QUOTED = re.compile(r"《([^《》]+)》")
 _ARTICLE = re.compile(r"^(?:the|an?|le|la|les|der|die|das)\s+")
 _NUMERALS = {c: n for n, c in enumerate("零一二三四五六七八九十")} | {"〇": 0, "两": 2, "百": 100}
 _PARTS = {"上": "1", "中": "中", "下": "下", "前": "1", "后": "下"}
@@ -40,6 +41,14 @@ def key(text: str) -> str:
     """Return what two spellings of one name have in common: ``plain`` without punctuation and leading article."""
     words = "".join(c if c.isalnum() else " " for c in plain(text))
     return _ARTICLE.sub("", " ".join(words.split()))
+
+
+def main(text: str) -> str:
+    """Return the key of the title proper: what stands in 《》 (电影《刘三姐》), or before a colon (刘三姐：电影文学剧本)."""
+    told = plain(text)
+    if quoted := _QUOTED.search(told):
+        return key(quoted[1]) or key(told)
+    return key(re.split(r"\s*[:=]\s*", told, maxsplit=1)[0]) or key(told)
 
 
 def person(text: str) -> str:

@@ -14,6 +14,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "shared": ("两者都有 {0}", "both have {0}"),
     "shared-series": ("属于同一连续出版物 {0}", "both belong to the serial {0}"),
     "title-equal": ("题名相同", "the titles are the same"),
+    "main-equal": ("正题名相同", "the titles proper are the same"),
     "title-alike": ("题名相似 {0}%", "the titles are {0} % alike"),
     "title-differs": ("但题名不同", "but the titles differ"),
     "title-short": ("题名很短，容易重名", "the title is short, and so easily another's too"),

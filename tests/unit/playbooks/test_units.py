@@ -18,6 +18,7 @@ MOST_EXPOSED = 2.5  # of systemd-analyze security, 0 (best) to 10
 SCREENS = ("bigscreen", "smallscreen", "institution")
 INSTANCES = {  # of a template; the others serve every zone of screens
     "headgate-publish@.service": ("institution",),
+    "headgate-linking@.service": ("institution",),
     "headgate-share@.service": ("culture",),
 }
 
@@ -58,6 +59,7 @@ ZONES = {
     "headgate-delivery@.service": ("NetworkNamespacePath", "/run/netns/%i"),
     "headgate-resolver@.service": ("NetworkNamespacePath", "/run/netns/%i"),
     "headgate-publish@.service": ("NetworkNamespacePath", "/run/netns/%i"),
+    "headgate-linking@.service": ("NetworkNamespacePath", "/run/netns/%i"),
     "headgate-share@.service": ("NetworkNamespacePath", "/run/netns/%i"),
 }
 
@@ -150,6 +152,16 @@ def test_who_brings_releases_in_writes_no_store():
     assert re.search(
         r"^d /var/lib/headgate/drop/publish-institution 2750 hg-publish-institution hg-exchange$", FOLDERS, re.MULTILINE
     )
+
+
+def test_the_curators_page_speaks_to_nobody_on_the_box():
+    """The association engine's page sees its own book and who may curate; no socket, no store, no table."""
+    unit = settings("headgate-linking@.service")
+
+    assert unit["BindPaths"] == ["/var/lib/headgate/linking", "/run/headgate/metrics/linking-%i"]
+    assert unit["BindReadOnlyPaths"] == ["/run/headgate/policy", "/etc/headgate/linking"]
+    assert re.search(r"^d /var/lib/headgate/linking\s+0700 hg-linking-institution ", FOLDERS, re.MULTILINE)
+    assert re.search(r"^d /etc/headgate/linking\s+0750 root\s+hg-linking-institution$", FOLDERS, re.MULTILINE)
 
 
 def test_the_filters_see_what_comes_in_and_no_more():

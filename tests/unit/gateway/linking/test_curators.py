@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.runtime.errors import ConfigError, Refused
@@ -46,6 +46,7 @@ def test_a_wrong_file_admits_nobody(tmp_path: Path):
             curators.admit(tmp_path / "none", name, remove=remove)
 
 
+@settings(max_examples=60)
 @given(st.binary(max_size=200))
 def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes):
     """Whatever is in the file, nobody is admitted by chance."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.linking.entries import PERHAPS, Entry, Raw, Reader, kind
@@ -56,6 +56,7 @@ texts = st.text(max_size=40)
 pairs = st.lists(st.tuples(texts, texts), max_size=3).map(tuple)
 
 
+@settings(max_examples=60)
 @given(st.builds(Raw, texts, texts, texts, texts, texts, st.lists(texts, max_size=3).map(tuple), pairs, pairs))
 def test_any_row_is_an_entry_or_has_faults(raw: Raw):
     """Whatever is written in a row, it is taken or something is told."""

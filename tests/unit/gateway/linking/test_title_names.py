@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.linking import names
@@ -22,6 +22,13 @@ from gateway.linking import names
 def test_spellings_of_one_title_have_one_key(one: str, other: str):
     """Traditional characters, quotation marks, full width, case and articles make no other title."""
     assert names.key(one) == names.key(other)
+
+
+def test_the_title_proper_is_found():
+    """Quotation marks and colons tell what is the title and what is said of it."""
+    assert names.main("电影《劉三姐》") == names.main("刘三姐：电影文学剧本") == "刘三姐"
+    assert names.main("刘三姐") == "刘三姐"
+    assert names.main("《》") == names.key("《》")
 
 
 @pytest.mark.parametrize(
@@ -57,6 +64,7 @@ def test_what_sets_parts_apart_is_found(title: str, found: tuple[str, ...]):
     assert names.numbers(title) == found
 
 
+@settings(max_examples=60)
 @given(st.text(max_size=60))
 def test_any_text_has_keys(text: str):
     """Nothing that may stand in a catalogue makes these fail, and a key is its own key but for an article in it."""

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.runtime.errors import Refused
@@ -129,6 +129,7 @@ def test_a_format_is_found_out():
         reading.format_of(Path("a"), b"x")
 
 
+@settings(max_examples=60)
 @given(
     st.sampled_from(sorted(reading.FORMATS)),
     st.one_of(
