@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import uuid
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -42,10 +43,25 @@ def test_first_request_misses_and_second_comes_from_the_store(chain, until):
     assert (first.status, first.body, first.headers["Cache-Status"]) == (200, SEGMENT, "headgate; fwd=miss; stored")
     assert (second.body, second.headers["Cache-Status"]) == (SEGMENT, "headgate; hit")
     assert second.headers["ETag"] == f'"{hashlib.sha256(SEGMENT).hexdigest()}"'
+    assert second.headers["Repr-Digest"] == f"sha-256=:{b64encode(hashlib.sha256(SEGMENT).digest()).decode()}:"
     assert second.headers["Content-Type"] == "video/iso.segment"
     assert chain.play("video/1.m4s", zone="smallscreen").headers["Cache-Status"] == "headgate; hit"
     assert chain.origin.asked[f"/releases/{CODE}/video/1.m4s"] == 1
     until(lambda: metric(chain, "delivery-bigscreen", 'status="200"'), "metrics of delivery")
+
+
+def test_what_a_player_tells_is_counted_and_splits_nothing(chain, until):
+    """Two players tell each its own CMCD with the same file: one request to the origin, two sessions."""
+    chain.publish(FILM)
+    for session in ("a", "b"):
+        assert chain.play(f"video/2.m4s?CMCD=br%3D800%2Csid%3D%22{session}%22").body == SMALL
+    assert chain.origin.asked[f"/releases/{CODE}/video/2.m4s"] == 1
+    until(
+        lambda: metric(chain, "delivery-bigscreen", 'headgate_delivery_sessions{zone="bigscreen"} 2.0'), "two sessions"
+    )
+    assert metric(
+        chain, "delivery-bigscreen", f'title_bitrate_bits_sum_total{{release="{CODE}",zone="bigscreen"}} 1.6e+06'
+    )
 
 
 def test_every_crossing_is_in_a_journal_that_verifies(chain, until):
