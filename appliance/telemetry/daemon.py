@@ -14,7 +14,7 @@ from appliance.runtime import config as configuration
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from appliance.runtime.service import Service
-from appliance.telemetry import exposition, figures, orders, status, witnessing
+from appliance.telemetry import exposition, figures, listings, orders, status, witnessing
 from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
 from appliance.telemetry.outbox import Outbox, fitting
 from appliance.telemetry.records import batch, parse_acknowledgement, plain_json
@@ -63,6 +63,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
                 tasks.create_task(reporter.report()),
                 tasks.create_task(reporter.send_records()),
                 tasks.create_task(reporter.courier.run()),
+                tasks.create_task(reporter.carrier.run()),
             ]
             service.ready()
             await service.stopped()
@@ -91,12 +92,13 @@ class Reporter:
                 (f"headgate/v1/{settings.site}/ack", 1),
                 (f"headgate/v1/{settings.site}/witness", 1),
                 (f"headgate/v1/{settings.site}/orders", 1),
+                (f"headgate/v1/{settings.site}/listed", 1),
                 (STATE_TOPIC, 1),
             ],
         )
-        self.courier = orders.Courier(
-            settings.run / "exchange" / "telemetry-management" / "exchange.sock", self._publish_proof
-        )
+        exchange = settings.run / "exchange" / "telemetry-management" / "exchange.sock"
+        self.courier = orders.Courier(exchange, self._publish_proof)
+        self.carrier = listings.Carrier(exchange, self._publish_listing)
         self._born = False
         self._more = asyncio.Event()  # something to send may be there: looks again before its time
 
@@ -115,6 +117,7 @@ class Reporter:
                         self.outbox = Outbox()
                         self._more.set()
                         self.courier.line(stands=True)
+                        self.carrier.line()
                         await self.birth()
                     case Lost():
                         self._born = False
@@ -135,6 +138,8 @@ class Reporter:
             self._more.set()
         elif message.topic.endswith("/orders"):
             self.courier.take(orders.parse(message.payload))
+        elif message.topic.endswith("/listed"):
+            self.carrier.take(listings.parse(message.payload))
         elif message.topic.endswith("/witness"):
             try:
                 await asyncio.to_thread(witnessing.keep_answer, self.settings.run, message.payload)
@@ -176,6 +181,12 @@ class Reporter:
             self.connection.publish(Message(f"headgate/v1/{self.settings.site}/proofs", payload, qos=1))
         except Unreachable as error:  # the controller asks again for what it lacks
             log.info("a proof is not sent now: %s", error)
+
+    def _publish_listing(self, payload: bytes) -> None:
+        try:
+            self.connection.publish(Message(f"headgate/v1/{self.settings.site}/listings", payload, qos=1))
+        except Unreachable as error:  # it is sent again
+            log.info("a listing is not sent now: %s", error)
 
     async def _look(self) -> list[Told]:
         told, self.gathered, self.depth, asked = await asyncio.to_thread(self._read)

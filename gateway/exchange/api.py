@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused
 from appliance.telemetry.records import Record
 from gateway.exchange import answer, decide, metrics
+from gateway.exchange.asks import Ask, Text, Via, parse
 from gateway.exchange.decide import Peer, Refuse
 from gateway.exchange.dropped import Dropped
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
 from gateway.exchange.judge import Judge
+from gateway.exchange.listings_api import ListingsApi
 from gateway.exchange.live import Channels
 from gateway.exchange.objects import Fills
 from gateway.exchange.pace import Pace
@@ -26,7 +28,6 @@ from gateway.exchange.releases import Held, Releases
 from gateway.exchange.suspects import Suspects
 from gateway.exchange.takes import Takes
 from gateway.exchange.withdrawn import MOST, Withdrawals
-from gateway.fetch import loops
 from gateway.isolation.policy import Lane, Policy
 from gateway.release import orders, paths
 from gateway.resolver import codes
@@ -35,30 +36,24 @@ from gateway.store.keeper import Keeper
 LONGEST = 32 << 10  # bytes of a request
 OLDEST_TOLD = 10.0**8  # seconds; of what no origin has spoken about since the start
 LONGEST_ORDERS = 4 << 20  # bytes of a request that brings orders
-Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
-Via = Annotated[list[Annotated[str, StringConstraints(pattern=rf"^{loops.SITE}$")]], Field(max_length=loops.DEEPEST)]
 
 
-class _Ask(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-
-class AskRelease(_Ask):
+class AskRelease(Ask):
     """``POST /release``."""
 
     release: Text
-    via: Via = []  # the boxes that ask for it, of which share tells
+    via: Via = Field(default_factory=list)  # the boxes that ask for it, of which share tells
 
 
-class AskObject(_Ask):
+class AskObject(Ask):
     """``POST /object``."""
 
     release: Text
     path: Text
-    via: Via = []
+    via: Via = Field(default_factory=list)
 
 
-class Use(_Ask):
+class Use(Ask):
     """That so many bytes of a file went to another box; ``hit``: it was in the store before it was asked for."""
 
     release: Text
@@ -67,27 +62,27 @@ class Use(_Ask):
     hit: bool
 
 
-class AskUsed(_Ask):
+class AskUsed(Ask):
     """``POST /used``, of share: hints for what to keep."""
 
     uses: Annotated[list[Use], Field(max_length=200)]
 
 
-class AskTake(_Ask):
+class AskTake(Ask):
     """``POST /take``: a release that lies in the peer's drop folder, or one file of it."""
 
     release: Text
     path: Text | None = None
 
 
-class AskLive(_Ask):
+class AskLive(Ask):
     """``POST /live``: a file of a channel, by its path below ``live/``."""
 
     release: Text
     path: Text
 
 
-class AskOrders(_Ask):
+class AskOrders(Ask):
     """``POST /order``: orders in their envelopes, the serial of the centre's last one where it told, and whether it can be asked."""
 
     envelopes: tuple[Annotated[str, StringConstraints(max_length=orders.LONGEST)], ...] = Field(
@@ -97,27 +92,24 @@ class AskOrders(_Ask):
     online: bool = True
 
 
-class AskSerial(_Ask):
+class AskSerial(Ask):
     """``POST /serial``: waits while this process answers and this serial is the last one."""
 
     instance: str = Field("", max_length=64)
     serial: int = Field(-1, ge=-1)
 
 
-class AskWithdrawn(_Ask):
+class AskWithdrawn(Ask):
     """``POST /withdrawn``: what was carried out and how many responses were broken off for it; waits for more."""
 
     after: int = Field(-1, ge=-1)
     stopped: int = Field(0, ge=0)
 
 
-class AskLookup(_Ask):
+class AskLookup(Ask):
     """``POST /lookup``."""
 
     code: Text
-
-
-Ask = TypeVar("Ask", bound=_Ask)
 
 
 class Exchange:
@@ -137,11 +129,12 @@ class Exchange:
         takes: Takes,
         drops: Path,
         withdrawals: Withdrawals,
+        listings: ListingsApi,
     ) -> None:
         self.policy, self._judge, self._keeper, self._channels = policy, judge, keeper, channels
         self._suspects, self._takes, self._drops = suspects, takes, drops
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
-        self._withdrawals = withdrawals
+        self._withdrawals, self._listings = withdrawals, listings
         self._pace = Pace()
 
     def application(self, peer: Peer) -> web.Application:
@@ -162,6 +155,8 @@ class Exchange:
 
             app.router.add_post(f"/{ask}", counted)
 
+        for ask, handler in self._listings.answers(peer).items():
+            route(ask, handler)
         if peer.run in decide.BRINGS:  # they bring, and are given nothing
             route("take", self._take)
             return app
@@ -182,7 +177,7 @@ class Exchange:
         return app
 
     async def _release(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
-        ask = _parse(AskRelease, data)
+        ask = parse(AskRelease, data)
         held, _lane = await self._passing(peer, paths.code_of(ask.release), ask.via)
         if peer.run == decide.SHARE:  # it crosses nothing
             age = min(time.monotonic() - held.heard, OLDEST_TOLD)
@@ -191,7 +186,7 @@ class Exchange:
         return web.json_response(decide.told(held.admitted.release))
 
     async def _object(self, peer: Peer, data: bytes, request: web.Request) -> web.StreamResponse:
-        ask = _parse(AskObject, data)
+        ask = parse(AskObject, data)
         code = paths.code_of(ask.release)
         held, lane = await self._passing(peer, code, ask.via)
         release, shares = held.admitted.release, peer.run == decide.SHARE
@@ -214,7 +209,7 @@ class Exchange:
 
     async def _damaged(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         """Have an object read again that the peer could not read whole; only what it may have, and only if it is damaged it goes."""
-        ask = _parse(AskObject, data)
+        ask = parse(AskObject, data)
         held, _lane = await self._passing(peer, paths.code_of(ask.release))
         file = held.admitted.release.files.get(ask.path)
         if file is None:
@@ -223,7 +218,7 @@ class Exchange:
         return web.Response(status=204)
 
     async def _take(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
-        ask = _parse(AskTake, data)
+        ask = parse(AskTake, data)
         code = paths.code_of(ask.release)
         drop = Dropped(self._drops / peer.name)
         if ask.path is None:
@@ -232,7 +227,7 @@ class Exchange:
         return web.json_response({"sha256": file.sha256, "size": file.size})
 
     async def _live(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
-        ask = _parse(AskLive, data)
+        ask = parse(AskLive, data)
         code = paths.code_of(ask.release)
         held, lane = await self._passing(peer, code)
         release = held.admitted.release
@@ -250,7 +245,7 @@ class Exchange:
         return web.json_response({**file.model_dump(), "from": found.came, "fresh": round(found.fresh, 3)})
 
     async def _order(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
-        ask = _parse(AskOrders, data)
+        ask = parse(AskOrders, data)
         await self._withdrawals.hear(head=ask.head, online=ask.online)  # what it does not have yet holds releases back
         keys = self.policy.orders.keys if self.policy.orders else {}
         outcome = await self._withdrawals.take([text.encode() for text in ask.envelopes], keys)
@@ -258,17 +253,17 @@ class Exchange:
         return web.json_response(outcome.told())
 
     async def _serial(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
-        ask = _parse(AskSerial, data)
+        ask = parse(AskSerial, data)
         instance, serial = await self._withdrawals.next_start(ask.instance, ask.serial)
         return web.json_response({"instance": instance, "serial": serial})
 
     async def _withdrawn(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
-        ask = _parse(AskWithdrawn, data)
+        ask = parse(AskWithdrawn, data)
         serial, codes = await self._withdrawals.follow(peer, ask.after, ask.stopped)
         return web.json_response({"serial": serial, "releases": codes})
 
     async def _lookup(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
-        ask = _parse(AskLookup, data)
+        ask = parse(AskLookup, data)
         codes.parse(ask.code)
         lane = decide.lane_into(self.policy, peer.zone, "identifier")
         if isinstance(lane, Refuse):
@@ -296,7 +291,7 @@ class Exchange:
         return web.Response(status=204)
 
     async def _used(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
-        for use in _parse(AskUsed, data).uses:
+        for use in parse(AskUsed, data).uses:
             self._note_use(use.release, use.path, use.bytes, hit=use.hit)
         return web.Response(status=204)
 
@@ -334,12 +329,3 @@ class Exchange:
             await self._journal.refused(lane, peer, release=code)
             raise lane.error()
         return held, lane
-
-
-def _parse(model: type[Ask], data: bytes) -> Ask:
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part)[:40] for part in first["loc"])
-        raise Refused("bad-request", f"{where}: {first['msg']}"[:300], 400) from error

@@ -91,13 +91,15 @@ class OriginsAndDisk(Origins):
         self._carried = carried
 
     @contextlib.asynccontextmanager
-    async def ask(self, origin: str, path: str, largest: int, etag: str = "") -> AsyncIterator[Answer]:
+    async def ask(
+        self, origin: str, path: str, largest: int, etag: str = "", via: Sequence[str] = ()
+    ) -> AsyncIterator[Answer]:
         """Ask ``origin``; where it is away, what the disk has must do.
 
         Raises:
             Refused, Unreachable: as ``Origins.ask``.
         """
-        async with self._either(super().ask(origin, path, largest, etag), path, largest) as answer:
+        async with self._either(super().ask(origin, path, largest, etag, via), path, largest) as answer:
             yield answer
 
     @contextlib.asynccontextmanager

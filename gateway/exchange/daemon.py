@@ -25,6 +25,8 @@ from gateway.exchange.holding_back import HoldingBack
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
 from gateway.exchange.judge import Judge
+from gateway.exchange.listings import Listings
+from gateway.exchange.listings_api import ListingsApi
 from gateway.exchange.live import Channels
 from gateway.exchange.live_filters import LiveFilters
 from gateway.exchange.metadata import Metadata
@@ -137,10 +139,12 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             register, Removal(register, store, keeper), journal, lambda: decide.deliveries(exchange.policy)
         )
         identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", table, journal, clock)
-        judge = Judge(admission, incoming, kept, Metadata(origins, admission, incoming, clock))
+        metadata = Metadata(origins, admission, incoming, clock)
+        judge = Judge(admission, incoming, kept, metadata)
+        listings = Listings(judge)
         releases = Releases(service.tasks, origins, kept, judge, journal, clock, withdrawals)
         fills = Fills(service.tasks, origins, store, incoming, keeper, passed, judge, inspection, journal, withdrawals)
-        takes = Takes(judge, releases, fills, keeper, journal)
+        takes = Takes(judge, releases, fills, keeper, journal, listings)
         live = LiveFilters(judge, inspection, coming)
         holding = HoldingBack(incoming.quarantine)
         channels = Channels(service.tasks, origins, passing, coming, live, journal, holding, withdrawals.check)
@@ -159,6 +163,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             takes,
             STATE / "drop",
             withdrawals,
+            ListingsApi(lambda: exchange.policy, listings, metadata),
         )
         tending = Tending(
             lambda: exchange.policy, keeper, kept, judge, releases, fills, journal, suspects, incoming.quarantine

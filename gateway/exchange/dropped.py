@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from appliance.runtime.errors import Refused
 from gateway.release import paths, signed
+from gateway.release.trust import bundle
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # who writes there may leave a FIFO or a link
 
@@ -30,6 +31,22 @@ class Dropped:
             data = file.read(signed.LONGEST + 1)
         if len(data) > signed.LONGEST:
             raise Refused("too-large", f"an envelope has at most {signed.LONGEST} bytes", 413)
+        return data
+
+    def listing(self, code: str) -> bytes | None:
+        """Return what the body signed for the release's listing, None where nothing of it lies there.
+
+        Raises:
+            Refused: it is longer than any (``too-large``).
+        """
+        try:
+            file = self._open(code, paths.LISTING)
+        except Refused:
+            return None
+        with file:
+            data = file.read(bundle.LONGEST + 1)
+        if len(data) > bundle.LONGEST:
+            raise Refused("too-large", f"a listing has at most {bundle.LONGEST} bytes", 413)
         return data
 
     def part(self, code: str, sha256: str, size: int) -> BinaryIO:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 from appliance.runtime.errors import Refused, Unreachable
 from gateway.exchange.decide import Admitted, Known, Refuse
@@ -15,7 +16,7 @@ from gateway.isolation.policy import Policy
 from gateway.release import paths
 from gateway.release.live.signing import Claim
 from gateway.release.trust import reasons
-from gateway.release.trust.layout import Needed
+from gateway.release.trust.layout import Name
 from gateway.store.incoming import Incoming
 from gateway.store.manifests import Manifests
 
@@ -78,12 +79,63 @@ class Judge:
     async def _ask(
         self, policy: Policy, shown: str | None, code: str, known: Known | None, *, away: bool = False
     ) -> Admitted:
-        for _ in range(reasons.MOST_FILES):
-            told = await self._admission.admit(policy.digest, code, shown, known, away=away)
-            if not isinstance(told, Needed):
-                return Admitted(*told)
-            await self._metadata.bring(policy, told)
-        raise Refused("damaged-metadata", "there is no end of trust metadata", 502)
+        told = await self._metadata.told(
+            policy, lambda: self._admission.admit(policy.digest, code, shown, known, away=away)
+        )
+        return Admitted(*told)
+
+    async def hand_in(self, policy: Policy, body: str, listing: bytes) -> list[str]:
+        """Have what ``body`` signed kept until the centre names it; return which of its files are new.
+
+        Raises:
+            Refused: it is not what this body may list now.
+            Unreachable: nobody who has trust metadata answers.
+        """
+        with await asyncio.to_thread(self._incoming.show, listing) as shown:
+            return await self._metadata.told(policy, lambda: self._admission.listing(policy.digest, body, shown.name))
+
+    async def base(self, policy: Policy, body: str, code: str) -> dict[str, Any]:
+        """Return what ``body`` signs the listing of ``code`` over.
+
+        Raises:
+            Refused: it is not admitted, or there is no metadata to trust.
+            Unreachable: nobody who has trust metadata answers.
+        """
+        return await self._metadata.told(policy, lambda: self._admission.base(policy.digest, body, code))
+
+    async def waiting(self, policy: Policy, drop: str | None = None) -> list[str]:
+        """Return the files that wait for the centre, after ``drop`` was let go.
+
+        Raises:
+            Refused: the filter gave no answer.
+        """
+        return await self._admission.waiting(policy.digest, drop)
+
+    async def waiting_file(self, policy: Policy, name: Name) -> bytes:
+        """Return a file that waits for the centre.
+
+        Raises:
+            Refused: it does not wait (``unknown-path``), or the filter gave no answer.
+        """
+        return await self._metadata.waiting_file(policy, name)
+
+    async def unchanged(self, policy: Policy, admitted: Admitted) -> bool:
+        """Return whether a release that was admitted would be so again, as far as that can be told without showing it.
+
+        Raises:
+            Refused: the filter gave no verdict.
+        """
+        away = self._metadata.away
+        try:
+            return await self._metadata.told(
+                policy, lambda: self._admission.still(policy.digest, admitted.digest, away=away)
+            )
+        except Unreachable:
+            return False  # and it plays on, by the way of ``admit``
+        except Refused as refused:
+            if refused.reason in PASSING:
+                raise
+            return False
 
     async def may_pass(
         self, policy: Policy, admitted: Admitted, zone: str, path: str | None = None, *, direction: Direction = "out"

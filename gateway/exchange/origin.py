@@ -79,14 +79,18 @@ class Origins:
             await self._session.close()
 
     @contextlib.asynccontextmanager
-    async def ask(self, origin: str, path: str, largest: int, etag: str = "") -> AsyncIterator[Answer]:
+    async def ask(
+        self, origin: str, path: str, largest: int, etag: str = "", via: Sequence[str] = ()
+    ) -> AsyncIterator[Answer]:
         """Ask ``origin``, and nobody else, for ``path`` of at most ``largest`` bytes.
 
         Raises:
             Refused: the origin has it not (``unknown-path``), or fetch may not ask for it.
             Unreachable: fetch or the origin is away, or broke off in the middle.
         """
-        told = {"origin": origin, "path": path, "largest": largest} | ({"etag": etag} if etag else {})
+        told: dict[str, object] = {"origin": origin, "path": path, "largest": largest}
+        told |= {"etag": etag} if etag else {}
+        told |= {"via": list(via)} if via else {}
         async with self._post(told, f"the origin '{origin}'") as answer:
             yield answer
 

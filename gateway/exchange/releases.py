@@ -264,6 +264,9 @@ class Releases:
         Raises:
             Refused: it does not (``not-listed``, ``not-admitted``, ``outside-identifiers``, ``revoked-key``).
         """
+        if await self._judge.unchanged(policy, held.admitted):
+            held.listed = self._clock()
+            return
         verdict = await self._judge.admit(policy, None, code, None, before=True)
         held.listed = self._clock()
         if isinstance(verdict, Refuse) and verdict.reason in reasons.SAYS_NO:

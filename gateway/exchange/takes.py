@@ -14,11 +14,13 @@ from gateway.exchange.decide import Peer, Refuse
 from gateway.exchange.dropped import Dropped
 from gateway.exchange.journal import Journal
 from gateway.exchange.judge import Judge
+from gateway.exchange.listings import Listings
 from gateway.exchange.objects import Fills
 from gateway.exchange.pace import Pace
 from gateway.exchange.releases import Held, Releases
 from gateway.isolation.policy import Lane, Policy
 from gateway.release.manifest import File, Release
+from gateway.release.trust.reasons import UNLISTED
 from gateway.store.keeper import Keeper
 
 MOST_HELD = 16  # releases on their way in whose manifests are kept in mind; the others are verified again
@@ -27,7 +29,10 @@ MOST_HELD = 16  # releases on their way in whose manifests are kept in mind; the
 class Takes:
     """Takes releases in, for the peers that write drop folders."""
 
-    def __init__(self, judge: Judge, releases: Releases, fills: Fills, keeper: Keeper, journal: Journal) -> None:
+    def __init__(
+        self, judge: Judge, releases: Releases, fills: Fills, keeper: Keeper, journal: Journal, listings: Listings
+    ) -> None:
+        self._listings = listings
         self._judge, self._releases, self._fills, self._keeper, self._journal = judge, releases, fills, keeper, journal
         self._pace = Pace()
         self._held: OrderedDict[tuple[Peer, str], tuple[Held, bytes, tuple[Lane, ...]]] = OrderedDict()
@@ -82,7 +87,7 @@ class Takes:
             raise await self._refused(first, peer, release=code)
         envelope = await asyncio.to_thread(drop.envelope, code)
         try:
-            held = await self._releases.judge(policy, code, envelope)
+            held = await self._judged(policy, peer, drop, code, envelope)
         except Refused as error:
             await self._journal.refused(Refuse.of(error), peer, release=code)
             raise
@@ -94,6 +99,22 @@ class Takes:
         while len(self._held) > MOST_HELD:
             self._held.popitem(last=False)
         return held, envelope, lanes
+
+    async def _judged(self, policy: Policy, peer: Peer, drop: Dropped, code: str, envelope: bytes) -> Held:
+        """Judge the release; where its body does not list it yet, what the body signed beside it is handed in for the centre to name."""
+        try:
+            return await self._releases.judge(policy, code, envelope)
+        except Refused as error:
+            if error.reason not in UNLISTED:
+                raise
+            listing = await asyncio.to_thread(drop.listing, code)
+            if listing is None:
+                raise
+        release = self._listings.may_leave(policy, peer, envelope)
+        if isinstance(release, Refuse):
+            raise release.error()
+        await self._listings.hand_in(policy, release, listing)
+        return await self._releases.judge(policy, code, envelope)
 
     async def _allowed(self, policy: Policy, peer: Peer, held: Held, path: str | None) -> bool:
         """Return whether the release may bring what runs; the filter decides, and what is judged here besides can only refuse."""

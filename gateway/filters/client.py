@@ -128,7 +128,7 @@ class Admission(Filter):
         told |= {"incoming": incoming} if incoming is not None else {}
         if known is not None:
             told["known"] = {"version": known.version, "digest": known.digest}
-        return await self._ask("admit", told, _release, wait=RESTART)
+        return await self._ask("admit", told, _or_needed(_release), wait=RESTART)
 
     async def metadata(self, policy: str, file: str, incoming: str | None) -> None:
         """Give a file of trust metadata that was needed; no ``incoming`` where the origin has none.
@@ -138,6 +138,51 @@ class Admission(Filter):
         """
         told = {"policy": policy, "file": file} | ({"incoming": incoming} if incoming is not None else {})
         await self._ask("metadata", told, bool, wait=RESTART)
+
+    async def still(self, policy: str, digest: str, *, away: bool = False) -> bool | Needed:
+        """Return whether the release of this digest is admitted as it was; False: it is to be shown again.
+
+        Raises:
+            Refused: there is no metadata to trust, or the filter is away.
+        """
+        told = {"policy": policy, "release": digest, "away": away}
+        return await self._ask("still", told, _or_needed(lambda answer: answer["unchanged"] is True), wait=RESTART)
+
+    async def listing(self, policy: str, body: str, incoming: str) -> list[str] | Needed:
+        """Hand in what ``body`` signed, in the incoming file, and return the names of what of it is new.
+
+        Raises:
+            Refused: it is not what this body may list now.
+        """
+        told = {"policy": policy, "body": body, "incoming": incoming}
+        return await self._ask("listing", told, _or_needed(lambda answer: list(map(str, answer["new"]))), wait=RESTART)
+
+    async def waiting(self, policy: str, drop: str | None = None) -> list[str]:
+        """Return the files of listings that wait for the centre, after ``drop`` was let go.
+
+        Raises:
+            Refused: the filter gave no answer.
+        """
+        told = {"policy": policy} | ({"drop": drop} if drop is not None else {})
+        return await self._ask("waiting", told, lambda answer: list(map(str, answer["files"])), wait=RESTART)
+
+    async def file(self, policy: str, file: str, *, away: bool = False, waits: bool = False) -> bytes | Needed | None:
+        """Return a verified file of trust metadata, or with ``waits`` one that waits for the centre; None where it is not here.
+
+        Raises:
+            Refused: the filter gave none.
+        """
+        told = {"policy": policy, "file": file, "away": away, "waits": waits}
+        return await self._ask("file", told, _or_needed(_data), wait=RESTART)
+
+    async def base(self, policy: str, body: str, code: str) -> dict[str, Any] | Needed:
+        """Return what ``body`` signs the listing of ``code`` over.
+
+        Raises:
+            Refused: the body is not admitted, or there is no metadata to trust.
+        """
+        told = {"policy": policy, "body": body, "code": code}
+        return await self._ask("base", told, _or_needed(dict), wait=RESTART)
 
     async def may_pass(
         self, policy: str, digest: str, zone: str, path: str | None = None, *, direction: Direction = "out"
@@ -245,9 +290,20 @@ class Looking:
         return upto
 
 
-def _release(answer: dict[str, Any]) -> tuple[Release, str, str] | Needed:
-    if "needed" in answer:
-        return Needed(layout.parse(answer["needed"]["file"]).file, int(answer["needed"]["largest"]))
+def _or_needed(read: Callable[[dict[str, Any]], T]) -> Callable[[dict[str, Any]], T | Needed]:
+    def reading(answer: dict[str, Any]) -> T | Needed:
+        if "needed" in answer:
+            return Needed(layout.parse(answer["needed"]["file"]).file, int(answer["needed"]["largest"]))
+        return read(answer)
+
+    return reading
+
+
+def _data(answer: dict[str, Any]) -> bytes | None:
+    return None if answer["data"] is None else str(answer["data"]).encode()
+
+
+def _release(answer: dict[str, Any]) -> tuple[Release, str, str]:
     return Release.model_validate(answer["release"]), str(answer["digest"]), str(answer["signer"])
 
 

@@ -23,6 +23,7 @@ from gateway.publish.desk import Desk
 from gateway.publish.drop import Drop
 from gateway.publish.exchange import Exchange
 from gateway.publish.folders import bring, read
+from gateway.publish.uploads import UNSETTLED
 from gateway.release import paths
 from gateway.release.reading import Tree
 
@@ -30,6 +31,7 @@ UNIT = "carry-institution"  # the peer of the exchange that root is, with a disk
 FREE = 1 << 30  # bytes of the box's disk that stay free
 MOST = 10_000  # releases of one disk
 MOST_NAMES = 100_000  # names that are looked at to find them
+LISTED = 60.0  # seconds that the centre is waited for, to list what came with its listing
 PATIENCE = 30.0  # seconds that an exchange which cannot now is asked again
 
 
@@ -40,7 +42,7 @@ class Result:
     folder: str
     release: str
     version: int
-    state: str  # accepted, refused
+    state: str  # accepted, refused, waiting-for-listing
     reason: str = ""
     sentence: str = ""
 
@@ -119,6 +121,7 @@ async def _carry(found: list[Path], progress: Progress) -> list[Result]:
             task = progress.add_task(f"{number}/{len(found)} {folder.name[:40]!a}", total=None)
             results.append(await _one(desk, folder, partial(progress.advance, task)))
             progress.remove_task(task)
+        desk.leave()
     return results
 
 
@@ -129,11 +132,17 @@ async def _one(desk: Desk, folder: Path, progress: Callable[[int], None]) -> Res
             _, claimed = await read(tree)
             release, version = claimed.code, claimed.version
             upload = await bring(desk, tree, PATIENCE, progress)
+            deadline = asyncio.get_running_loop().time() + LISTED
+            while upload.state in UNSETTLED and asyncio.get_running_loop().time() < deadline:
+                await desk.moved(1)
     except HeadgateError as error:
         reason = error.reason if isinstance(error, Refused) else "unreachable"
         return Result(name, release, version, "refused", reason, str(error))
     if upload.accepted:
         return Result(name, release, version, "accepted")
+    if upload.state in UNSETTLED:
+        told = f"{upload.waits}; all of it is here: run this again when it is listed"
+        return Result(name, release, version, upload.state, "waiting-for-listing", told)
     first = next((part for part in upload.parts.values() if part.refusal is not None), None)
     refusal = (
         upload.refusal

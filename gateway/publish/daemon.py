@@ -71,6 +71,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             changed.set()
 
         service.reload = reload
+        service.tasks.create_task(desk.resume())
         service.tasks.create_task(Inbox(watched, desk, time.monotonic).run())
         service.tasks.create_task(_tidy(desk))
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))

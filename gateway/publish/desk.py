@@ -13,8 +13,8 @@ from typing import Any
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused
 from gateway.publish import metrics
 from gateway.publish.drop import Drop
-from gateway.publish.exchange import Exchange, passing
-from gateway.publish.uploads import Part, Upload
+from gateway.publish.exchange import WAITS, Exchange, passing
+from gateway.publish.uploads import UNSETTLED, Part, Upload
 from gateway.release import signed
 
 MOST_OPEN = 64  # releases on their way at once
@@ -22,6 +22,7 @@ MOST_RESULTS = 1000  # of releases that are done, kept to be asked for
 AT_ONCE = 4  # files that the exchange is asked to take in at once
 READING = 2  # envelopes looked at at once: a long one takes seconds, and memory
 IDLE = 24 * 3600.0  # seconds without a byte until an upload is thrown away
+WAITING = 7 * IDLE  # the same, of one that waits for its listing
 AGAIN = 1.0  # seconds until the exchange is asked again where it could not
 EVERY = 60.0  # seconds between two looks for what is idle
 
@@ -92,7 +93,7 @@ class Desk:
 
     async def _begin(self, code: str, envelope: bytes) -> Upload:
         known = self._uploads.get(code)
-        if known is not None and known.envelope == envelope and known.state in ("incomplete", "checking"):
+        if known is not None and known.envelope == envelope and known.state in UNSETTLED:
             return known
         if known is None and len(self._uploads) >= MOST_OPEN:
             raise Refused("busy", f"{MOST_OPEN} releases are on their way in already: ask again later", 503)
@@ -110,6 +111,8 @@ class Desk:
         try:
             offered = await self._exchange.offer(code)
         except HeadgateError as error:
+            if isinstance(error, Refused) and error.reason == WAITS:
+                return await self._wait(Upload(release, envelope, self._clock(), listing=True, waits=str(error)))
             if (
                 known is not None and self._uploads.get(code) is known
             ):  # another version, refused: the one before goes on
@@ -127,6 +130,46 @@ class Desk:
             await self._forget(upload, offering=True)
         return upload
 
+    async def _wait(self, upload: Upload) -> Upload:
+        """Let the bytes come while the centre has not named the listing, and go on by itself when it has."""
+        code, files = upload.release.code, upload.release.files
+        self._results.pop(code, None)
+        self._uploads[code] = upload
+        first = {file.sha256: path for path, file in reversed(files.items())}
+        await self._want(upload, list(first.values()))
+        self._tasks.create_task(self._listed(upload))
+        return upload
+
+    async def _listed(self, upload: Upload) -> None:
+        code = upload.release.code
+        while self._uploads.get(code) is upload:
+            await asyncio.sleep(AGAIN)
+            if self._uploads.get(code) is not upload:
+                return
+            try:
+                offered = await self._exchange.offer(code)
+            except HeadgateError as error:
+                if passing(error) or (isinstance(error, Refused) and error.reason == WAITS):
+                    upload.waits = str(error)
+                    continue
+                upload.refusal = error if isinstance(error, Refused) else Refused("corrupt", str(error))
+                await self._forget(upload)
+                return
+            upload.listing, upload.waits = False, ""
+            upload.touched = self._clock()
+            if offered.missing:
+                upload.parts = {
+                    digest: part
+                    for digest, part in upload.parts.items()
+                    if digest in {upload.release.files[path].sha256 for path in offered.missing}
+                }
+                await self._want(upload, offered.missing)
+                self._tell()
+                return
+            upload.accepted = True
+            await self._forget(upload)
+            return
+
     async def _want(self, upload: Upload, missing: list[str]) -> None:
         code = upload.release.code
         offsets = await asyncio.to_thread(self.drop.offsets, code)
@@ -134,7 +177,7 @@ class Desk:
             raise Corrupt("the exchange misses files that the release does not name")
         whole = upload.want(missing, offsets)
         await asyncio.to_thread(self.drop.keep, code, set(upload.parts))
-        for part in whole:
+        for part in [] if upload.listing else whole:
             self._tasks.create_task(self._take(upload, part))
 
     async def write(
@@ -154,7 +197,7 @@ class Desk:
             await self._append(upload, part, data)
         finally:
             self._busy.discard(key)
-            if part.take(part.offset):
+            if part.take(part.offset) and not upload.listing:
                 self._tasks.create_task(self._take(upload, part))
             self._tell()
         return part.offset
@@ -182,6 +225,35 @@ class Desk:
             self._held = await asyncio.to_thread(lambda: sum(self.drop.used(code) for code in self.drop.codes()))
         if self._held + more > self._largest:
             raise Refused("drop-full", f"unfinished uploads take {self._held} bytes already: ask again later", 507)
+
+    async def hand_in(self, code: str, listing: bytes) -> None:
+        """Take what a body signed for the listing of a release that it offers next.
+
+        Raises:
+            Refused: too many releases are on their way (``busy``), or there is no room.
+        """
+        there = await asyncio.to_thread(self.drop.codes)
+        if code not in there and len(there) >= MOST_OPEN:
+            raise Refused("busy", f"{MOST_OPEN} releases are on their way in already: ask again later", 503)
+        await self._room(len(listing))
+        await asyncio.to_thread(self.drop.put_listing, code, listing)
+        self._held += len(listing)
+
+    async def base(self, code: str, body: str) -> Any:
+        """Return what ``body`` signs the listing of a release over.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        return await self._exchange.base(code, body)
+
+    async def resume(self) -> None:
+        """Go on with what waited for its listing before a restart; what cannot go on is left for its sender to offer again."""
+        for code, envelope in (await asyncio.to_thread(self.drop.waiting)).items():
+            try:
+                await self.begin(code, envelope)
+            except HeadgateError as error:
+                log.warning("%s does not go on by itself: %s", code, error)
 
     async def cancel(self, code: str) -> None:
         """Throw a release on its way in away.
@@ -286,6 +358,10 @@ class Desk:
         log.info("%s version %d: %s", code, upload.release.version, upload.state)
         self._tell()
 
+    def leave(self) -> None:
+        """Follow nothing any more; what is in the drop folder stays, to be offered again."""
+        self._uploads.clear()
+
     async def moved(self, seconds: float) -> None:
         """Wait until some release stands otherwise than before, at most ``seconds``."""
         with contextlib.suppress(TimeoutError):
@@ -298,8 +374,9 @@ class Desk:
     async def tidy(self, now: float) -> None:
         """Throw away what nobody has sent a byte of for a day; ``now`` is in seconds since the epoch."""
         for upload in list(self._uploads.values()):
-            if self._clock() - upload.touched > IDLE:
-                upload.refusal = Refused("expired", f"no byte came for {IDLE:.0f} seconds")
+            idle = WAITING if upload.listing else IDLE
+            if self._clock() - upload.touched > idle:
+                upload.refusal = Refused("expired", f"no byte came for {idle:.0f} seconds")
                 await self._forget(upload)
         for code in await asyncio.to_thread(self.drop.codes):
             if code not in self._uploads and await asyncio.to_thread(self.drop.age, code, now) > IDLE:

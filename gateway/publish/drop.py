@@ -67,6 +67,29 @@ class Drop:
         except OSError as error:
             raise full(error) from error
 
+    def put_listing(self, code: str, listing: bytes) -> None:
+        """Keep what the body signed for the listing of ``code``, in the place of what was here before.
+
+        Raises:
+            Refused: the disk is full (``drop-full``).
+        """
+        folder = self._folder(code)
+        try:
+            folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+            write_atomic(folder / paths.LISTING, listing, FILE_MODE)
+        except OSError as error:
+            raise full(error) from error
+
+    def waiting(self) -> dict[str, bytes]:
+        """Return the envelopes of releases that came with a listing, by code; those that cannot be read are left out."""
+        found = {}
+        for code in self.codes():
+            folder = self._folder(code)
+            with contextlib.suppress(OSError):
+                if (folder / paths.LISTING).is_file():
+                    found[code] = (folder / paths.MANIFEST).read_bytes()
+        return found
+
     def offsets(self, code: str) -> dict[str, int]:
         """Return digest -> bytes of each part of ``code`` that is here."""
         return {
@@ -78,7 +101,7 @@ class Drop:
     def keep(self, code: str, digests: set[str]) -> None:
         """Throw away what is here of ``code`` and is none of ``digests``."""
         for entry in self._entries(code):
-            if entry.name not in digests and entry.name != paths.MANIFEST:
+            if entry.name not in digests and entry.name not in (paths.MANIFEST, paths.LISTING):
                 Path(entry.path).unlink(missing_ok=True)
 
     @contextlib.contextmanager

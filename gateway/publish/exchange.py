@@ -14,6 +14,7 @@ from appliance.runtime.errors import Corrupt, Refused, Unreachable
 
 TIMEOUT = aiohttp.ClientTimeout(total=3600, sock_connect=5)  # seconds; a large file is copied and looked at meanwhile
 LATER = frozenset({"busy", "too-fast", "store-full", "journal-full", "journal-broken", "spool-full", "filter-failed"})
+WAITS = "waiting-for-listing"  # the body lists it, and the centre has not named that listing yet
 
 
 def passing(error: Exception) -> bool:
@@ -54,7 +55,7 @@ class Exchange:
             Refused, Unreachable: as the exchange answered.
         """
         try:
-            return Offered.model_validate(await self._post({"release": code}))
+            return Offered.model_validate(await self._post("take", {"release": code}))
         except ValidationError as error:
             raise Corrupt("the exchange's answer about a release is none") from error
 
@@ -64,13 +65,21 @@ class Exchange:
         Raises:
             Refused, Unreachable: as the exchange answered.
         """
-        await self._post({"release": code, "path": path})
+        await self._post("take", {"release": code, "path": path})
 
-    async def _post(self, body: dict[str, str]) -> Any:
+    async def base(self, code: str, body: str) -> Any:
+        """Return what ``body`` signs the listing of the release over.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        return await self._post("listing", {"release": code, "body": body})
+
+    async def _post(self, what: str, body: dict[str, str]) -> Any:
         if self._session is None:
             raise RuntimeError("used outside its 'async with'")
         try:
-            async with self._session.post("http://exchange/take", json=body) as response:
+            async with self._session.post(f"http://exchange/{what}", json=body) as response:
                 return await (await http.check(response)).json()
         except (
             aiohttp.ClientConnectionError,

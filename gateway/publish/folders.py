@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused
 from gateway.publish.desk import Desk
 from gateway.publish.exchange import passing
-from gateway.publish.uploads import Part, Upload
+from gateway.publish.uploads import UNSETTLED, Part, Upload
 from gateway.release import signed
 from gateway.release.manifest import Release
 from gateway.release.reading import Tree
@@ -37,7 +37,7 @@ async def read(tree: Tree) -> tuple[bytes, Release]:
 
 
 async def bring(desk: Desk, tree: Tree, patience: float, progress: Progress = lambda _: None) -> Upload:
-    """Bring the release in a folder in, and return how it ended. Nothing that the box has already is read.
+    """Bring the release in a folder in, and return how it ended, or that all of it waits for its listing. Nothing that the box has is read.
 
     ``patience`` (seconds) bounds how long an exchange that cannot now is asked again.
 
@@ -51,12 +51,17 @@ async def bring(desk: Desk, tree: Tree, patience: float, progress: Progress = la
         first = list(lacking.values())[:MOST_NAMED]
         more = f", and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
         raise Refused(first[0].reason, "; ".join(map(str, first)) + more)
+    listing = await asyncio.to_thread(tree.listing)
+    if listing is not None:
+        await desk.hand_in(release.code, listing)
     upload = await _begin(desk, release.code, envelope, patience)
-    while not upload.accepted and upload.state in ("incomplete", "checking"):
+    while not upload.accepted and upload.state in UNSETTLED:
         wanted = [part for part in upload.parts.values() if part.stage == "wanted"]
+        if upload.listing and not wanted:
+            return upload
         for part in wanted:
             await desk.write(upload, part, part.offset, part.size - part.offset, _pieces(tree, part, progress))
-            while sum(other.stage == "whole" for other in upload.parts.values()) >= AHEAD:
+            while not upload.listing and sum(other.stage == "whole" for other in upload.parts.values()) >= AHEAD:
                 await desk.moved(1)
         if not wanted:
             await desk.moved(1)

@@ -44,6 +44,7 @@ class Seen:
     complete: bool
     release: Release | None = None
     lacking: Refused | None = None
+    told: bool = False  # that it waits
 
 
 class Inbox:
@@ -101,6 +102,9 @@ class Inbox:
         if seen.lacking is not None:
             raise seen.lacking
         upload = await bring(self._desk, tree, self._patience)
+        if upload.listing and upload.refusal is None:
+            await self._tell_waiting(name, upload.told())
+            return
         await self._end(name, upload.told())
 
     async def _seen_now(self, tree: Tree, known: Seen | None) -> Seen | None:
@@ -118,6 +122,15 @@ class Inbox:
             except Refused as error:  # perhaps it is being written still
                 return Seen((head,), self._clock(), True, None, error)
         return await asyncio.to_thread(_look, tree, head, release, self._clock())
+
+    async def _tell_waiting(self, name: str, told: dict[str, Any]) -> None:
+        """Say beside the folder, once, that it waits for the centre; it is looked at again."""
+        if self._seen[name].told:
+            return
+        self._seen[name].told = True
+        log.info("the folder '%s': %s", name, told.get("waits", ""))
+        data = json.dumps(told, ensure_ascii=False, indent=2).encode() + b"\n"
+        await asyncio.to_thread(write_atomic, self._root / f"{name}.result.json", data)
 
     async def _end(self, name: str, told: dict[str, Any]) -> None:
         self._seen.pop(name, None)

@@ -1,7 +1,7 @@
 """HTTP for an institution's network: offer a release, send what is missing with resume (tus 1.0.0), ask how it stands.
 
-``POST /releases/CODE`` (body: release.json) -> ``GET /releases/CODE[?wait=SECONDS]``; ``HEAD`` and ``PATCH`` of the ``upload`` that each
-missing file has; ``DELETE`` of either.
+``PUT /releases/CODE/listing`` (what the body signed, where ``trust:`` asks for it), ``POST /releases/CODE`` (body: release.json) ->
+``GET /releases/CODE[?wait=SECONDS]``; ``HEAD`` and ``PATCH`` of the ``upload`` that each missing file has; ``DELETE`` of either.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from appliance.runtime import http
 from appliance.runtime.errors import Refused
 from gateway.publish import tus
 from gateway.publish.desk import IDLE, Desk
-from gateway.publish.uploads import Part, Upload
+from gateway.publish.uploads import UNSETTLED, Part, Upload
 from gateway.release import paths, signed
+from gateway.release.trust import bundle, layout
 
 MOST_SENDING = 64  # requests that send bytes at once
 SILENT = 30.0  # seconds without a byte until a sender is cut off
@@ -42,6 +43,8 @@ class Server:
         add("POST", "/releases/{code}", self._offer)
         add("GET", "/releases/{code}", self._stands)
         add("DELETE", "/releases/{code}", self._cancel)
+        add("GET", "/releases/{code}/listing", self._base)
+        add("PUT", "/releases/{code}/listing", self._listing)
         add("OPTIONS", "/releases/{code}/files", self._options)
         add("POST", "/releases/{code}/files", self._create)
         add("OPTIONS", "/releases/{code}/files/{digest}", self._options)
@@ -67,10 +70,26 @@ class Server:
             raise Refused("bad-request", "'wait' is a number of seconds", 400)
         told, deadline = self._desk.told(code), time.monotonic() + min(float(text), LONGEST_WAIT)
         first = told
-        while told == first and told["state"] in ("incomplete", "checking") and time.monotonic() < deadline:
+        while told == first and told["state"] in UNSETTLED and time.monotonic() < deadline:
             await self._desk.moved(deadline - time.monotonic())
             told = self._desk.told(code)
         return web.json_response(told)
+
+    async def _base(self, request: web.Request) -> web.Response:
+        """Tell a body what it signs its listing over: its own newest role and bin."""
+        body = request.query.get("body", "")
+        if layout.fault_in_body(body):
+            raise Refused("bad-request", "'body' names the body whose listing it is", 400)
+        return web.json_response(await self._desk.base(paths.code_of(request.match_info["code"]), body))
+
+    async def _listing(self, request: web.Request) -> web.Response:
+        code, data = paths.code_of(request.match_info["code"]), bytearray()
+        async for piece in _pieces(request):
+            data += piece
+            if len(data) > bundle.LONGEST:
+                raise Refused("too-large", f"a listing has at most {bundle.LONGEST} bytes", 413)
+        await self._desk.hand_in(code, bytes(data))
+        return web.Response(status=204)
 
     async def _cancel(self, request: web.Request) -> web.Response:
         await self._desk.cancel(paths.code_of(request.match_info["code"]))

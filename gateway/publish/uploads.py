@@ -10,7 +10,8 @@ from gateway.release.manifest import Release
 
 MOST_TOLD = 1000  # files named in one answer; the others are named when these are in
 
-State = Literal["incomplete", "checking", "accepted", "refused"]
+State = Literal["incomplete", "waiting-for-listing", "checking", "accepted", "refused"]
+UNSETTLED = ("incomplete", "waiting-for-listing", "checking")
 Stage = Literal["wanted", "whole", "stored", "refused"]
 
 
@@ -65,6 +66,7 @@ class Upload:
     refusal: Refused | None = None  # of the release as a whole
     ending: bool = False  # the exchange is being asked to take it in as a whole
     waits: str = ""  # why the exchange has to be asked again
+    listing: bool = False  # what its body signed waits for the centre to name it; until then nothing is taken in
 
     def want(self, paths: list[str], offsets: dict[str, int]) -> list[Part]:
         """Want what these paths name, of which ``offsets`` (digest -> bytes) are here; return what is whole already."""
@@ -90,6 +92,8 @@ class Upload:
     @property
     def settled(self) -> bool:
         """Whether nothing is left to be sent or taken in."""
+        if self.listing and self.refusal is None:
+            return False
         return self.refusal is not None or all(part.stage in ("stored", "refused") for part in self.parts.values())
 
     @property
@@ -100,6 +104,8 @@ class Upload:
         refused = any(part.stage == "refused" for part in self.parts.values())
         if self.refusal is not None or (refused and self.settled):
             return "refused"
+        if self.listing:
+            return "waiting-for-listing"
         return "incomplete" if any(part.stage == "wanted" for part in self.parts.values()) else "checking"
 
     def told(self) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def look_through(folder: Path) -> tuple[dict[str, int], list[Fault]]:
             mend = "make several releases of it, or pack what belongs together into one file"
             faults.append(_fault(folder, f"holds more than {MOST_FILES} files", mend))
             break
-        if found.name in (paths.MANIFEST, paths.DESCRIPTION):
+        if found.name in (paths.MANIFEST, paths.LISTING, paths.DESCRIPTION):
             continue
         told = found.path.lstat() if not found.fault else None
         if told is None:
@@ -150,7 +150,7 @@ def differences(folder: Path, release: Release, progress: Progress = lambda _: N
         path = folder / name
         if paths.shown(str(path)) not in wrong and digest_of(path, progress)[0] != file.sha256:
             faults.append(_fault(path, "was changed: its SHA-256 is not the manifest's", "make the release anew"))
-    known = {*release.files, paths.MANIFEST, paths.DESCRIPTION}
+    known = {*release.files, paths.MANIFEST, paths.LISTING, paths.DESCRIPTION}
     for found in islice(_walk(folder), MOST_FILES):
         if found.name not in known:
             faults.append(_fault(found.path, found.fault or "is not in the manifest", "take it out, or make anew"))

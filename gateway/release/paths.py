@@ -12,6 +12,7 @@ LONGEST = 400  # bytes of UTF-8 of a whole path: with an origin's own folders st
 LONGEST_PART = 120  # bytes of one folder or file name, below NAME_MAX also when percent-encoded digits are added
 DEEPEST = 8  # folders
 MANIFEST = "release.json"  # the envelope; it stands beside the files and cannot be one of them
+LISTING = "release.listing.json"  # what its body signed so that it is listed; it goes along and is none of its files
 DESCRIPTION = "release.yaml"  # what the staff wrote about the folder; it is read, never published
 LONGEST_SHOWN = 160  # characters of a name that a person is shown
 _MARKS = frozenset("-_.+~@=,()")
@@ -25,8 +26,8 @@ def fault_in(path: str) -> str:
         return "the name is not UTF-8 text"
     if len(path.encode()) > LONGEST:
         return f"a path has at most {LONGEST} bytes"
-    if path == MANIFEST:
-        return f"'{MANIFEST}' is the manifest's own name"
+    if path in (MANIFEST, LISTING):
+        return f"'{path}' is the name of what stands beside the files"
     if path != unicodedata.normalize("NFC", path):
         return "the name is not in Unicode's form NFC: two spellings could look the same"
     parts = path.split("/")

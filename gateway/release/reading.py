@@ -11,6 +11,7 @@ from typing import Self
 from appliance.runtime.errors import Corrupt, Refused
 from gateway.release import paths, signed
 from gateway.release.manifest import Release
+from gateway.release.trust import bundle
 
 _LINK = {errno.ELOOP, errno.EMLINK}
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
@@ -81,6 +82,24 @@ class Tree:
             data = file.read(signed.LONGEST + 1)
         if len(data) > signed.LONGEST:
             raise Corrupt(f"the envelope is longer than {signed.LONGEST} bytes")
+        return data
+
+    def listing(self) -> bytes | None:
+        """Return the bytes of ``release.listing.json``, None where there is none.
+
+        Raises:
+            Refused: it is no plain file, or longer than a listing may be (``too-large``).
+        """
+        try:
+            descriptor = self.open(paths.LISTING)
+        except Refused as error:
+            if error.reason == "absent":
+                return None
+            raise
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(bundle.LONGEST + 1)
+        if len(data) > bundle.LONGEST:
+            raise Refused("too-large", f"a listing has at most {bundle.LONGEST} bytes", 413)
         return data
 
     def lacks(self, release: Release) -> dict[str, Refused]:

@@ -16,17 +16,24 @@ from appliance.runtime import http
 from appliance.runtime.errors import ConfigError, Corrupt, Fault, Refused, Unreachable
 from gateway.release import signed
 from gateway.release.reading import Tree
+from gateway.release.trust import reasons
 
 AT_ONCE = 4  # files sent at once
 PIECE = 1 << 20  # bytes read at once
 PATIENCE = 60.0  # seconds without a byte of progress until it is given up
 AGAIN = 1.0  # seconds until it is tried again
+WAITS = "waiting-for-listing"
 WAIT = 20  # seconds that the box may wait for news
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)  # seconds
 TUS = {"Tus-Resumable": "1.0.0"}
 LATER = frozenset({"busy", "too-fast", "too-slow", "drop-full", "offset-mismatch"})  # mend themselves
 
+UNLISTED = (*reasons.UNLISTED, "older-metadata")  # mended by what the body signs, over what the box tells
+MOST_SIGNED = 3  # times: another publication of the body may come in between
+LISTED = 60.0  # seconds that the centre is waited for, once every byte is there
+
 Progress = Callable[[int], None]  # told the bytes that were just sent
+Lister = Callable[[Any, str, bytes], bytes]  # what the box told, code and envelope -> release.listing.json
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Outcome:
     version: int
     accepted: bool
     sent: int  # bytes
+    waits: str = ""  # all of it is there, and the centre has not listed it yet
     refused: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -48,9 +56,12 @@ class Upload:
     tree: Tree
     progress: Progress
     session: aiohttp.ClientSession
+    lister: Lister | None = None
     sent: int = 0
+    signed: int = 0  # times
     moved: float = 0.0  # loop seconds of the last progress
     patience: float = PATIENCE
+    listed: float = LISTED
 
     async def run(self) -> Outcome:
         """Offer the release, send what is missing, and wait for the end.
@@ -60,23 +71,39 @@ class Upload:
             Refused: the box does not take it.
             Unreachable: the box is away for longer than ``patience``.
         """
-        envelope, code = await asyncio.to_thread(self._read)
+        envelope, code, body = await asyncio.to_thread(self._read)
         self._move()
+        waiting = 0.0  # loop seconds since when only the listing is waited for
+        listing = await asyncio.to_thread(self.tree.listing)
+        if listing is not None:
+            await self._ask("PUT", f"/releases/{code}/listing", listing)
         told: dict[str, Any] | None = None
         while True:
             try:
                 if told is None:
                     told = await self._ask("POST", f"/releases/{code}", envelope)
+                if told["state"] == "refused" and told.get("reason") in UNLISTED and self._may_sign():
+                    await self._sign(code, body, envelope)
+                    told = None
+                    continue
                 if told["state"] in ("accepted", "refused"):
                     return self._outcome(told)
                 if told["missing"]:
                     await self._send_all(told["missing"])
-                told = await self._ask("GET", f"/releases/{code}?wait={0 if told['missing'] else WAIT}")
+                elif told["state"] == WAITS:
+                    waiting = waiting or asyncio.get_running_loop().time()
+                    if asyncio.get_running_loop().time() - waiting > self.listed:
+                        return Outcome(code, told["version"], False, self.sent, waits=told.get("waits") or WAITS)
+                wait = 0 if told["missing"] else min(WAIT, max(1, int(self.listed)))
+                told = await self._ask("GET", f"/releases/{code}?wait={wait}")
                 if told.get("waits"):
                     self._move()  # the box itself waits, and says so
                 continue
             except Refused as error:
                 told = None  # a box that was started anew is offered it again
+                if error.reason in UNLISTED and self._may_sign():
+                    await self._sign(code, body, envelope)
+                    continue
                 if error.reason not in LATER and not (error.reason == "unknown-release" and error.status == 404):
                     raise
                 failure: Exception = error
@@ -86,7 +113,19 @@ class Upload:
                 raise failure
             await asyncio.sleep(AGAIN)
 
-    def _read(self) -> tuple[bytes, str]:
+    def _may_sign(self) -> bool:
+        return self.lister is not None and self.signed < MOST_SIGNED
+
+    async def _sign(self, code: str, body: str, envelope: bytes) -> None:
+        """Let the body sign its listing over what the box knows of it, and hand that in."""
+        if self.lister is None:
+            raise RuntimeError("nobody signs")
+        self.signed += 1
+        base = await self._ask("GET", f"/releases/{code}/listing?body={body}")
+        listing = await asyncio.to_thread(self.lister, base, code, envelope)
+        await self._ask("PUT", f"/releases/{code}/listing", listing)
+
+    def _read(self) -> tuple[bytes, str, str]:
         try:
             envelope = self.tree.envelope()
             release = signed.claimed(envelope)
@@ -95,7 +134,7 @@ class Upload:
         lacking = self.tree.lacks(release)
         if lacking:
             raise ConfigError([_fault(self.tree.folder / path, str(error)) for path, error in lacking.items()])
-        return envelope, release.code
+        return envelope, release.code, release.body
 
     async def _send_all(self, missing: list[dict[str, Any]]) -> None:
         waiting = iter(missing)
@@ -149,7 +188,7 @@ class Upload:
         refused = tuple((one["path"], one["reason"], one["error"]) for one in told["refused"])
         if told["state"] == "refused" and not refused:
             raise Refused(told.get("reason", "unexpected-answer"), told.get("error", "the box refused the release"))
-        return Outcome(told["release"], told["version"], told["state"] == "accepted", self.sent, refused)
+        return Outcome(told["release"], told["version"], told["state"] == "accepted", self.sent, refused=refused)
 
     def _move(self) -> None:
         self.moved = asyncio.get_running_loop().time()
@@ -158,8 +197,18 @@ class Upload:
         return asyncio.get_running_loop().time() - self.moved
 
 
-def upload(folder: Path, box: str, progress: Progress = lambda _: None, patience: float = PATIENCE) -> Outcome:
+def upload(
+    folder: Path,
+    box: str,
+    progress: Progress = lambda _: None,
+    patience: float = PATIENCE,
+    *,
+    lister: Lister | None = None,
+    listed: float = LISTED,
+) -> Outcome:
     """Bring the release in ``folder`` into the box at ``box`` (``http://ADDRESS:PORT``), and return how it ended.
+
+    Where the box asks for a listing, ``lister`` signs it; then the centre is waited for at most ``listed`` seconds.
 
     Raises:
         ConfigError: the folder is wrong, or the address is none.
@@ -173,7 +222,8 @@ def upload(folder: Path, box: str, progress: Progress = lambda _: None, patience
         connector = aiohttp.TCPConnector(limit=AT_ONCE + 1)
         async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, trust_env=False) as session:
             with Tree(folder) as tree:
-                return await Upload(url, tree, progress, session, patience=patience).run()
+                made = Upload(url, tree, progress, session, lister, patience=patience, listed=listed)
+                return await made.run()
 
     return asyncio.run(run())
 

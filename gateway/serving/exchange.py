@@ -244,6 +244,17 @@ class Exchange:
         """
         await self._post("used", {"uses": uses}, wait=0)
 
+    async def metadata(self, file: str, via: Sequence[str] = ()) -> bytes:
+        """Return a file of trust metadata that the box verified.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        told = await self._post("trust", {"file": file, **_passed_on(via)})
+        if not isinstance(told, dict) or not isinstance(told.get("data"), str):
+            raise Corrupt("the exchange's answer about trust metadata is none")
+        return str(told["data"]).encode()
+
     async def _ask(self, code: str, via: Sequence[str]) -> Manifest:
         wait = 0.0 if code in self._known else RESTART
         value: Manifest | Refused

@@ -1,4 +1,4 @@
-"""``GET /releases/CODE/release.json`` and ``/releases/CODE/PATH``: what other boxes ask for, laid out as at an origin."""
+"""``GET /releases/CODE/release.json``, ``/releases/CODE/PATH`` and ``/trust/FILE``: what other boxes ask for, laid out as at an origin."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from gateway.fetch import loops
 from gateway.release import paths
+from gateway.release.trust import layout
 from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming
 from gateway.serving.exchange import Exchange
@@ -50,6 +51,7 @@ class Boxes:
         """Return what answers at the box's address in the culture zone."""
         app = http.application(1024)  # nobody sends us a body
         app.router.add_get("/releases/{code}/{path:.+}", self._get)
+        app.router.add_get("/trust/{file}", self._get)
         app.router.add_get("/registry/identifiers.json", self._registry)
         app.on_response_prepare.append(_sign)
         return app
@@ -80,6 +82,8 @@ class Boxes:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         via = loops.read(",".join(request.headers.getall(loops.HEADER, ())))
         loops.check(via, self.site)
+        if file := request.match_info.get("file"):
+            return await self._metadata(layout.parse(file).file, via)
         code, path = paths.code_of(request.match_info["code"]), request.match_info["path"]
         if path == paths.MANIFEST:
             return await self._envelope(request, code, via)
@@ -87,6 +91,12 @@ class Boxes:
             raise Refused("bad-request", fault, 400)
         with self.running.of(code, request) as turn:
             return await self._share(turn, request, code, path, via)
+
+    async def _metadata(self, file: str, via: tuple[str, ...]) -> web.Response:
+        """Answer with trust metadata, which whoever asks verifies anew."""
+        data = await self._exchange.metadata(file, via)
+        metrics.REQUESTS.labels("200", "metadata").inc()
+        return web.Response(body=data, headers={"Content-Type": ENVELOPE, "Cache-Control": "no-cache"})
 
     async def _share(
         self, turn: Turn, request: web.Request, code: str, path: str, via: tuple[str, ...]

@@ -20,7 +20,7 @@ from appliance.telemetry.sparkplug import Datatype, Metric, Payload, Value, topi
 from appliance.telemetry.witnessing import Answer
 from monitoring import fleet
 from monitoring.overview import Overview, Standing, overview, standing, wanted_of
-from provisioning.controller import ingest, witness
+from provisioning.controller import ingest, listings, witness
 from provisioning.controller.journals import Journals
 from provisioning.controller.orders import TOGETHER as ORDERS_TOGETHER
 from provisioning.controller.orders import Orders, parse_report
@@ -67,6 +67,7 @@ class Hub:
                 (f"{state}/NDEATH/+", 1),
                 ("headgate/v1/+/records", 1),
                 ("headgate/v1/+/proofs", 1),
+                ("headgate/v1/+/listings", 1),
             ],
         )
 
@@ -203,6 +204,14 @@ class Hub:
             await self._give_orders(site)
         await self._bump()
 
+    async def _list(self, site: str, payload: bytes) -> None:
+        brought = listings.parse(payload)
+        if self.trust is None:
+            log.warning("%s brings %s, and no settings of this controller say 'trust:'", site, brought.name.file)
+            return
+        if (answer := await listings.take(self.trust, site, brought)) is not None:
+            self._publish(f"headgate/v1/{site}/listed", answer, qos=1)
+
     async def next_version(self, after: int) -> int:
         """Wait until the state changed since version ``after`` and return its version."""
         async with self._changed:
@@ -221,6 +230,8 @@ class Hub:
                 deliveries.append(ingest.delivery(who, message.payload))
             elif isinstance(who, ingest.Prover):
                 await self._prove(who.box, message.payload)
+            elif isinstance(who, ingest.Lister):
+                await self._list(who.box, message.payload)
             else:
                 await self._hear(who, sparkplug.decode(message.payload))
         except Corrupt as error:

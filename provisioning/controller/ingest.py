@@ -17,6 +17,7 @@ from monitoring.overview import EVENTS
 
 _RECORDS = re.compile(r"headgate/v1/([a-z][a-z0-9-]{0,62})/records")
 _PROOFS = re.compile(r"headgate/v1/([a-z][a-z0-9-]{0,62})/proofs")
+_LISTINGS = re.compile(r"headgate/v1/([a-z][a-z0-9-]{0,62})/listings")
 _STATE = re.compile(rf"{NAMESPACE}/{GROUP}/(NBIRTH|NDATA|NDEATH)/([a-z][a-z0-9-]{{0,62}})")
 
 LARGEST_COUNT = 1 << 40  # of one record's bytes: beyond, the record says nothing believable
@@ -66,6 +67,13 @@ class Prover:
 
 
 @dataclass(frozen=True)
+class Lister:
+    """A box that brings what bodies signed there for the centre to list."""
+
+    box: str
+
+
+@dataclass(frozen=True)
 class State:
     """A Sparkplug message's sender and kind (NBIRTH, NDATA, NDEATH)."""
 
@@ -73,8 +81,8 @@ class State:
     kind: str
 
 
-def sender(topic: str) -> State | Prover | str:
-    """Return who speaks on ``topic``: a State for Sparkplug, a Prover for proofs, the box's name for records.
+def sender(topic: str) -> State | Prover | Lister | str:
+    """Return who speaks on ``topic``: a State for Sparkplug, a Prover for proofs, a Lister, the box's name for records.
 
     Raises:
         Corrupt: the topic is none that a box speaks on.
@@ -83,6 +91,8 @@ def sender(topic: str) -> State | Prover | str:
         return found[1]
     if found := _PROOFS.fullmatch(topic):
         return Prover(found[1])
+    if found := _LISTINGS.fullmatch(topic):
+        return Lister(found[1])
     if found := _STATE.fullmatch(topic):
         return State(found[2], found[1])
     raise Corrupt(f"no box speaks on '{topic[:120]}'")

@@ -9,46 +9,42 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
 from appliance.runtime import http
 from appliance.runtime.errors import ConfigError, Corrupt, Refused
 from gateway.filters.admission import decide, metrics
 from gateway.filters.admission.decide import Admitted, Known, Refuse
 from gateway.filters.admission.digests import Digests, read_incoming, read_kept
+from gateway.filters.admission.listings import Listings
+from gateway.filters.admission.questions import Ask, Count, Sha256, Text, needed
 from gateway.isolation.policy import Policy
 from gateway.release import manifest, signed
 from gateway.release.live import judging, signing
-from gateway.release.manifest import NEWEST
 from gateway.release.trust import layout
 from gateway.release.trust.admitting import Trusting
 from gateway.release.trust.layout import Needed
+from gateway.release.trust.verifying import Mark
 
 LONGEST = 32 << 10  # bytes of a request
 MOST = 500  # releases in memory; the exchange shows the others again
 JUDGES = {"out": decide.pass_into, "in": decide.pass_in, "boxes": decide.pass_to_boxes}
-Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0, le=NEWEST)]
 
 
-class _Ask(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-
-class Before(_Ask):
+class Before(Ask):
     """The version of a release that the exchange verified before."""
 
     version: Count
     digest: Sha256
 
 
-class AskAdmit(_Ask):
+class AskAdmit(Ask):
     """``POST /admit``: is the incoming file the release ``code``, admitted under the policy of this digest?
 
     No ``incoming``: the envelope that the store keeps of it, read where it lies; it needs no disk that takes anything in.
@@ -61,7 +57,7 @@ class AskAdmit(_Ask):
     away: bool = False  # the trust's origin does not answer, and the release was admitted before
 
 
-class AskMetadata(_Ask):
+class AskMetadata(Ask):
     """``POST /metadata``: the file of trust metadata that was needed; no ``incoming`` where the origin has none."""
 
     policy: Sha256
@@ -69,7 +65,7 @@ class AskMetadata(_Ask):
     incoming: Text | None = None
 
 
-class AskPass(_Ask):
+class AskPass(Ask):
     """``POST /pass``: may the release, or one file of it, go out into the zone, come in from there, or to other boxes?"""
 
     policy: Sha256
@@ -79,7 +75,7 @@ class AskPass(_Ask):
     path: Text | None = None
 
 
-class AskDigest(_Ask):
+class AskDigest(Ask):
     """``POST /digest``: are these bytes of the incoming file what the release signs for ``path``?"""
 
     release: Sha256
@@ -90,7 +86,7 @@ class AskDigest(_Ask):
     last: bool
 
 
-class AskLive(_Ask):
+class AskLive(Ask):
     """``POST /live``: what does the channel's packager say of the incoming file, by the incoming file ``fields``?"""
 
     release: Sha256
@@ -100,7 +96,24 @@ class AskLive(_Ask):
     floor: Count
 
 
-Ask = TypeVar("Ask", bound=_Ask)
+class AskStill(Ask):
+    """``POST /still``: would the release of this digest be admitted again now, by all but its bytes, which are the same?"""
+
+    policy: Sha256
+    release: Sha256
+    away: bool = False  # nobody can be asked for trust metadata: what was admitted plays on
+
+
+Asked = TypeVar("Asked", bound=Ask)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A release that was admitted under the policy of this digest, and what its listing rests on."""
+
+    policy: str
+    admitted: Admitted
+    mark: Mark | None
 
 
 class Admission:
@@ -110,7 +123,7 @@ class Admission:
         self._kept = kept
         self.policy, self._load, self._incoming, self._trusting = policy, load, incoming, Trusting(trust)
         self._turn = asyncio.Lock()
-        self._held: OrderedDict[str, tuple[str, Admitted]] = OrderedDict()  # by digest: under which policy, and what
+        self._held: OrderedDict[str, Held] = OrderedDict()  # by digest
         self._digests = Digests(incoming)
 
     def application(self) -> web.Application:
@@ -130,10 +143,13 @@ class Admission:
             app.router.add_post(f"/{ask}", counted)
 
         route("admit", AskAdmit, self._admit)
+        route("still", AskStill, self._still)
         route("metadata", AskMetadata, self._metadata)
         route("pass", AskPass, self._pass)
         route("digest", AskDigest, self._digest)
         route("live", AskLive, self._live)
+        for ask, listing_model, listing_handler in Listings(self._under, self._incoming, self._trusting).answers():
+            route(ask, listing_model, listing_handler)
         return app
 
     async def _admit(self, ask: AskAdmit) -> dict[str, Any]:
@@ -146,12 +162,17 @@ class Admission:
         except Corrupt as error:
             raise Refuse("not-signed", f"what the origin has is no signed release: {error}").error() from error
         if isinstance(under, Needed):
-            return {"needed": {"file": under.file, "largest": under.largest}}
-        verdict = await asyncio.to_thread(decide.admit, under, data, ask.code, known, now)
+            return needed(under)
+        verdict = await asyncio.to_thread(decide.admit, under.policy, data, ask.code, known, now)
         if isinstance(verdict, Refuse):
             raise verdict.error()
+        if under.waits:
+            told = f"'{verdict.release.body}' lists {ask.code}, and the centre has not named that listing yet"
+            raise Refuse("waiting-for-listing", told).error()
         digest = manifest.digest(verdict.release)
-        self._held[digest] = (policy.digest, verdict)
+        before = self._held.get(digest)
+        mark = before.mark if before is not None and before.policy == policy.digest and ask.away else under.mark
+        self._held[digest] = Held(policy.digest, verdict, mark)
         self._held.move_to_end(digest)
         while len(self._held) > MOST:
             self._held.popitem(last=False)
@@ -163,6 +184,17 @@ class Admission:
             return read_incoming(self._incoming, ask.incoming, signed.LONGEST)
         return read_kept(self._kept, ask.code, signed.LONGEST)
 
+    async def _still(self, ask: AskStill) -> dict[str, Any]:
+        policy = await self._under(ask.policy)
+        held = self._held.get(ask.release)
+        if held is None or held.policy != policy.digest or held.mark is None:
+            return {"unchanged": False}  # it is to be shown
+        self._held.move_to_end(ask.release)
+        if ask.away:
+            return {"unchanged": True}
+        told = await asyncio.to_thread(self._trusting.unchanged, policy, held.mark, datetime.now(UTC))
+        return needed(told) if isinstance(told, Needed) else {"unchanged": told}
+
     async def _metadata(self, ask: AskMetadata) -> dict[str, Any]:
         policy, data = await self._under(ask.policy), None
         if ask.incoming is not None:
@@ -173,9 +205,10 @@ class Admission:
 
     async def _pass(self, ask: AskPass) -> dict[str, Any]:
         policy = await self._under(ask.policy)
-        under, admitted = self._find(ask.release)
-        if under != policy.digest:
+        held = self._find(ask.release)
+        if held.policy != policy.digest:
             raise _not_held()
+        admitted = held.admitted
         allowed = JUDGES[ask.direction](policy, ask.zone, admitted.release, datetime.now(UTC))
         if isinstance(allowed, Refuse):
             raise allowed.error()
@@ -186,7 +219,9 @@ class Admission:
         return {"application": allowed.application}
 
     async def _digest(self, ask: AskDigest) -> dict[str, Any]:
-        _, admitted = self._find(ask.release)  # whatever policy is in force: what the manifest signs stays what it is
+        admitted = self._find(
+            ask.release
+        ).admitted  # whatever policy is in force: what the manifest signs stays what it is
         file = admitted.release.files.get(ask.path)
         if file is None:
             raise Refuse("unknown-path", "the release has no such file").error()
@@ -197,7 +232,7 @@ class Admission:
         return {"verified": upto}
 
     async def _live(self, ask: AskLive) -> dict[str, Any]:
-        _, admitted = self._find(ask.release)
+        admitted = self._find(ask.release).admitted
         release = admitted.release
         if release.live is None:
             raise Refuse("unknown-path", "the release is no channel").error()
@@ -229,7 +264,7 @@ class Admission:
             raise Refused("other-policy", "another policy is in force here than at the exchange: ask again", 409)
         return self.policy
 
-    def _find(self, digest: str) -> tuple[str, Admitted]:
+    def _find(self, digest: str) -> Held:
         found = self._held.get(digest)
         if found is None:
             raise _not_held()
@@ -241,7 +276,7 @@ def _not_held() -> Refused:
     return Refused("not-held", "this release was not shown here since the start, or under another policy", 409)
 
 
-def _parse(model: type[Ask], data: bytes) -> Ask:
+def _parse(model: type[Asked], data: bytes) -> Asked:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:

@@ -75,7 +75,7 @@ def channel(
     if version is None:
         before = folders.read_claimed(folder)
         version = 1 if before is None else before[1].version + 1
-    others = any(path.name not in (paths.MANIFEST, paths.DESCRIPTION) for path in folder.iterdir())
+    others = any(path.name not in (paths.MANIFEST, paths.LISTING, paths.DESCRIPTION) for path in folder.iterdir())
     files = folders.gather(folder, folders.survey(folder)) if others else {}
     if inside := [path for path in files if path.startswith("live/")]:
         raise ConfigError([fault(folder / path, "'live/' is where the segments come") for path in inside])

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from appliance.runtime.errors import Corrupt
+from appliance.runtime.files import write_atomic
 from gateway.release import paths, signed
-from gateway.release.trust import carrying, kept, layout, repository, verifying
+from gateway.release.trust import bundle, carrying, delegate, kept, layout, repository, signing_over, verifying
 from gateway.release.trust.carrying import Controller
 from gateway.release.trust.files import Files
 from gateway.release.trust.layout import Needed
@@ -27,9 +28,16 @@ KEY = click.option("--key", type=FILE, required=True, help="The body's private k
 @click.argument("releases", type=FOLDER, nargs=-1, required=True)
 @KEY
 @ONLINE
+@click.option(
+    "--beside", is_flag=True, help="Write what was signed beside each release.json, for a box that takes releases in."
+)
 @JSON
-def list_(folder: Path, releases: tuple[Path, ...], key: Path, online_key: Path | None, *, as_json: bool) -> None:
+def list_(
+    folder: Path, releases: tuple[Path, ...], key: Path, online_key: Path | None, *, beside: bool, as_json: bool
+) -> None:
     """List the releases in the folders RELEASES, each with its release.json; doing it again changes nothing.
+
+    With --beside each folder can be put into a box's watched folder, or carried in on a disk: the box hands what was signed to the centre.
 
     Example: headgate release trust list /srv/origin/trust film/ --key library.key
     """
@@ -42,7 +50,18 @@ def list_(folder: Path, releases: tuple[Path, ...], key: Path, online_key: Path 
     written: list[str] = []
     for body, found in by_body.items():
         written += repository.list_releases(folder, body, found, private, online).files
+    if beside:
+        _beside(folder, releases)
     _tell(written, seen=online is not None, as_json=as_json)
+
+
+def _beside(folder: Path, releases: tuple[Path, ...]) -> None:
+    files = Files(folder)
+    bodies = delegate.delegates_of(repository.targets_of(files).signed)
+    for path in releases:
+        release = signed.claimed(_envelope(path))
+        found = signing_over.from_files(files, release.body, bodies[release.body].bits, release.code)
+        write_atomic(path / paths.LISTING, bundle.written(found))
 
 
 @click.command()

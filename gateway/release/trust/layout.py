@@ -12,6 +12,7 @@ from gateway.release import paths
 
 ROOT, TARGETS, SNAPSHOT, TIMESTAMP = "root", "targets", "snapshot", "timestamp"
 TOP = (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)
+TRUST = "trust"  # the folder that an origin serves
 TIMESTAMP_FILE = "timestamp.json"
 FIRST_ROOT = "1.root.json"
 WAITING = "waiting"  # folder of drafts that lack signatures

@@ -6,8 +6,10 @@ snapshot (``Top``), then the operator's targets, the body's role, its bin (``Cha
 
 from __future__ import annotations
 
+import json
+import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,7 +18,7 @@ from tuf.api.metadata import MetaFile, Targets
 from tuf.ngclient._internal.trusted_metadata_set import TrustedMetadataSet
 
 from appliance.identity.keys import PublicKey
-from appliance.runtime.errors import Refused
+from appliance.runtime.errors import Corrupt, Refused
 from gateway.release.trust import kept as keeping
 from gateway.release.trust import layout, listing, metadata, refusals
 from gateway.release.trust.delegate import Delegate, delegate_of
@@ -29,7 +31,9 @@ from gateway.release.trust.top import Top
 
 FRESH = timedelta(seconds=10)  # for which a verified timestamp is not asked for again
 RECENT = timedelta(seconds=2)  # the same, before a release counts as not listed: it may just have been published
+LATELY = timedelta(seconds=60)  # the same, for housekeeping
 MOST_BINS = 1024  # in memory
+log = logging.getLogger("headgate.admission")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,33 @@ class Listed:
     by: PublicKey | None  # the body's key that signs its bins
     until: datetime | None  # when the timestamp expires; None: as it was when it was looked up last
     givers: tuple[Delegate, ...] = ()  # whose material the release uses, as far as the operator admits them
+    mark: Mark | None = None  # by what it was told
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a listing rests on: while the root is this one and the snapshot names these files, it says what it said, until ``holds``."""
+
+    root: int
+    bin: str
+    body: str
+    digests: tuple[str, ...]  # of bin, role and targets
+    holds: datetime  # when the first of these expires
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What is verified of a body: the operator's targets, its delegation, its role (None: none holds), and what the snapshot names."""
+
+    targets: Targets
+    delegate: Delegate
+    role: Targets | None
+    meta: Mapping[str, MetaFile]
+
+    def version(self, role: str) -> int:
+        """Return the version that the snapshot names, 0 for none."""
+        known = self.meta.get(f"{role}.json")
+        return 0 if known is None else known.version
 
 
 @dataclass(frozen=True)
@@ -117,6 +148,80 @@ class Chain:
             raise Refused("not-listed", f"'{body}' was not seen to list {code} before the origin went away")
         return Listed(found.entry, found.delegate, found.by, None, found.givers)
 
+    def unchanged(self, mark: Mark, now: datetime) -> bool | Needed:
+        """Return whether what was told by ``mark`` would be told again, without looking at the release.
+
+        Raises:
+            Refused: there is no metadata to trust.
+        """
+        try:
+            current = self._top.current(now, FRESH)
+        except Ask as ask:
+            return ask.needed
+        names = (mark.bin, mark.body, TARGETS)
+        digests = tuple(_digest(meta) for name in names if (meta := current.snapshot.meta.get(f"{name}.json")))
+        return (current.root.version, digests) == (mark.root, mark.digests) and now < mark.holds
+
+    def stand(self, body: str, now: datetime) -> Stand | Needed:
+        """Return what is verified of ``body`` now, or which file is to be given first.
+
+        Raises:
+            Refused: the operator admits no such body (``not-admitted``), or there is no metadata to trust.
+        """
+        try:
+            current = self._top.current(now, RECENT)
+            targets = self._role(current, TARGETS, ROOT, now)
+            with refusals.told(Name(TARGETS, targets.version), now):
+                delegate = delegate_of(targets, body)
+            if delegate is None:
+                raise Refused("not-admitted", f"the operator admits no body '{body}'")
+            role = None
+            if f"{body}.json" in current.snapshot.meta:
+                try:
+                    role = self._role(current, body, TARGETS, now)
+                    listing.bins_in(delegate, role)
+                except (Refused, Corrupt) as error:  # expired, or of a key that counts no longer: a new one is welcome
+                    log.info("the role of '%s' does not hold: %s", body, error)
+                    role = None
+        except Ask as ask:
+            return ask.needed
+        return Stand(targets, delegate, role, dict(current.snapshot.meta))
+
+    def named(self, now: datetime) -> Mapping[str, MetaFile]:
+        """Return what the newest snapshot names that was verified lately, nothing where none was."""
+        try:
+            return self._top.current(now, LATELY).snapshot.meta
+        except (Ask, Refused):
+            return {}
+
+    def obtain(self, name: Name, now: datetime, *, away: bool = False) -> bytes | Needed | None:
+        """Return a verified file as it was kept, made as new as the origin has it; None where this version of it is not here.
+
+        ``away``: nobody can be asked; then what was verified last is given, and whoever takes it judges whether it has expired.
+        """
+        if not away:
+            try:
+                self._obtain(name, now)
+            except Ask as ask:
+                return ask.needed
+            except Refused as error:
+                log.info("%s is given as it was verified last: %s", name.file, error)
+        data = self._kept.read(name.file if name.kind == "root" else f"{name.role}.json")
+        return data if data is not None and name.version in (None, _version(data)) else None
+
+    def _obtain(self, name: Name, now: datetime) -> None:
+        current = self._top.current(now, FRESH)
+        if name.kind not in ("targets", "body", "bin"):
+            return
+        meta = current.snapshot.meta.get(f"{name.role}.json")
+        if meta is None or meta.version != name.version:
+            return
+        self._role(current, TARGETS, ROOT, now)
+        if name.kind in ("body", "bin"):
+            role = self._role(current, name.body, TARGETS, now)
+            if name.kind == "bin":
+                self._bin(current, role, name.role, name.body, now)
+
     def _listed(self, current: TrustedMetadataSet, body: str, code: str, now: datetime, sha256: str) -> Listed:
         targets = self._role(current, TARGETS, ROOT, now)
         with refusals.told(Name(TARGETS, targets.version), now):
@@ -149,7 +254,10 @@ class Chain:
             raise Refused("not-listed", f"'{body}' does not list {code}")
         if sha256 not in ("", entry.sha256):
             raise Refused("not-as-listed", f"'{body}' lists other bytes of {code} than these")
-        return Listed(entry, delegate, by, current.timestamp.expires)
+        held, targets = self._bins[name], self._role(current, TARGETS, ROOT, now)
+        holds = min(held.expires, role.expires, targets.expires)
+        mark = Mark(current.root.version, name, body, held.digests, holds)
+        return Listed(entry, delegate, by, current.timestamp.expires, mark=mark)
 
     def _role(self, current: TrustedMetadataSet, role: str, parent: str, now: datetime) -> Targets:
         """Return a role, verified by its parent: as it is in memory, as it was kept, or as the origin has it."""
@@ -248,3 +356,12 @@ def _digest(meta: MetaFile) -> str:
     if not meta.hashes or "sha256" not in meta.hashes:
         raise Refused("damaged-metadata", "the snapshot names files without their SHA-256", 502)
     return meta.hashes["sha256"]
+
+
+def _version(data: bytes) -> int | None:
+    """Return the version that kept metadata tells; it was verified when it was kept."""
+    try:
+        found = json.loads(data)["signed"]["version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, int) else None

@@ -69,7 +69,7 @@ class Origin:
         self.files, self.asked = files, 0
 
     @asynccontextmanager
-    async def ask(self, origin: str, path: str, largest: int) -> AsyncIterator[Origin]:
+    async def ask(self, origin: str, path: str, largest: int, via: Any = ()) -> AsyncIterator[Origin]:
         assert origin == "centre"
         self.asked += 1
         if not self.files:

@@ -66,7 +66,7 @@ def narrowed(trusting: Trusting, operation: Operation, under: Policy, envelope: 
     for _ in range(20):
         found = trusting.policy_for(under, envelope, CODES[0], operation.now, away=False)
         if not isinstance(found, Needed):
-            return found
+            return found.policy
         trusting.give(under, found.file, operation.files.read(layout.parse(found.file)), operation.now)
     raise AssertionError("no end of needed files")
 
