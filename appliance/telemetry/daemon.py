@@ -149,6 +149,7 @@ class Reporter:
             # A controller that comes up knows nothing of us yet: tell it all, rather than wait to be asked.
             told = plain_json(message.payload)
             if isinstance(told, dict) and told.get("online") is True and not message.retain:
+                self.carrier.line()
                 await self.birth()
         elif asks_rebirth(decode(message.payload)):
             await self.birth()

@@ -63,12 +63,12 @@ class Carrier:
         self._socket, self._publish = socket, publish
         self._sent: dict[str, float] = {}  # monotonic seconds
         self._refused: list[NotTaken] = []
-        self._more = asyncio.Event()
+        self._more, self._anew = asyncio.Event(), asyncio.Event()
 
     def line(self) -> None:
-        """Take note that the connection to the broker stands anew: what was sent may be lost."""
+        """Take note that the connection stands, or the controller came up, anew: what was sent may be lost."""
         self._sent.clear()
-        self._more.set()
+        self._anew.set()
 
     def take(self, told: NotTaken) -> None:
         """Take what the controller said."""
@@ -79,20 +79,33 @@ class Carrier:
         """Carry, for ever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bring())
+            tasks.create_task(self._bring_again())
             tasks.create_task(self._hand_back())
 
     async def _bring(self) -> None:
         number = -1
         while True:
             try:
-                told = await self._ask("listings", {"after": number})
-                number, files = int(told["number"]), [str(file) for file in told["files"]]
-                self._sent = {file: when for file, when in self._sent.items() if file in files}
-                for file in files:
-                    await self._send(file)
+                number = await self._look(number)
             except (HeadgateError, KeyError, TypeError, ValueError) as error:
                 log.debug("the exchange does not tell its listings: %s", error)
                 await asyncio.sleep(AGAIN)
+
+    async def _bring_again(self) -> None:
+        while True:
+            await self._anew.wait()
+            self._anew.clear()
+            with contextlib.suppress(HeadgateError, KeyError, TypeError, ValueError):  # it is looked at anyway
+                await self._look(-1)
+
+    async def _look(self, after: int) -> int:
+        """Send what waits, once the exchange's number is not ``after``, or after a while; return the number."""
+        told = await self._ask("listings", {"after": after})
+        number, files = int(told["number"]), [str(file) for file in told["files"]]
+        self._sent = {file: when for file, when in self._sent.items() if file in files}
+        for file in files:
+            await self._send(file)
+        return number
 
     async def _send(self, file: str) -> None:
         now = time.monotonic()

@@ -53,6 +53,7 @@ def list_release(operator: Operator, release: Path, key: str, controller: str) -
         CommandFailed: it was not taken.
     """
     folder = str(folder_of(operator))
+    operator.headgate("release", "trust", "fetch", folder, "--from", controller)  # what came in from the institution
     operator.headgate("release", "trust", "list", folder, str(release), "--key", str(operator.key(key)))
     operator.headgate("release", "trust", "send", folder, "--to", controller)
 

@@ -15,8 +15,9 @@ import pytest
 from appliance.identity import envelope
 from appliance.identity.keys import PrivateKey
 from gateway.release.manifest import Rights
+from gateway.release.trust import repository
 from gateway.resolver import records
-from tests.server.content import media
+from tests.server.content import ceremony, media
 from tests.server.content.conftest import Chain, give_order
 from tests.server.content.network import DAEMONS, Network
 
@@ -256,3 +257,55 @@ def test_a_parent_shares_only_what_its_lanes_let_pass(network, family):
     told = parent.get(f"/releases/{release.code}/a.mp4")
 
     assert (told.status, json.loads(told.body)["reason"]) == (403, "zone-not-granted")
+
+
+def test_a_child_has_trust_metadata_from_its_parent_while_the_origin_is_away(network, until):
+    """A box that never saw the repository admits what its parent has, verified from the pinned root on; a parent that shows it an older
+    state afterwards brings nothing new in."""
+    release = network.publish({"a.txt": b"a", "b.txt": b"b"})
+    trust = ceremony.begin(network.origin.folder / "trust", network.key)
+    trust.list(network.origin.folder / "releases" / release.code)
+    old = {path.name: path.read_bytes() for path in trust.folder.iterdir()}
+    parent, child = network.box("hub", 2), network.box("village", 3)
+    parent.ask_these({"centre": network.centre})
+    child.ask_these({"hub": parent.as_parent(), "centre": network.centre})
+    for box in (parent, child):
+        box.policy.write_text(box.policy.read_text() + f"trust: {{root: {trust.pin}, origin: centre}}\n")
+    repository.refresh(trust.folder, trust.online, force=True)
+    parent.start(*DAEMONS, "share")
+    for name in ("a.txt", "b.txt"):
+        assert parent.want(release, name).status == 200
+    network.origin.stop()
+    child.start(*DAEMONS)
+
+    assert until(lambda: child.want(release, "a.txt").status == 200, "the child has it")
+    parent.kill("share")
+    liar = network.server(lambda request: _answer(request, old), parent.address)
+    later = network.publish({"c.txt": b"c"}, code="999999-100000000000002-3")
+    told = (network.origin.folder / "releases" / later.code / "release.json").read_bytes()
+    old |= {"release.json": told}
+    others = json.dumps({"hub": {**parent.as_parent(), "port": liar.port}, "centre": network.centre})
+    child.policy.write_text(
+        "\n".join(
+            f"origins: {others}" if line.startswith("origins:") else line
+            for line in child.policy.read_text().splitlines()
+        ).replace(
+            f'"to": ["{parent.address}"], "port": "tcp/{parent.port}"',
+            f'"to": ["{parent.address}"], "port": "tcp/{liar.port}"',
+        )
+        + "\n"
+    )
+    for daemon in ("fetch", "admission", "exchange"):
+        child.kill(daemon)
+    child.start("fetch", "admission", "exchange")
+    refused = child.want(later, "c.txt")
+    assert json.loads(refused.body)["reason"] == "older-metadata"
+    assert child.want(release, "a.txt").status == 200, "and what was admitted plays on"
+
+
+def _answer(request, files):
+    data = files.get(request.path.rpartition("/")[2])
+    request.send_response(200 if data is not None else 404)
+    request.send_header("Content-Length", str(len(data or b"")))
+    request.end_headers()
+    request.wfile.write(data or b"")

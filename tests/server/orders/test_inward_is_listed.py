@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -17,8 +15,7 @@ from appliance.identity.keys import PrivateKey
 from gateway.release import folder as folders
 from gateway.release import paths, signed
 from gateway.release.manifest import Release, Rights
-from gateway.release.trust import drafts, metadata, repository
-from gateway.release.trust.delegate import Delegate
+from tests.server.content import ceremony
 
 from .conftest import Box, Centre
 
@@ -27,29 +24,12 @@ CODE, OTHER, THIRD = "999999-100000000000001-4", "999999-100000000000002-3", "99
 IN, OUT = "127.50.0.1", "127.10.0.1"
 
 
-class Trusted:
-    """The holders' keys and the repository at the origin of ``box``, in which nothing is listed."""
-
-    def __init__(self, box: Box) -> None:
-        self.box, self.folder = box, box.chain.origin.folder / "trust"
-        self.folder.mkdir()
-        root, operator, self.online = (PrivateKey.generate() for _ in range(3))
-        now = datetime.now(UTC)
-        holders = drafts.Holders((root.public,), 1, (operator.public,), 1, (self.online.public,))
-        library = Delegate("library", (box.chain.key.public,), ("isli:999999-1",), ("share",), 4)
-        for draft, key in ((drafts.root(holders, 1, now), root), (drafts.targets(None, [library], now), operator)):
-            data = metadata.written(metadata.sign(draft, key))
-            repository.put(self.folder, f"1.{draft.signed.type}.json", data)
-        repository.refresh(self.folder, self.online)
-        self.pin = hashlib.sha256((self.folder / "1.root.json").read_bytes()).hexdigest()
-
-
 @pytest.fixture
 def away(tmp_path_factory, broker):
     """A centre that keeps the trust repository, not started, and an institution's box; with the repository."""
     centre = Centre(tmp_path_factory.mktemp("c"), broker)
     box = Box(tmp_path_factory.mktemp("b"), "headend", broker, centre.regulator)
-    trusted = Trusted(box)
+    trusted = ceremony.begin(box.chain.origin.folder / "trust", box.chain.key)
     trusted.online.save(centre.folder / "trust.key")
     settings = centre.folder / "controller.yaml"
     told = f"trust: {{key: {centre.folder / 'trust.key'}, folder: {trusted.folder}, every: 1}}\n"
@@ -91,9 +71,9 @@ def make(box, folder, code, **told):
     return folder
 
 
-def headgate(*argv):
+def headgate(*argv, **places):
     call = [str(Path(sys.executable).with_name("headgate")), *map(str, argv)]
-    return subprocess.run(call, capture_output=True, text=True, timeout=60, check=False, env=os.environ)
+    return subprocess.run(call, capture_output=True, text=True, timeout=60, check=False, env=os.environ | places)
 
 
 def call(box, method, path, body=b"", host=IN):
@@ -110,7 +90,7 @@ def call(box, method, path, body=b"", host=IN):
 def test_a_release_goes_whole_from_its_institution(away, tmp_path, until):
     """The box says that it waits for the listing and keeps what came; the centre lists it without anybody's hand; the release is in, plays,
     and other boxes are given the metadata too. A stranger's key, important data and a disk are told apart."""
-    centre, box, trusted = away
+    centre, box, _ = away
     key = tmp_path / "library.pem"
     box.chain.key.save(key)
     stranger = tmp_path / "stranger.pem"
@@ -144,15 +124,14 @@ def test_a_release_goes_whole_from_its_institution(away, tmp_path, until):
     assert json.loads(again.stdout)["state"] == "accepted"
     until(lambda: box.chain.get(f"/r/{CODE}/film.txt").status == 200, "it plays")
 
-    inbox = box.chain.state / "inbox" / "institution"
-    other = make(box, tmp_path / "other", OTHER)
-    copy = tmp_path / "copy"
+    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    other = make(box, disk / OTHER, OTHER)
     assert headgate("release", "trust", "fetch", copy, "--from", centre.daemon.url).returncode == 0
     listed = headgate("release", "trust", "list", copy, other, "--key", key, "--beside")
     assert listed.returncode == 0, listed.stderr
-    other.rename(inbox / "other")
-    until(lambda: (inbox / "other.result.json").exists(), "the folder is looked at", 20)
-    until(lambda: json.loads((inbox / "other.result.json").read_text())["state"] == "accepted", "it is in too", 30)
+    places = {"HEADGATE_RUN": str(box.chain.run), "HEADGATE_STATE": str(box.chain.state)}
+    carried = headgate("box", "carry", disk, "--json", **places)
+    assert [one["state"] for one in json.loads(carried.stdout)] == ["accepted"], carried.stderr
 
     box.chain.start("share", "culture", wait=False)
     until(lambda: central_answers(box), "share listens")

@@ -15,13 +15,12 @@ from gateway.exchange.judge import Judge
 from gateway.exchange.metadata import AWAY, Metadata
 from gateway.isolation import policy as policies
 from gateway.release.manifest import File, Release, Rights
-from gateway.release.trust import reasons
+from gateway.release.trust import layout, reasons
 from gateway.release.trust.layout import Needed
 from gateway.store.incoming import Incoming
 
 CODE = "999999-100000000000001-4"
-POLICY = policies.parse(
-    b"""
+TEXT = b"""
 site: box
 zones:
   culture: {port: "02:68:67:0a:00:0b", addresses: [127.10.0.1/24]}
@@ -31,7 +30,7 @@ origins: {centre: {address: 127.10.0.20}}
 reach: {origin: {zone: culture, run: fetch, to: [127.10.0.20], port: tcp/80}}
 trust: {root: 0000000000000000000000000000000000000000000000000000000000000000, origin: centre}
 """
-)
+POLICY = policies.parse(TEXT)
 RELEASE = Release(
     identifier=f"isli:{CODE}",
     version=1,
@@ -150,3 +149,95 @@ async def test_a_filter_that_never_has_enough_is_not_fed_for_ever(tmp_path: Path
     assert isinstance(verdict, Refuse)
     assert verdict.reason == "damaged-metadata"
     assert len(asks.given) == reasons.MOST_FILES
+
+
+PARENTS = policies.parse(
+    TEXT.replace(
+        b"{centre: {address: 127.10.0.20}}",
+        b"{centre: {address: 127.10.0.20}, north: {address: 127.10.0.11, role: parent}}",
+    ).replace(b"to: [127.10.0.20]", b"to: [127.10.0.20, 127.10.0.11]")
+)
+
+
+class Network:
+    """Origins by name, each with its files; one that is None is away."""
+
+    def __init__(self, **files: dict[str, bytes] | None) -> None:
+        self.files, self.asked = files, list[tuple[str, str]]()
+
+    @asynccontextmanager
+    async def ask(self, origin: str, path: str, largest: int, via: Any = ()) -> AsyncIterator[Any]:
+        self.asked.append((origin, path))
+        there = self.files[origin]
+        if there is None:
+            raise Unreachable(f"{origin} is away")
+        data = there.get(path)
+        if data is None:
+            raise Refused("unknown-path", "no such file", 404)
+
+        class Answer:
+            async def read(self, largest: int) -> bytes:
+                return data
+
+        yield Answer()
+
+
+class Verifier:
+    """A filter that needs one file for whatever it is asked, and has verified some."""
+
+    def __init__(self, verified: dict[str, bytes]) -> None:
+        self.verified, self.given, self.asked = verified, dict[str, bool](), 0
+
+    async def metadata(self, policy: str, file: str, incoming: str | None) -> None:
+        self.given[file] = incoming is not None
+
+    async def file(self, policy: str, file: str, *, away: bool = False, waits: bool = False) -> Any:
+        self.asked += 1
+        if not away and not waits and STAMP.file not in self.given:
+            return STAMP
+        return None if waits else self.verified.get(file)
+
+
+def metadata_over(tmp_path: Path, network: Network, verifier: Verifier) -> Metadata:
+    incoming: Any = Incoming(tmp_path)
+    incoming.prepare()
+    origins: Any = network
+    filtering: Any = verifier
+    return Metadata(origins, filtering, incoming, lambda: 0.0)
+
+
+async def test_a_parent_is_asked_while_the_origin_is_away_and_only_then(tmp_path: Path) -> None:
+    """The origin first; away, it is not asked again at once, and a parent's word counts, also that there is none."""
+    network, verifier = Network(centre={}, north={"/trust/timestamp.json": b"{}"}), Verifier({})
+    made = metadata_over(tmp_path, network, verifier)
+    await made.bring(PARENTS, STAMP)
+    assert network.asked == [("centre", "/trust/timestamp.json")]
+    network.files["centre"] = None
+    network.asked.clear()
+    await made.bring(PARENTS, STAMP)
+    await made.bring(PARENTS, ROOT)
+    assert network.asked == [
+        ("centre", "/trust/timestamp.json"),
+        ("north", "/trust/timestamp.json"),
+        ("north", "/trust/2.root.json"),
+    ]
+    assert verifier.given == {"timestamp.json": True, "2.root.json": False}
+    assert not made.away
+    network.files["north"] = None
+    with pytest.raises(Unreachable):
+        await made.bring(PARENTS, STAMP)
+    assert made.away
+
+
+async def test_other_boxes_are_given_what_is_verified_also_while_everybody_is_away(tmp_path: Path) -> None:
+    """A version is asked of the filter once; what it has not verified nobody gets."""
+    network, verifier = Network(centre=None, north=None), Verifier({"timestamp.json": b"stamp", "1.root.json": b"root"})
+    made = metadata_over(tmp_path, network, verifier)
+    assert await made.give(PARENTS, layout.parse("timestamp.json")) == b"stamp"
+    assert [await made.give(PARENTS, layout.parse("1.root.json")) for _ in range(2)] == [b"root", b"root"]
+    asked = verifier.asked
+    assert await made.give(PARENTS, layout.parse("1.root.json")) == b"root"
+    assert verifier.asked == asked
+    with pytest.raises(Refused) as refused:
+        await made.give(PARENTS, layout.parse("2.root.json"))
+    assert refused.value.reason == "unknown-path"
