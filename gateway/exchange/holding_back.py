@@ -14,7 +14,11 @@ from gateway.store.quarantine import Quarantine
 LONGEST = 1000  # characters of a sentence
 # What says nothing of the bytes: nobody had time or room to look at them, there are none, or there is nothing to judge them by.
 NOT_OF_BYTES = frozenset(
-    ("busy", "store-full", "store-broken", "unknown-path", "bad-request", "not-held", "other-policy", *reasons.NO_TRUST)
+    (
+        *("busy", "store-full", "store-broken", "unknown-path", "bad-request", "not-held", "other-policy"),
+        *("not-listed", "waiting-for-listing"),  # it may be listed in a moment
+        *reasons.NO_TRUST,
+    )
 )
 AWAY = "away"  # how a filter failed that nobody could ask
 
