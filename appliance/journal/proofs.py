@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 
-from appliance.journal.verify import Damaged, leaf_hash, node_hash, root_from
+from appliance.journal.verify import WIDTH, Damaged, Tree, leaf_hash, node_hash, root_from
 
 __all__ = ["Frontier", "consistency", "inclusion", "is_consistent", "is_included", "leaf_hash", "node_hash", "root_of"]
 
@@ -27,6 +27,19 @@ class Frontier:
             leaf = node_hash(self._roots.pop()[1], leaf)
             level += 1
         self._roots.append((level, leaf))
+
+    def add_many(self, leaves: Sequence[bytes]) -> None:
+        """Add records by their hashes, whole tiles of them at once."""
+        at = 0
+        while at < len(leaves):
+            if self.size % WIDTH or len(leaves) - at < WIDTH:
+                self.add(leaves[at])
+                at += 1
+            else:
+                tree = Tree()
+                tree.add(b"".join(leaves[at : at + WIDTH]))
+                self.add(tree.root(WIDTH), WIDTH.bit_length() - 1)
+                at += WIDTH
 
     def copy(self) -> Frontier:
         """Return a tree that grows on its own."""

@@ -146,7 +146,7 @@ async def _batch(
 
 
 async def _registered(session: aiohttp.ClientSession, at: str, code: str) -> Record | None:
-    url = URL(f"{at}/api/identifiers/{parse(code).quoted}", encoded=True)
+    url = URL(f"{at}/api/registry/records/{parse(code).quoted}", encoded=True)
     async with session.get(url, allow_redirects=False) as response:
         if response.status == 404:
             return None
@@ -162,7 +162,7 @@ async def _send(
 ) -> dict[int, tuple[str, str]]:
     """Send a registration; return the faults of single records by their place in it, none where it was taken."""
     headers = {"Content-Type": "application/json"}
-    async with session.post(f"{at}/api/identifiers", data=registration.dump(), headers=headers) as response:
+    async with session.post(f"{at}/api/registry/registrations", data=registration.dump(), headers=headers) as response:
         if response.status == 422:
             told = await _json(response)
             listed = told.get("faults", []) if isinstance(told, dict) else []

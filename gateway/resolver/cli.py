@@ -15,6 +15,8 @@ from rich.table import Table
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Unreachable
 from gateway.resolver import cli_check, codes
+from gateway.resolver.cli_prove import COMMANDS as PROVING
+from gateway.resolver.cli_register import COMMANDS as REGISTERING
 
 SECONDS = 15.0  # for one answer
 LONGEST = 1 << 20  # bytes of an answer
@@ -34,8 +36,8 @@ AT = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="For a program.")
 
 
-commands.add_command(cli_check.check)
-commands.add_command(cli_check.schemes)
+for command in (cli_check.check, cli_check.schemes, *REGISTERING, *PROVING):
+    commands.add_command(command)
 
 
 @commands.command()
@@ -81,74 +83,6 @@ def links(code: str, at: str, *, as_json: bool) -> None:
     for link in found:
         table.add_row(str(link.get("type")), str(link.get("target")))
     _console().print(table if found else "no links")
-
-
-@commands.command()
-@click.argument("code")
-@click.option("--title", required=True, help="What people call it.")
-@click.option("--body", required=True, help="The admitted organisation that answers for it.")
-@click.option("--release", help="The release that holds it, for a thing that boxes play.")
-@click.option("--entry", help="The file of the release that a player opens, such as master.m3u8.")
-@click.option("--url", "urls", multiple=True, help="Another place where it is; may be given several times.")
-@click.option("--link", "linked", multiple=True, metavar="TYPE=CODE", help="A link, such as multimedia=999999-...-5.")
-@AT
-@JSON
-def register(
-    code: str,
-    title: str,
-    body: str,
-    release: str | None,
-    entry: str | None,
-    urls: tuple[str, ...],
-    linked: tuple[str, ...],
-    at: str,
-    *,
-    as_json: bool,
-) -> None:
-    """Register CODE at the controller AT; the same again changes nothing.
-
-    Example: headgate id register 999999-100000000000001-4 --title 刘三姐 --body guangxi-film
-    --release 999999-100000000000001-4 --entry master.m3u8 --at http://10.40.0.20:8000
-    """
-    if (release is None) != (entry is None):
-        raise click.UsageError("--release and --entry belong together")
-    locations: list[dict[str, str]] = [{"url": url} for url in urls]
-    if release is not None and entry is not None:
-        locations.insert(0, {"release": codes.parse(release).canonical, "entry": entry})
-    record = {
-        "code": codes.parse(code).canonical,
-        "title": title,
-        "body": body,
-        "locations": locations,
-        "links": [_link(text) for text in linked],
-    }
-    told = _ask("POST", f"{at}/api/identifiers", record)
-    if as_json:
-        click.echo(json.dumps(told, ensure_ascii=False))
-    else:
-        word = "registered" if told.get("changed") else "was registered already"
-        click.echo(f"{record['code']} {word}; the table has serial {told.get('serial')}")
-
-
-@commands.command()
-@click.argument("code")
-@click.option("--reason", required=True, help="Why; boxes tell it to who asks.")
-@AT
-@JSON
-def withdraw(code: str, reason: str, at: str, *, as_json: bool) -> None:
-    """Withdraw CODE at the controller AT: boxes answer 410 from then on, and it never comes back.
-
-    Example: headgate id withdraw 999999-100000000000001-4 --reason 版权到期 --at http://10.40.0.20:8000
-    """
-    told = _ask("DELETE", f"{at}/api/identifiers/{codes.parse(code).quoted}", query={"reason": reason})
-    click.echo(json.dumps(told, ensure_ascii=False) if as_json else f"{told.get('code')} is withdrawn")
-
-
-def _link(text: str) -> dict[str, str]:
-    kind, equals, target = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"'{text}' is not TYPE=CODE", param_hint="--link")
-    return {"type": kind, "target": codes.parse(target).canonical}
 
 
 def _base(url: str) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
-from sqlalchemy.exc import DBAPIError
 
 from appliance.identity.keys import PrivateKey
 from appliance.runtime import config as configuration
@@ -21,13 +19,15 @@ from provisioning.controller.hub import Hub
 from provisioning.controller.journals import Journals
 from provisioning.controller.orders import Orders
 from provisioning.controller.published import Published
+from provisioning.controller.rulebook import Rulebook
 from provisioning.controller.settings import Controller
 from provisioning.controller.store import Store
 from provisioning.controller.wanted import Wanted
 from provisioning.controller.web import application
 from provisioning.controller.witness import Witness
+from provisioning.registry.publication import Publication
 from provisioning.registry.registry import Registry
-from provisioning.registry.routes import routes
+from provisioning.registry.routes import Api, lookup_application
 
 LOOK = 5.0  # seconds between two looks at the origin's folder
 log = logging.getLogger("headgate.controller")
@@ -53,23 +53,31 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         stack.push_async_callback(store.close)
         await hub.start()
         more: list[web.RouteDef] = []
-        registry: Registry | None = None
-        if settings.registry is not None:
-            key = await asyncio.to_thread(PrivateKey.load, settings.registry.key)
-            admitted = hub.wanted.bodies if settings.wanted is not None else None
-            registry = Registry(store.engine, key, settings.registry.folder, bodies=admitted)
-            more = routes(registry)
         trusted = await asyncio.to_thread(trust.keeper, settings.trust) if settings.trust is not None else None
         hub.trust = trusted
         if trusted is not None:
             more += trust.routes(trusted)
+        publication = None
+        if settings.registry is not None:
+            rules = Rulebook(settings, wanted, trusted)
+            key = await asyncio.to_thread(PrivateKey.load, settings.registry.key)
+            registry = Registry(store.engine, key, settings.registry.folder, rules.read, name=settings.registry.name)
+            await registry.open()
+            stack.callback(registry.close)
+            publication = Publication(registry)
+            await publication.open()
+            api = Api(registry, publication)
+            more += api.routes()
+            if settings.registry.socket is not None:
+                unix = [(settings.registry.socket, 0o660)]
+                await stack.enter_async_context(http.serving(lookup_application(api), unix=unix))
         more += [*orders_web.routes(hub), *content_web.routes(hub)]
         address = (settings.listen.address, settings.listen.port)
         await stack.enter_async_context(http.serving(application(hub, more), tcp=[address]))
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(work) for work in (hub.connection.run(), hub.listen(), hub.watch())]
-            if registry is not None and settings.registry is not None:
-                running.append(tasks.create_task(_publish(registry, settings.registry.publish)))
+            if publication is not None and settings.registry is not None:
+                running.append(tasks.create_task(publication.run(settings.registry.publish)))
             if trusted is not None:
                 running.append(tasks.create_task(trusted.run()))
             if settings.releases is not None:
@@ -98,13 +106,3 @@ async def _look_at_origin(published: Published) -> None:
             log.error("what the origin has is not stored: %s", error)
             published.forget()
         await asyncio.sleep(LOOK)
-
-
-async def _publish(registry: Registry, every: float) -> None:
-    """Keep the signed table of identifiers fresh, for ever."""
-    while True:
-        try:
-            await registry.publish(datetime.now(UTC))
-        except (DBAPIError, OSError) as error:
-            log.error("the table of identifiers is not published: %s", error)
-        await asyncio.sleep(every)

@@ -29,11 +29,15 @@ def _database(text: str) -> str:
 
 
 class Registry(Section):
-    """The registry of identifiers: its signing key and the folder in which the origin finds the signed table."""
+    """The registry of identifiers: its name and signing key, and the folder that the origin serves as ``/registry/``."""
 
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")] = (
+        "centre"  # in its log's origin line: never changed
+    )
     key: Path = ETC / "registry.key"
     folder: Path = STATE / "registry"
-    publish: Seconds = 300  # between two looks whether the table must be made anew
+    publish: Seconds = 60  # between two looks whether something must be signed anew; changes are published at once
+    socket: Path | None = None  # where the origin asks for codes that a box does not hold
 
 
 class Witness(Section):

@@ -22,7 +22,7 @@ from appliance.telemetry.sparkplug import Value
 from monitoring.overview import Refusal, Used
 from provisioning.controller import content, ingest
 from provisioning.controller.tables import audits, box_metrics, boxes, counts, damaged, records, usage
-from provisioning.registry.tables import identifiers
+from provisioning.registry.tables import state
 
 REFUSED = "refuse"  # an audit's decision that is shown
 _MIGRATING = 0x68656164  # any number, the same in all controllers: PostgreSQL's lock for the migration
@@ -186,7 +186,7 @@ class Store:
     async def identifiers(self) -> int:
         """Return how many identifiers the registry holds."""
         async with self.begin() as connection:
-            return int(await connection.scalar(select(func.count()).select_from(identifiers)) or 0)
+            return int(await connection.scalar(select(state.c.records)) or 0)
 
     async def find_records(
         self, box: str | None, kind: str | None, before: int | None, limit: int

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import ConfigError
 from gateway.isolation import policy as policies
 from gateway.isolation.sources import LONGEST_POLICY
+from gateway.release.trust.admitting import within
+from provisioning.registry.delegations import Delegated
+from provisioning.registry.judging import Admitted
 
 log = logging.getLogger("headgate.controller")
 
 MOST = 10_000
+NOBODY = Delegated()
 _NAME = re.compile(r"([a-z][a-z0-9-]{0,62})\.yaml")
 
 
@@ -26,7 +30,7 @@ class Wanted:
         self._folder = folder
         self._known: dict[str, tuple[tuple[int, int, int], str]] = {}
         self._ordering: tuple[dict[str, str], list[Mapping[str, PublicKey]]] = ({}, [])
-        self._admitted: tuple[dict[str, str], dict[str, tuple[str, ...]]] = ({}, {})
+        self._admitted: tuple[object, Mapping[str, Admitted]] = (None, {})
         self._told = ""
 
     def read(self) -> dict[str, str]:
@@ -43,15 +47,12 @@ class Wanted:
             self._told = str(error)
         return {site: digest for site, (_, digest) in self._known.items()}
 
-    def bodies(self) -> dict[str, tuple[str, ...]]:
-        """Return body -> leading parts of the codes that it may register, of all policies together; empty without any policy."""
+    def admitted(self, trust: Delegated = NOBODY) -> Mapping[str, Admitted]:
+        """Return body -> keys and codes, of all policies together; of a policy that names a trust only what ``trust`` admits too."""
         digests = self.read()
-        if self._folder is not None and digests != self._admitted[0]:
-            found: dict[str, tuple[str, ...]] = {}
-            for site in digests:
-                for name, body in self._bodies_of(self._folder / f"{site}.yaml").items():
-                    found[name] = tuple(dict.fromkeys([*found.get(name, ()), *body.identifiers]))
-            self._admitted = (digests, found)
+        if self._folder is not None and (digests, trust) != self._admitted[0]:
+            policies_read = [self._policy_of(self._folder / f"{site}.yaml") for site in digests]
+            self._admitted = ((digests, trust), together([p for p in policies_read if p is not None], trust))
         return self._admitted[1]
 
     def order_keys(self) -> list[Mapping[str, PublicKey]]:
@@ -70,12 +71,12 @@ class Wanted:
             self._ordering = (digests, found)
         return self._ordering[1]
 
-    def _bodies_of(self, path: Path) -> Mapping[str, policies.Body]:
+    def _policy_of(self, path: Path) -> policies.Policy | None:
         try:
-            return policies.load(path).bodies
+            return policies.load(path)
         except ConfigError as error:
             log.error("%s admits nobody, since it is no valid policy:\n%s", path, error)
-            return {}
+            return None
 
     def _digest(self, site: str, path: Path) -> tuple[tuple[int, int, int], str]:
         status = path.stat()
@@ -85,3 +86,22 @@ class Wanted:
             return known
         with path.open("rb") as file:
             return mark, hashlib.sha256(file.read(LONGEST_POLICY + 1)).hexdigest()
+
+
+def together(asked: Iterable[policies.Policy], trust: Delegated) -> dict[str, Admitted]:
+    """Return what all policies together admit; a body without a key that anybody named can sign nothing."""
+    found: dict[str, Admitted] = {}
+    for policy in asked:
+        for name, body in policy.bodies.items():
+            if policy.trust is not None:
+                if policy.trust.root != trust.pin or name not in trust.bodies:
+                    continue
+                allowed = within(body, trust.bodies[name])
+            else:
+                allowed = body
+            before = found.get(name, Admitted((), ()))
+            found[name] = Admitted(
+                tuple(dict.fromkeys([*before.keys, *allowed.keys])),
+                tuple(dict.fromkeys([*before.identifiers, *allowed.identifiers])),
+            )
+    return found

@@ -211,6 +211,8 @@ def release(
             entry,
             "--body",
             body,
+            "--key",
+            str(operator.key(key)),
             "--at",
             CONTROLLER,
         )

@@ -1,230 +1,287 @@
-"""The registry of identifiers: what is registered, and the signed table that boxes fetch."""
+"""The registry of identifiers: what bodies sign is judged, written to the log, and from there into the database.
+
+The log leads. What is durable there counts; a database that is behind, after a crash or out of a backup, is brought up from it, and one
+that is ahead of it is told, because then the log was rewound.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from appliance.identity import envelope
-from appliance.identity.keys import PrivateKey
+from appliance.identity.keys import PrivateKey, PublicKey
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
-from appliance.runtime.files import write_atomic
+from gateway.resolver.change import entry
 from gateway.resolver.codes import Code
-from gateway.resolver.records import KIND, MOST_RECORDS, Record, Snapshot, parse_record, parse_snapshot
-from provisioning.registry.tables import identifiers, published
+from gateway.resolver.records import Record, parse_record
+from gateway.resolver.statement import Registration, Statement, claimed, open_statement, root_of
+from provisioning.registry import replaying, rows
+from provisioning.registry.judging import (
+    Batch,
+    Block,
+    Judged,
+    Known,
+    Mode,
+    RegistrationRefused,
+    Rules,
+    Service,
+    Wrong,
+    judge,
+)
+from provisioning.registry.ledger import Ledger
+from provisioning.registry.rows import Standing
+from provisioning.registry.validating import Validated, Validator
 
-FILE = "identifiers.json"  # in the registry's folder, which the origin serves as /registry/
-AGAIN = timedelta(
-    hours=6
-)  # a table is made anew after this even if nothing changed, so that boxes can tell a stale one
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """One fault of a registration: which record of the request, where in it, which word, and the sentence."""
-
-    index: int
-    path: str
-    reason: str
-    message: str
-
-
-class RegistrationRefused(Refused):
-    """Records of a request may not be registered; ``faults`` holds every one of them, and none was registered."""
-
-    def __init__(self, faults: Sequence[Wrong]) -> None:
-        self.faults = tuple(faults)
-        first = faults[0]
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        super().__init__(first.reason, first.message + more, 422)
+EARLY = timedelta(minutes=5)  # a statement may be so far ahead of the registry's clock
+log = logging.getLogger("headgate.registry")
 
 
 @dataclass(frozen=True)
 class Registered:
-    """How many records a registration added or changed, and how many were there already."""
+    """What became of a registration: changes in the log, records that were there already, and those that were left out."""
 
+    statement: str  # digest of the envelope
     changed: int
     unchanged: int
-
-
-@dataclass(frozen=True)
-class Published:
-    """The table in the registry's folder; ``fresh`` tells whether it is a new one."""
-
-    serial: int
-    count: int
-    fresh: bool
+    faults: tuple[Wrong, ...] = ()
+    first: int | None = None  # number of the first change in the log
+    again: bool = False  # it was taken before
 
 
 class Registry:
-    """The authoritative table in a SQL database (SQLite or PostgreSQL; the schema is made by the controller's migrations).
+    """The authoritative table; one process a folder.
 
-    ``bodies`` tells body -> leading parts of the canonical codes it may register, as in a site's policy, and is asked each time; without
-    it any body may register any code. One process publishes into a folder.
+    ``rules`` tells who may register what, without services and blocks, and is asked each time: it may change while we run.
     """
 
     def __init__(
-        self,
-        engine: AsyncEngine,
-        key: PrivateKey,
-        folder: Path,
-        *,
-        name: str = "centre",
-        bodies: Callable[[], Mapping[str, Sequence[str]]] | None = None,
+        self, engine: AsyncEngine, key: PrivateKey, folder: Path, rules: Callable[[], Rules], *, name: str = "centre"
     ) -> None:
-        self._engine, self._key, self._folder, self._name, self._bodies = engine, key, folder, name, bodies
-        self._one = asyncio.Lock()  # one change or publication at a time: serials follow each other
+        self.name, self.key, self.folder = name, key, folder
+        self._engine, self._rules = engine, rules
+        self._one = asyncio.Lock()  # one change at a time: numbers follow each other
+        self._validate = Validator()
+        self._ledger: Ledger | None = None
+        self.standing = Standing(0, 0)
+        self.services: dict[str, Service] = {}
+        self.blocks: tuple[Block, ...] = ()
 
-    async def register(self, records: Sequence[Record], now: datetime) -> Registered:
-        """Register ``records``, all of them or none; one that is there already with the same content changes nothing.
+    @property
+    def ledger(self) -> Ledger:
+        """The log; ``open`` opened it."""
+        if self._ledger is None:
+            raise Unreachable("the registry is not open")
+        return self._ledger
 
-        Raises:
-            RegistrationRefused: with every fault: ``outside-identifiers``, ``not-admitted``, ``other-body``, ``withdrawn``, ``twice``.
-        """
-        async with self._one, self._begin() as connection:
-            known = await _known(connection, [record.code for record in records])
-            faults = [wrong for index, record in enumerate(records) for wrong in self._faults(index, record, known)]
-            seen: set[str] = set()
-            for index, record in enumerate(records):
-                if record.code in seen:
-                    faults.append(Wrong(index, "code", "twice", f"{record.code} is in the request twice"))
-                seen.add(record.code)
-            if faults:
-                raise RegistrationRefused(faults)
-            fresh = [record for record in records if known.get(record.code) != record]
-            for record in fresh:
-                await _put(connection, record, now, replace=record.code in known)
-        return Registered(len(fresh), len(records) - len(fresh))
-
-    async def withdraw(self, code: Code, reason: str, now: datetime) -> Record:
-        """Withdraw ``code`` and return its record; a withdrawn code stays withdrawn, with its first reason.
+    async def open(self) -> None:
+        """Open the log, and bring the database up to it.
 
         Raises:
-            Refused: it is not registered (``unknown-code``).
+            Corrupt: the log was rewound or altered.
+            Unreachable: the database is away, or another process writes the log.
         """
-        async with self._one, self._begin() as connection:
-            record = (await _known(connection, [code.canonical])).get(code.canonical)
-            if record is None:
-                raise Refused("unknown-code", f"{code} is not registered", 404)
-            if record.status != "withdrawn":
-                record = Record.model_validate(record.model_dump() | {"status": "withdrawn", "reason": reason})
-                await _put(connection, record, now, replace=True)
-            return record
+        self._ledger = await asyncio.to_thread(Ledger, self.folder, self.key, self.name)
+        try:
+            async with self._one:
+                await self._catch_up()
+            async with self.begin() as connection:
+                self.services, self.blocks = await rows.all_services(connection), await rows.all_blocks(connection)
+        except BaseException:
+            self.close()
+            raise
 
-    async def get(self, code: Code) -> Record | None:
-        """Return the record of ``code``, or None."""
-        async with self._begin() as connection:
-            return (await _known(connection, [code.canonical])).get(code.canonical)
+    def close(self) -> None:
+        """Let the log and the processes go."""
+        self._validate.close()
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    def rules(self) -> Rules:
+        """Return who may register what, now."""
+        return replace(self._rules(), services=self.services, blocks=self.blocks)
+
+    async def register(
+        self, registration: Registration, now: datetime, *, mode: Mode = "all", box: str = "", dry: bool = False
+    ) -> Registered:
+        """Register what a statement signs, or withdraw it: all of it or nothing, or all that may be; durable when it returns.
+
+        The same statement again changes nothing and is answered as the first time. ``box`` handed it in; ``dry`` only judges.
+
+        Raises:
+            RegistrationRefused: with every fault; ``not-admitted``, ``not-signed``, ``wrong-root``, ``wrong-time`` are of the whole.
+            Unreachable: the database is away. What is in the log then counts all the same: ask again.
+        """
+        checked = await self._validate(registration.dumps)
+        statement = self._statement(registration, checked, now)
+        async with self._one:
+            await self._catch_up()
+            if before := await self.became(registration.digest):
+                return before
+            async with self.begin() as connection:
+                known = await rows.known(connection, [one.code for one in checked.records])
+            batch = Batch(statement.act, statement.body, statement.time, checked.records, box)
+            judged = judge(batch, known, self.rules())
+            if judged.faults and (mode == "all" or not judged.changed):
+                raise RegistrationRefused(judged.faults)
+            done = Registered(registration.digest, len(judged.changed), judged.unchanged, judged.faults)
+            if dry or not judged.changed:
+                return done
+            return await self._write(registration, statement, checked, known, judged, done, now)
+
+    async def get(self, code: Code) -> Known | None:
+        """Return how a code stands, or None."""
+        async with self.begin() as connection:
+            return (await rows.known(connection, [code.canonical])).get(code.canonical)
+
+    async def newest(self, code: Code) -> tuple[int | None, int]:
+        """Return the number of the newest change of ``code`` in the database, and how many changes that holds."""
+        async with self.begin() as connection:
+            await rows.lock(connection)
+            known = (await rows.known(connection, [code.canonical])).get(code.canonical)
+            return known.number if known else None, (await rows.standing(connection)).applied
+
+    async def became(self, digest: str) -> Registered | None:
+        """Return what became of the statement, or None where nothing of it is in the log."""
+        async with self.begin() as connection:
+            found = await rows.find_statement(connection, digest)
+        if found is None:
+            return None
+        return Registered(found.digest, found.changed, found.unchanged, (), found.first, again=True)
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Hold the registry: nothing is registered meanwhile."""
+        async with self._one:
+            await self._catch_up()
+            yield
+
+    async def settle(self) -> None:
+        """Wait until the database has what was in the log when this was asked.
+
+        Raises:
+            Unreachable: it is away.
+        """
+        async with self._one:
+            await self._catch_up()
 
     async def some(self, after: str = "", most: int = 100) -> list[Record]:
         """Return at most ``most`` records in the order of their codes, from the one that follows ``after``."""
-        query = (
-            select(identifiers.c.document).where(identifiers.c.code > after).order_by(identifiers.c.code).limit(most)
-        )
-        async with self._begin() as connection:
-            return [parse_record(document.encode()) for (document,) in await connection.execute(query)]
-
-    async def publish(self, now: datetime) -> Published:
-        """Write the signed table into the folder as ``identifiers.json`` if anything changed, or the last is hours old.
-
-        The serial only grows, also when the database is older than the file (a restored backup).
-        """
-        async with self._one, self._begin() as connection:
-            records = await _all(connection)
-            digest = hashlib.sha256(b"\n".join(record.dump() for record in records)).hexdigest()
-            last = (await connection.execute(select(published).where(published.c.id == 1))).first()
-            there = self._there()
-            if (
-                last is not None
-                and there == last.serial
-                and last.digest == digest
-                and now - datetime.fromisoformat(last.made) < AGAIN
-            ):
-                return Published(there, len(records), fresh=False)
-            serial = max(last.serial if last is not None else 0, there) + 1
-            payload = Snapshot(registry=self._name, serial=serial, made=now, records=records).dump()
-            row = {"id": 1, "serial": serial, "digest": digest, "made": now.isoformat()}
-            await connection.execute(delete(published).where(published.c.id == 1))
-            await connection.execute(insert(published).values(row))
-            # Before the commit: if the power goes now, the next publication reads the file's serial and goes beyond it.
-            sealed = await asyncio.to_thread(envelope.seal, payload, KIND, self._key)
-            self._folder.mkdir(parents=True, exist_ok=True)
-            await asyncio.to_thread(write_atomic, self._folder / FILE, sealed)
-        return Published(serial, len(records), fresh=True)
+        async with self.begin() as connection:
+            found = await rows.some(connection, after, most)
+        return [parse_record(dump.encode()) for _, dump in found]
 
     @contextlib.asynccontextmanager
-    async def _begin(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection in one transaction; Unreachable where the database is away."""
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in one transaction.
+
+        Raises:
+            Unreachable: the database is away.
+        """
         try:
             async with self._engine.begin() as connection:
                 yield connection
         except (OperationalError, InterfaceError) as error:
             raise Unreachable(f"the registry's database is away: {error.orig}") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Unreachable(f"the registry's database went away: {error.orig}") from error
+            raise
 
-    def _there(self) -> int:
-        """Return the serial of the file in the folder, 0 where there is none of ours."""
+    def _statement(self, registration: Registration, checked: Validated, now: datetime) -> Statement:
+        """Return the statement once somebody who may signed it, and it is of these records."""
+        if checked.faults:
+            raise RegistrationRefused(checked.faults)
+        said = claimed(registration.envelope)
+        rules = self.rules()
+        admitted = rules.bodies.get(said.body)
+        keys: Sequence[PublicKey] = admitted.keys if admitted else ()
+        if said.act == "withdraw":
+            keys = [*keys, *rules.operators]
+        elif admitted is None:
+            raise _whole("not-admitted", f"body '{said.body}' is not admitted")
         try:
-            data = (self._folder / FILE).read_bytes()
-            return parse_snapshot(envelope.open_sealed(data, KIND, [self._key.public])[0]).serial
-        except (FileNotFoundError, Corrupt, Refused):
-            return 0
+            statement = open_statement(registration.envelope, keys)
+        except Refused as error:
+            raise _whole(error.reason, f"no key of '{said.body}' signed this") from error
+        if statement.count != len(checked.records) or statement.root != root_of(checked.leaves):
+            raise _whole("wrong-root", "the statement is of other records than these")
+        if statement.time > now + EARLY:
+            raise _whole("wrong-time", f"it is signed at {statement.time.isoformat()}, which is not yet")
+        return statement
 
-    def _faults(self, index: int, record: Record, known: Mapping[str, Record]) -> list[Wrong]:
-        found = []
-        admitted = self._bodies() if self._bodies is not None else {record.body: [""]}
-        if record.body not in admitted:
-            found.append(Wrong(index, "body", "not-admitted", f"body '{record.body}' is not admitted"))
-        elif not any(record.code.startswith(part) for part in admitted[record.body]):
-            told = f"{record.code} is outside the identifiers of '{record.body}'"
-            found.append(Wrong(index, "code", "outside-identifiers", told))
-        before = known.get(record.code)
-        if before is not None and before.body != record.body:
-            found.append(Wrong(index, "body", "other-body", f"{record.code} belongs to '{before.body}'"))
-        if before is not None and before.status == "withdrawn" and before != record:
-            found.append(Wrong(index, "status", "withdrawn", f"{record.code} was withdrawn and stays so"))
-        if record.status == "withdrawn" and before != record:
-            told = "registering cannot withdraw: DELETE /api/identifiers/CODE does, with a reason"
-            found.append(Wrong(index, "status", "bad-request", told))
-        return found
+    async def _write(
+        self,
+        registration: Registration,
+        statement: Statement,
+        checked: Validated,
+        known: dict[str, Known],
+        judged: Judged,
+        done: Registered,
+        now: datetime,
+    ) -> Registered:
+        """Write statement, log and database, in this order."""
+        ledger, digest, time = self.ledger, registration.digest, now.astimezone(UTC).isoformat()
+        first = ledger.size + 1
+        signed = statement.time.astimezone(UTC).isoformat()
+        entries, fresh, added = [], [], 0
+        for number, index in enumerate(judged.changed, first):
+            asked = checked.records[index]
+            before = known.get(asked.code)
+            added += before is None
+            entries.append(entry(asked.dump, digest, index, time, before.number if before else None))
+            fresh.append((asked.code, asked.status, asked.body, number, signed, asked.dump.decode()))
+        leaves = None if len(judged.changed) == len(checked.records) else checked.leaves
+        await asyncio.to_thread(ledger.keep, digest, registration.envelope, leaves)
+        await asyncio.to_thread(ledger.append, entries)
+        before_all = self.standing
+        after = Standing(first - 1 + len(entries), before_all.records + added)
+        async with self.begin() as connection:
+            await rows.put(connection, fresh)
+            await rows.keep_statement(
+                connection,
+                {
+                    "digest": digest,
+                    "act": statement.act,
+                    "body": statement.body,
+                    "signed": signed,
+                    "taken": time,
+                    "first": first,
+                    "changed": len(entries),
+                    "unchanged": judged.unchanged,
+                },
+            )
+            await rows.advance(connection, after)
+        self.standing = after
+        return replace(done, first=first)
+
+    async def _catch_up(self) -> None:
+        """Bring the database up to the log."""
+        ledger = self.ledger
+        if self.standing.applied == ledger.size != 0:
+            return
+        async with self.begin() as connection:
+            self.standing = await rows.standing(connection)
+        if self.standing.applied > ledger.size:
+            told = f"the database holds {self.standing.applied} changes, the log only {ledger.size}: it was rewound"
+            raise Corrupt(told)
+        if self.standing.applied == ledger.size:
+            return
+        log.warning("the database is brought up from the log: %d of %d changes", self.standing.applied, ledger.size)
+        await asyncio.to_thread(ledger.publish)
+        while self.standing.applied < ledger.size:
+            async with self.begin() as connection:
+                after = await replaying.replay(connection, ledger, self.standing)
+            self.standing = after
 
 
-async def _known(connection: AsyncConnection, codes: Sequence[str]) -> dict[str, Record]:
-    found = {}
-    for start in range(0, len(codes), 500):  # databases bound the number of parameters
-        query = select(identifiers.c.document).where(identifiers.c.code.in_(codes[start : start + 500]))
-        for (document,) in await connection.execute(query):
-            record = parse_record(document.encode())
-            found[record.code] = record
-    return found
-
-
-async def _all(connection: AsyncConnection) -> list[Record]:
-    query = select(identifiers.c.document).limit(MOST_RECORDS + 1)
-    records = [parse_record(document.encode()) for (document,) in await connection.execute(query)]
-    if len(records) > MOST_RECORDS:
-        raise Refused("too-many", f"a table holds at most {MOST_RECORDS} identifiers", 507)
-    return sorted(records, key=lambda record: record.code)
-
-
-async def _put(connection: AsyncConnection, record: Record, now: datetime, *, replace: bool) -> None:
-    row = {
-        "code": record.code,
-        "status": record.status,
-        "title": record.title,
-        "body": record.body,
-        "document": record.dump().decode(),
-        "changed": now.isoformat(),
-    }
-    if replace:
-        await connection.execute(update(identifiers).where(identifiers.c.code == record.code).values(row))
-    else:
-        await connection.execute(insert(identifiers).values(row))
+def _whole(reason: str, sentence: str) -> RegistrationRefused:
+    return RegistrationRefused([Wrong(-1, "", reason, sentence)], 403)

@@ -1,97 +1,227 @@
-"""The registry's HTTP side, for the controller to mount."""
+"""The registry over HTTP: registering, asking, proving; for the controller to mount, and look-ups alone for the origin."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib import resources
 from typing import Any
 
 from aiohttp import web
-from pydantic import ValidationError
 
-from appliance.runtime.errors import Refused
+from appliance.runtime import http
+from appliance.runtime.errors import Corrupt, Refused
 from gateway.resolver.codes import parse
-from gateway.resolver.records import Record, faults
-from provisioning.registry.registry import RegistrationRefused, Registry, Wrong
+from gateway.resolver.statement import LARGEST
+from provisioning.registry.asking import Asking
+from provisioning.registry.delegating import Delegating
+from provisioning.registry.judging import RegistrationRefused, Wrong
+from provisioning.registry.publication import Publication
+from provisioning.registry.registry import Registered, Registry
+from provisioning.registry.validating import parse_registration
 
-MOST = 1000  # records of one request
-LONGEST_REASON = 400  # characters
+MOST = 1000  # records or faults of one answer
+LONGEST_ORDER = 16 << 10  # bytes of what says who has a service or a block
+LONGEST_AFTER = 600  # characters of the code behind which a page begins
+OPENAPI = "openapi.json"
+REGISTRATIONS = "/api/registry/registrations"
 
 
-def routes(registry: Registry) -> list[web.RouteDef]:
-    """Return ``/api/identifiers``: POST registers (one record or a list), GET tells, DELETE withdraws; each change is published at once."""
+class Api:
+    """The handlers over one registry."""
 
-    async def register(request: web.Request) -> web.Response:
+    def __init__(self, registry: Registry, publication: Publication) -> None:
+        self._registry, self._publication = registry, publication
+        self._asking = Asking(registry, publication)
+        self._delegating = Delegating(registry)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return everything below ``/api/registry``."""
+        base = "/api/registry"
+        return [
+            web.get(base, self._standing),
+            web.get(f"{base}/{OPENAPI}", self._openapi),
+            web.post(REGISTRATIONS, self._register),
+            web.get(f"{REGISTRATIONS}/{{digest:[0-9a-f]{{64}}}}", self._became),
+            web.get(f"{base}/records", self._some),
+            web.get(f"{base}/records/{{code:.+}}", self._one),
+            web.get(f"{base}/history/{{code:.+}}", self._history),
+            web.get(f"{base}/proof/{{code:.+}}", self._prove),
+            web.get(f"{base}/statements/{{digest:[0-9a-f]{{64}}}}", self._statement),
+            web.get(f"{base}/services", self._services),
+            web.post(f"{base}/services", self._give_service),
+            web.get(f"{base}/blocks", self._blocks),
+            web.post(f"{base}/blocks", self._allot),
+        ]
+
+    def lookups(self) -> list[web.RouteDef]:
+        """Return what boxes may ask through the origin, and nothing else."""
+        return [web.get("/registry/lookup/{code:.+}", self._lookup)]
+
+    async def _standing(self, request: web.Request) -> web.Response:
+        registry, head = self._registry, self._publication.head
+        snapshot = self._publication.snapshot
+        told = {
+            "registry": registry.name,
+            "key": registry.ledger.verifier,
+            "size": registry.ledger.size,
+            "records": registry.standing.records,
+            "published": head.size if head else 0,
+            "made": head.made.isoformat() if head else None,
+            "snapshot": snapshot.size if snapshot else None,
+        }
+        return web.json_response(told)
+
+    async def _openapi(self, request: web.Request) -> web.Response:
+        text = (resources.files("provisioning.registry") / OPENAPI).read_text()
+        return web.Response(text=text, content_type="application/json", charset="utf-8")
+
+    async def _register(self, request: web.Request) -> web.Response:
         now = datetime.now(UTC)
+        mode, dry = _word(request.query, "mode", ("all", "good")), _word(request.query, "dry", ("0", "1")) == "1"
         try:
-            done = await registry.register(parse_records(await request.read()), now)
+            registration = await asyncio.to_thread(parse_registration, await _body(request, LARGEST))
+            done = await self._registry.register(registration, now, mode="good" if mode == "good" else "all", dry=dry)
         except RegistrationRefused as error:
             return _refused(error)
-        table = await registry.publish(now)
-        return web.json_response({"changed": done.changed, "unchanged": done.unchanged, "serial": table.serial})
+        if not dry:
+            await self._publication.publish(now)
+        return web.json_response(_done(done))
 
-    async def some(request: web.Request) -> web.Response:
-        try:
-            most = max(1, min(MOST, int(request.query.get("limit", "100"))))
-        except ValueError as error:
-            raise Refused("bad-request", "'limit' is a number", 400) from error
-        records = await registry.some(request.query.get("after", "")[:600], most)
-        return web.json_response([_told(record) for record in records])
+    async def _became(self, request: web.Request) -> web.Response:
+        found = await self._registry.became(request.match_info["digest"])
+        if found is None:
+            raise Refused("unknown-statement", "nothing of this statement is in the log", 404)
+        return web.json_response(_done(found))
 
-    async def one(request: web.Request) -> web.Response:
+    async def _some(self, request: web.Request) -> web.Response:
+        most = _number(request.query.get("limit"), 100)
+        records = await self._registry.some(request.query.get("after", "")[:LONGEST_AFTER], max(1, min(MOST, most)))
+        return web.json_response([_told(record.dump()) for record in records])
+
+    async def _one(self, request: web.Request) -> web.Response:
         code = parse(request.match_info["code"])
-        record = await registry.get(code)
-        if record is None:
+        known = await self._registry.get(code)
+        if known is None:
             raise Refused("unknown-code", f"{code} is not registered", 404)
-        return web.json_response(_told(record))
+        return web.json_response(_told(known.dump) | {"number": known.number})
 
-    async def withdraw(request: web.Request) -> web.Response:
-        code, reason = parse(request.match_info["code"]), request.query.get("reason", "")
-        if not reason or len(reason) > LONGEST_REASON or not reason.isprintable():
-            raise Refused("bad-request", f"say why, in at most {LONGEST_REASON} characters: ?reason=...", 400)
+    async def _history(self, request: web.Request) -> web.Response:
+        code = parse(request.match_info["code"])
+        changes = await self._asking.history(code, datetime.now(UTC))
+        if not changes:
+            raise Refused("unknown-code", f"{code} is not registered", 404)
+        told = [{"number": number} | _told(change.dump()) for number, change in changes]
+        return web.json_response({"code": code.canonical, "changes": told})
+
+    async def _prove(self, request: web.Request) -> web.Response:
         now = datetime.now(UTC)
-        record = await registry.withdraw(code, reason, now)
-        table = await registry.publish(now)
-        return web.json_response(_told(record) | {"serial": table.serial})
+        code, on = parse(request.match_info["code"]), _moment(request.query.get("on"), now)
+        if on > now:
+            raise Refused("bad-request", f"{on.isoformat()} is not yet", 400)
+        proof = await self._asking.prove(code, on, now)
+        return web.Response(body=proof.dump(), content_type="application/json", charset="utf-8")
 
-    return [
-        web.post("/api/identifiers", register),
-        web.get("/api/identifiers", some),
-        web.get("/api/identifiers/{code:.+}", one),
-        web.delete("/api/identifiers/{code:.+}", withdraw),
-    ]
-
-
-def parse_records(body: bytes) -> list[Record]:
-    """Return the records of a request's ``body``: one, or a list.
-
-    Raises:
-        RegistrationRefused: with every fault of every record (``bad-request``).
-    """
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RegistrationRefused([Wrong(0, "", "bad-request", "the body is not JSON")]) from error
-    items = told if isinstance(told, list) else [told]
-    if not 1 <= len(items) <= MOST:
-        raise RegistrationRefused([Wrong(0, "", "bad-request", f"1 to {MOST} records at once, here are {len(items)}")])
-    records, found = [], []
-    for index, item in enumerate(items):
+    async def _statement(self, request: web.Request) -> web.Response:
         try:
-            records.append(Record.model_validate_json(json.dumps(item)))
-        except ValidationError as error:
-            for path, message in faults(error):
-                sentence = f"{path}: {message}" if path else message
-                found.append(Wrong(index, path, "bad-request", sentence))
-    if found:
-        raise RegistrationRefused(found)
-    return records
+            data = await asyncio.to_thread(self._registry.ledger.statement, request.match_info["digest"])
+        except Corrupt as error:
+            raise Refused("unknown-statement", "nothing of this statement is in the log", 404) from error
+        return web.Response(body=data, content_type="application/json", charset="utf-8")
+
+    async def _services(self, request: web.Request) -> web.Response:
+        services = self._registry.services
+        return web.json_response({code: vars(service) for code, service in services.items()})
+
+    async def _give_service(self, request: web.Request) -> web.Response:
+        now = datetime.now(UTC)
+        code, service = await self._delegating.service(await _body(request, LONGEST_ORDER), now)
+        await self._publication.publish(now)
+        return web.json_response({"service": code} | vars(service))
+
+    async def _blocks(self, request: web.Request) -> web.Response:
+        box = request.query.get("box")
+        return web.json_response([vars(block) for block in self._registry.blocks if box in (None, block.box)])
+
+    async def _allot(self, request: web.Request) -> web.Response:
+        now = datetime.now(UTC)
+        block = await self._delegating.block(await _body(request, LONGEST_ORDER), now)
+        await self._publication.publish(now)
+        return web.json_response(vars(block))
+
+    async def _lookup(self, request: web.Request) -> web.Response:
+        found = await self._asking.lookup(parse(request.match_info["code"]), datetime.now(UTC))
+        return web.json_response(found.model_dump(mode="json"), headers={"Cache-Control": "no-cache"})
+
+
+def lookup_application(api: Api) -> web.Application:
+    """Return what the origin's nginx may ask over the registry's own socket."""
+    app = http.application()
+    app.add_routes(api.lookups())
+    return app
+
+
+async def _body(request: web.Request, largest: int) -> bytes:
+    """Return the request's body, which may be longer than those of the controller's other requests."""
+    data = bytearray()
+    async for chunk in request.content.iter_any():
+        data += chunk
+        if len(data) > largest:
+            raise Refused("too-large", f"this request has at most {largest} bytes", 413)
+    return bytes(data)
+
+
+def _word(query: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
+    found = query.get(name, words[0])
+    if found not in words:
+        raise Refused("bad-request", f"'{name}' is one of {', '.join(words)}", 400)
+    return found
+
+
+def _number(text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise Refused("bad-request", "'limit' is a number", 400)
+    return int(text)
+
+
+def _moment(text: str | None, now: datetime) -> datetime:
+    """Return the moment written as a time with its zone, or as a day, of which the end (UTC) is meant."""
+    if text is None:
+        return now
+    try:
+        if len(text) == 10:  # 2026-10-01
+            return min(now, datetime.fromisoformat(f"{text}T23:59:59.999999+00:00"))
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Refused("bad-request", "'on' is a day or a time with its zone (RFC 3339)", 400) from error
+    if found.tzinfo is None:
+        raise Refused("bad-request", "'on' lacks its zone, such as +08:00 or Z", 400)
+    return found
+
+
+def _done(done: Registered) -> dict[str, Any]:
+    return {
+        "statement": done.statement,
+        "changed": done.changed,
+        "unchanged": done.unchanged,
+        "first": done.first,
+        "again": done.again,
+        "faults": _faults(done.faults),
+    }
+
+
+def _faults(faults: tuple[Wrong, ...]) -> list[dict[str, Any]]:
+    return [{"index": w.index, "path": w.path, "reason": w.reason, "message": w.message} for w in faults]
 
 
 def _refused(error: RegistrationRefused) -> web.Response:
-    wrong = [{"index": w.index, "path": w.path, "reason": w.reason, "message": w.message} for w in error.faults[:MOST]]
-    return web.json_response({"reason": error.reason, "error": str(error), "faults": wrong}, status=error.status)
+    told = {"reason": error.reason, "error": str(error), "faults": _faults(error.faults)}
+    return web.json_response(told, status=error.status)
 
 
-def _told(record: Record) -> dict[str, Any]:
-    return record.model_dump(mode="json", exclude_none=True)
+def _told(dump: bytes) -> dict[str, Any]:
+    return dict(json.loads(dump))

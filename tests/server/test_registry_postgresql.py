@@ -1,35 +1,27 @@
 """The registry on a real PostgreSQL, as a fleet's controller runs it."""
 
 import asyncio
+import gzip
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from appliance.identity import envelope
-from appliance.identity.keys import PrivateKey
-from gateway.resolver.codes import check_digit, parse
-from gateway.resolver.records import KIND, Record, parse_snapshot
-from provisioning.registry.registry import FILE, Registry
-from provisioning.registry.tables import metadata
+from provisioning.registry.tables import identifiers, metadata, state, statements
+from tests.unit.provisioning.registry.conftest import Place
 
 pytestmark = pytest.mark.server
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-KEY = PrivateKey.generate()
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-
-
-def codes(count: int) -> list[str]:
-    payloads = [f"999999{n:015}" for n in range(count)]
-    return [f"isli:{p[:6]}-{p[6:]}-{check_digit(p)}" for p in payloads]
 
 
 @pytest.fixture(scope="module")
@@ -59,45 +51,65 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def engine(server: str) -> AsyncEngine:
-    return create_async_engine(server)
-
-
-async def test_postgresql_keeps_and_publishes_what_is_registered(engine: AsyncEngine, tmp_path: Path) -> None:
-    """Register, register again, withdraw and publish do on PostgreSQL what they do on SQLite."""
+async def place(server: str, tmp_path: Path) -> AsyncIterator[Place]:
+    """A registry that is open, on tables of its own."""
+    engine = create_async_engine(server)
     async with engine.begin() as connection:
         await connection.run_sync(metadata.drop_all)
         await connection.run_sync(metadata.create_all)
-    registry = Registry(engine, KEY, tmp_path, bodies=lambda: {"library": ["isli:999999-"]})
-    records = [Record(code=code, title=f"刘三姐 {n}", body="library") for n, code in enumerate(codes(1200))]
-    done = await registry.register(records, NOW)
+    made = Place(tmp_path / "registry", engine)
+    await made.open()
+    yield made
+    made.registry.close()
+    await engine.dispose()
+
+
+async def test_postgresql_keeps_and_publishes_what_is_registered(place: Place) -> None:
+    """Many at once, again, changed, withdrawn, published and paged: PostgreSQL does what SQLite does."""
+    records = [place.record(number, title=f"刘三姐 {number}") for number in range(1200)]
+    done = await place.take(*records)
     assert (done.changed, done.unchanged) == (1200, 0)
-    done = await registry.register(records, NOW)
+    done = await place.take(*records, at=NOW + timedelta(hours=1))
     assert (done.changed, done.unchanged) == (0, 1200)
-    await registry.withdraw(parse(records[7].code), "版权到期", NOW)
-    assert (await registry.publish(NOW)).serial == 1
-    snapshot = parse_snapshot(envelope.open_sealed((tmp_path / FILE).read_bytes(), KIND, [KEY.public])[0])
-    assert len(snapshot.records) == 1200
-    assert [r.reason for r in snapshot.records if r.status == "withdrawn"] == ["版权到期"]
-    pages = [(await registry.some(most=700)), (await registry.some(after=records[699].code, most=700))]
-    assert sorted(r.code for page in pages for r in page) == sorted(r.code for r in records)
-    await engine.dispose()
+    gone = records[7].model_copy(update={"status": "withdrawn", "reason": "版权到期"})
+    await place.take(gone, act="withdraw", at=NOW + timedelta(hours=1))
+    assert (await place.publication.publish(NOW)).size == 1201
+    snapshot = await place.publication.take_snapshot(NOW)
+    assert snapshot is not None
+    lines = [
+        line
+        for chunk in snapshot.chunks
+        for line in gzip.decompress((place.folder / chunk.name).read_bytes()).split(b"\n")
+    ]
+    expected = [
+        gone if record.code == gone.code else record for record in sorted(records, key=lambda r: r.code.encode())
+    ]
+    assert [line for line in lines if line] == [record.dump() for record in expected]
+    pages = [(await place.registry.some(most=700)), (await place.registry.some(after=expected[699].code, most=700))]
+    assert [r for page in pages for r in page] == expected
 
 
-async def test_two_changes_at_the_same_time_both_stand(engine: AsyncEngine, tmp_path: Path) -> None:
-    """Registrations that come together are all kept, and the publications that follow have growing serials."""
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.drop_all)
-        await connection.run_sync(metadata.create_all)
-    registry = Registry(engine, KEY, tmp_path)
+async def test_postgresql_is_brought_up_from_the_log(place: Place) -> None:
+    """A database that was lost is made anew from the log, with what became of each statement."""
+    records = [place.record(number) for number in range(300)]
+    done = await place.take(*records)
+    place.registry.close()
+    async with place.engine.begin() as connection:
+        for table in (identifiers, statements, state):
+            await connection.execute(delete(table))
+    place.new()
+    await place.open()
+    assert await place.registry.some(most=1000) == sorted(records, key=lambda r: r.code)
+    assert await place.take(*records) == replace(done, again=True)
 
-    async def one(code: str) -> int:
-        await registry.register([Record(code=code, title="x", body="library")], NOW)
-        return (await registry.publish(NOW)).serial
 
-    serials = await asyncio.gather(*(one(code) for code in codes(20)))
-    assert max(serials) <= 20
-    assert len(await registry.some()) == 20
-    async with engine.connect() as connection:
-        assert (await connection.execute(text("select count(*) from identifiers_published"))).scalar() == 1
-    await engine.dispose()
+async def test_changes_at_the_same_time_all_stand(place: Place) -> None:
+    """Registrations that come together are all kept, and published together."""
+
+    async def one(number: int) -> int:
+        await place.take(place.record(number))
+        return (await place.publication.publish(NOW)).size
+
+    sizes = await asyncio.gather(*(one(number) for number in range(20)))
+    assert max(sizes) == 20
+    assert len(await place.registry.some()) == 20

@@ -29,8 +29,11 @@ from gateway.resolver import writing
 from gateway.resolver.cli import commands
 from gateway.resolver.records import KIND, Link, Location, Record, Snapshot
 from provisioning.registry import tables
-from provisioning.registry.registry import FILE, Registry
-from provisioning.registry.routes import routes
+from provisioning.registry.judging import Admitted, Rules
+from provisioning.registry.legacy import FILE
+from provisioning.registry.publication import Publication
+from provisioning.registry.registry import Registry
+from provisioning.registry.routes import Api
 
 pytestmark = pytest.mark.server
 
@@ -311,13 +314,16 @@ async def test_a_new_policy_moves_the_resolver_and_a_bad_one_does_not(box: Box, 
 
 async def test_from_the_registry_to_the_screen(box: Box, client: aiohttp.ClientSession) -> None:
     """What is registered over the API is signed, crosses, and resolves at the box; withdrawn, it is gone; the CLI drives it all."""
-    key = PrivateKey.generate()
+    key, library = PrivateKey.generate(), box.root / "library.key"
+    PrivateKey.generate().save(library)
     engine = create_async_engine(f"sqlite+aiosqlite:///{box.root}/controller.db")
     async with engine.begin() as connection:
         await connection.run_sync(tables.metadata.create_all)
-    registry = Registry(engine, key, box.root / "registry", bodies=lambda: {"library": ["isli:999999-1"]})
+    admitted = Admitted((PrivateKey.load(library).public,), ("isli:999999-1",))
+    registry = Registry(engine, key, box.root / "registry", lambda: Rules({"library": admitted}))
+    await registry.open()
     app = http.application()
-    app.add_routes(routes(registry))
+    app.add_routes(Api(registry, Publication(registry)).routes())
 
     def payload() -> bytes:
         return envelope.open_sealed((box.root / "registry" / FILE).read_bytes(), KIND, [key.public])[0]
@@ -330,9 +336,10 @@ async def test_from_the_registry_to_the_screen(box: Box, client: aiohttp.ClientS
             done = await asyncio.to_thread(CliRunner().invoke, commands, [*words, "--json"], catch_exceptions=False)
             return json.loads(done.output)
 
-        where = ("--release", FILM, "--entry", "master.m3u8", "--body", "library", "--at", at)
+        signed = ("--key", str(library), "--at", at)
+        where = ("--release", FILM, "--entry", "master.m3u8", "--body", "library", *signed)
         done = await headgate("register", FILM, "--title", "刘三姐", "--link", f"multimedia={OTHER}", *where)
-        assert done == {"changed": 1, "unchanged": 0, "serial": 1}
+        assert (done["changed"], done["first"]) == (1, 1)
         with pytest.raises(Refused) as outside:
             await headgate("register", OTHER, "--title", "x", *where)
         assert outside.value.reason == "outside-identifiers"
@@ -342,7 +349,17 @@ async def test_from_the_registry_to_the_screen(box: Box, client: aiohttp.ClientS
         ] == f"http://127.0.0.1/r/{FILM}/master.m3u8"
         assert await headgate("links", FILM, "--at", box.url) == [{"type": "multimedia", "target": OTHER}]
 
-        await headgate("withdraw", FILM, "--reason", "版权到期", "--at", at)
+        await headgate("withdraw", FILM, "--reason", "版权到期", *signed)
+        assert [c["record"]["status"] for c in await headgate("history", FILM, "--at", at)] == [
+            "withdrawn",
+            "registered",
+        ]
+        proof = box.root / "film.proof"
+        words = ["prove", FILM, "--at", at, "--out", str(proof)]
+        await asyncio.to_thread(CliRunner().invoke, commands, words, catch_exceptions=False)
+        verifier = registry.ledger.verifier
+        proven = await headgate("verify-proof", str(proof), "--key", verifier, "--body-key", str(admitted.keys[0]))
+        assert (proven["status"], proven["record"]["reason"]) == ("withdrawn", "版权到期")
         await asyncio.to_thread(writing.install, box.identifiers, payload())
         with pytest.raises(Refused) as gone:
             await headgate("resolve", FILM, "--at", box.url)
@@ -350,4 +367,5 @@ async def test_from_the_registry_to_the_screen(box: Box, client: aiohttp.ClientS
         box.end()
         with pytest.raises(Unreachable):
             await headgate("resolve", FILM, "--at", box.url)
+    registry.close()
     await engine.dispose()

@@ -60,6 +60,7 @@ SERVERS: tuple[tuple[str, frozenset[str]], ...] = (
     ("/run/headgate/filter/admission/filter.sock", frozenset({"headgate-admission.service"})),
     ("/run/headgate/filter/inspection/filter.sock", frozenset({"headgate-inspection.service"})),
     ("/run/headgate/fetch/fetch.sock", frozenset({"headgate-fetch.service"})),
+    ("/run/headgate/registry/registry.sock", frozenset({"headgate-controller.service"})),
     ("/run/headgate/guard/guard.sock", frozenset({"headgate-guard.service"})),
     ("/run/systemd/journal/", frozenset({"systemd-journald.service"})),
     ("/run/systemd/userdb/", frozenset({"systemd-userdbd.service"})),

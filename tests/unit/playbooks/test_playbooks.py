@@ -22,6 +22,7 @@ VALUES = {
     "gateway_broker_port": 8883, "gateway_metrics_port": 9100, "centre_address": "10.40.0.20", "centre_controller_port": 8080,
     "centre_broker_port": 8883, "centre_database": "sqlite:////var/lib/headgate/controller/controller.db",
     "centre_registry_key": "keys/registry.pem", "centre_trust_key": "keys/trust.pem", "centre_trust_root": "0" * 64,
+    "centre_registry_name": "centre",
 }  # fmt: skip
 
 

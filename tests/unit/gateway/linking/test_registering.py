@@ -97,8 +97,8 @@ async def test_accepted_links_are_signed_and_noted(tmp_path: Path):
         raise Refused("unknown-code", "not registered", 404)
 
     app = http.application()
-    app.router.add_post("/api/identifiers", register)
-    app.router.add_get("/api/identifiers/{code:.+}", one)
+    app.router.add_post("/api/registry/registrations", register)
+    app.router.add_get("/api/registry/records/{code:.+}", one)
     async with http.serving(app, tcp=[("127.0.0.1", 0)]) as [(host, port)]:
         at = f"http://{host}:{port}"
         dry = await registering.register(book, key, "library", at, dry=True)

@@ -1,209 +1,175 @@
-"""The authoritative table: registered all or none, withdrawn for good, published with serials that only grow."""
+"""The registry: signed, judged, logged, kept; the log leads."""
 
-import asyncio
+from __future__ import annotations
+
 import json
-import threading
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sqlalchemy import delete
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import delete, update
 
-from appliance.identity import envelope
 from appliance.identity.keys import PrivateKey
-from appliance.runtime import http
-from appliance.runtime.errors import Refused, Unreachable
-from gateway.resolver import writing
+from appliance.journal.verify import verify_folder
+from appliance.runtime.errors import Corrupt, Refused
+from gateway.resolver.change import parse_change
 from gateway.resolver.codes import parse
-from gateway.resolver.records import KIND, Record, Snapshot, parse_snapshot
-from provisioning.registry.registry import FILE, RegistrationRefused, Registry
-from provisioning.registry.routes import parse_records, routes
-from provisioning.registry.tables import metadata, published
+from gateway.resolver.records import parse_record
+from gateway.resolver.statement import sign
+from provisioning.registry.judging import RegistrationRefused
+from provisioning.registry.registry import EARLY
+from provisioning.registry.tables import identifiers, state, statements
+from tests.unit.provisioning.registry.conftest import NOW, Place, code
 
-ONE, TWO = "isli:999999-100000000000001-4", "isli:999999-000000000000001-5"
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-KEY = PrivateKey.generate()
-BODIES = {"library": ["isli:999999-1"], "film": ["isli:999999-0", "isli:999998-"]}
-
-
-def record(code: str = ONE, body: str = "library", **more: Any) -> Record:
-    return Record(code=code, title="刘三姐", body=body, **more)
+LATER = NOW + timedelta(hours=1)
 
 
-@pytest.fixture
-async def registry(tmp_path: Path) -> AsyncIterator[Registry]:
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/registry.db")
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
-    yield Registry(engine, KEY, tmp_path / "registry", bodies=lambda: BODIES)
-    await engine.dispose()
-
-
-def published_in(folder: Path) -> Snapshot:
-    payload, key = envelope.open_sealed((folder / "registry" / FILE).read_bytes(), KIND, [KEY.public])
-    assert key == KEY.public
-    return parse_snapshot(payload)
-
-
-async def test_what_is_registered_is_published_signed(registry: Registry, tmp_path: Path) -> None:
-    """A registered record stands in the signed table, which a box installs as it is."""
-    done = await registry.register([record(), record(TWO, "film")], NOW)
-    assert (done.changed, done.unchanged) == (2, 0)
-    await registry.publish(NOW)
-    snapshot = published_in(tmp_path)
-    assert [r.code for r in snapshot.records] == sorted([ONE, TWO])
-    assert (snapshot.serial, snapshot.made) == (1, NOW)
-    payload, _ = envelope.open_sealed((tmp_path / "registry" / FILE).read_bytes(), KIND, [KEY.public])
-    assert writing.install(tmp_path / "box", payload).count == 2
-
-
-async def test_registering_the_same_again_changes_nothing(registry: Registry, tmp_path: Path) -> None:
-    """The same record again is unchanged, and no new table is made of it."""
-    await registry.register([record()], NOW)
-    assert (await registry.publish(NOW)).fresh
-    done = await registry.register([record()], NOW)
-    assert (done.changed, done.unchanged) == (0, 1)
-    again = await registry.publish(NOW + timedelta(hours=1))
-    assert (again.serial, again.fresh) == (1, False)
-    assert published_in(tmp_path).serial == 1
-
-
-async def test_an_unchanged_table_is_made_anew_after_hours(registry: Registry) -> None:
-    """Boxes tell a stale table by its time, so it is renewed even if nothing changed."""
-    await registry.publish(NOW)
-    assert (await registry.publish(NOW + timedelta(hours=6))).serial == 2
-
-
-async def test_the_serial_grows_even_from_a_restored_backup(registry: Registry, tmp_path: Path) -> None:
-    """A database older than the published file goes on from the file's serial, and a lost file from the database's."""
-    for hours in (0, 10, 20):
-        await registry.publish(NOW + timedelta(hours=hours))
-    async with registry._engine.begin() as connection:
-        await connection.execute(delete(published))
-    assert (await registry.publish(NOW)).serial == 4
-    (tmp_path / "registry" / FILE).unlink()
-    assert (await registry.publish(NOW)).serial == 5
-
-
-@pytest.mark.parametrize(
-    ("wrong", "reason"),
-    [
-        (record(TWO, "library"), "outside-identifiers"),
-        (record(body="nobody"), "not-admitted"),
-        (record(status="withdrawn"), "bad-request"),
-    ],
-)
-async def test_a_record_that_may_not_be_is_refused_and_none_is_registered(
-    registry: Registry, wrong: Record, reason: str
-) -> None:
-    """One wrong record refuses the whole request, with its reason."""
-    with pytest.raises(RegistrationRefused) as refused:
-        await registry.register([record("isli:999998-000000000000000000000001-6", "film"), wrong], NOW)
-    assert refused.value.reason == reason
-    assert await registry.some() == []
-
-
-async def test_every_fault_is_told_at_once(registry: Registry) -> None:
-    """A request with several faults names them all with their places."""
-    await registry.register([record()], NOW)
-    with pytest.raises(RegistrationRefused) as refused:
-        await registry.register([record(body="film"), record(TWO, "library"), record(TWO, "film")], NOW)
-    assert [(w.index, w.reason) for w in refused.value.faults] == [
-        (0, "outside-identifiers"),
-        (0, "other-body"),
-        (1, "outside-identifiers"),
-        (2, "twice"),
+async def test_what_a_body_signs_is_in_the_log_and_in_the_table(place: Place) -> None:
+    """A registration is durable in the log, each change naming its statement, and told from the database."""
+    done = await place.take(place.record(1), place.record(2))
+    assert (done.changed, done.unchanged, done.first) == (2, 0, 1)
+    place.registry.ledger.publish()
+    entries = [parse_change(data) for data in place.registry.ledger.reading.entries(0, 2)]
+    assert [(one.record, one.index, one.statement, one.previous) for one in entries] == [
+        (place.record(1), 0, done.statement, None),
+        (place.record(2), 1, done.statement, None),
     ]
+    known = await place.registry.get(parse(code(2)))
+    assert known is not None
+    assert (parse_record(known.dump), known.number) == (place.record(2), 2)
+    assert place.registry.ledger.statement(done.statement) == place.signed(place.record(1), place.record(2)).envelope
+    assert verify_folder(place.folder).ok
+    assert place.registry.standing.records == 2
 
 
-async def test_a_withdrawn_code_stays_withdrawn(registry: Registry, tmp_path: Path) -> None:
-    """Registering does not bring a withdrawn code back, and withdrawing again keeps the first reason."""
-    await registry.register([record()], NOW)
-    assert (await registry.withdraw(parse(ONE), "court order 7", NOW)).reason == "court order 7"
-    assert (await registry.withdraw(parse(ONE), "another", NOW)).reason == "court order 7"
+async def test_the_same_statement_again_changes_nothing(place: Place) -> None:
+    """A registration whose answer was lost may be sent again: the log does not grow, and the answer is the same."""
+    first = await place.take(place.record(1), place.record(2))
+    again = await place.take(place.record(1), place.record(2))
+    assert again == replace(first, again=True)
+    assert place.registry.ledger.size == 2
+
+
+async def test_the_same_records_in_another_statement_change_nothing(place: Place) -> None:
+    """What is as it was is no change: a bulk file may be handed in again."""
+    await place.take(place.record(1))
+    done = await place.take(place.record(1), place.record(2), at=LATER)
+    assert (done.changed, done.unchanged) == (1, 1)
+    assert place.registry.ledger.size == 2
+    assert (await place.take(place.record(1), at=LATER)).changed == 0
+
+
+async def test_a_change_names_the_one_before(place: Place) -> None:
+    """A code's history is a chain in the log."""
+    await place.take(place.record(1), place.record(2))
+    await place.take(place.record(1, title="another"), at=LATER)
+    place.registry.ledger.publish()
+    assert parse_change(place.registry.ledger.reading.entry(3)).previous == 1
+
+
+async def test_all_or_nothing_and_all_good_ones(place: Place) -> None:
+    """With a fault nothing is registered, with every fault told; asked otherwise, the good ones are, and the rest is told."""
+    records = [place.record(1), place.record(2, body="film"), place.record(1), place.record(3, code=code(1, "999998"))]
     with pytest.raises(RegistrationRefused) as refused:
-        await registry.register([record()], NOW)
-    assert refused.value.reason == "withdrawn"
-    await registry.publish(NOW)
-    assert [(r.status, r.reason) for r in published_in(tmp_path).records] == [("withdrawn", "court order 7")]
-    with pytest.raises(Refused) as unknown:
-        await registry.withdraw(parse(TWO), "x", NOW)
-    assert unknown.value.reason == "unknown-code"
+        await place.take(*records)
+    told = [(1, "other-body"), (2, "twice"), (3, "outside-identifiers")]
+    assert [(w.index, w.reason) for w in refused.value.faults] == told
+    assert place.registry.ledger.size == 0
+    done = await place.take(*records, mode="good")
+    assert (done.changed, [(w.index, w.reason) for w in done.faults]) == (1, told)
+    assert len(place.registry.ledger.leaves(done.statement) or b"") == 4 * 32
 
 
-async def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:
-    """Without its database the registry says so, and publishes nothing."""
-    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/none/registry.db")
-    away = Registry(engine, KEY, tmp_path / "registry")
-    with pytest.raises(Unreachable):
-        await away.publish(NOW)
-    assert not (tmp_path / "registry").exists()
-    await engine.dispose()
-    for thread in threading.enumerate():  # aiosqlite's tells this loop that it ends, and nobody else waits for it
-        if "connection_worker" in thread.name:
-            await asyncio.to_thread(thread.join, 20)
+async def test_who_may_not_sign_registers_nothing(place: Place) -> None:
+    """Another body's key, a body nobody admits, records exchanged after signing, and a time to come: each has its reason."""
+    records = [place.record(1)]
+    stranger = PrivateKey.generate()
+    wrong = {
+        "not-signed": place.signed(*records, by=place.film),
+        "not-admitted": sign("register", "stranger", records, stranger, NOW),
+        "wrong-root": replace(place.signed(*records), dumps=place.signed(*records, place.record(999)).dumps[1:]),
+        "wrong-time": place.signed(*records, at=NOW + EARLY + timedelta(seconds=1)),
+    }
+    for reason, registration in wrong.items():
+        with pytest.raises(RegistrationRefused) as refused:
+            await place.registry.register(registration, NOW)
+        assert (refused.value.reason, refused.value.faults[0].index) == (reason, -1)
+    assert place.registry.ledger.size == 0
 
 
-async def test_the_api_registers_tells_and_withdraws(registry: Registry, tmp_path: Path) -> None:
-    """POST publishes at once, GET tells it in any spelling, DELETE withdraws with a reason."""
-    app = http.application()
-    app.add_routes(routes(registry))
-    async with TestClient(TestServer(app)) as client:
-        told = json.loads(record().dump())
-        assert await (await client.post("/api/identifiers", json=told)).json() == {
-            "changed": 1,
-            "unchanged": 0,
-            "serial": 1,
-        }
-        assert published_in(tmp_path).records == [record()]
-        assert (await (await client.get("/api/identifiers/ISLI 999999-100000000000001-4")).json())["title"] == "刘三姐"
-        assert [r["code"] for r in await (await client.get("/api/identifiers")).json()] == [ONE]
-        assert (await client.get(f"/api/identifiers/{TWO}")).status == 404
-        assert (await client.get("/api/identifiers/isli:999999-100000000000001-5")).status == 400
-        assert (await client.delete(f"/api/identifiers/{ONE}")).status == 400
-        gone = await client.delete(f"/api/identifiers/{ONE}", params={"reason": "版权到期"})
-        assert (await gone.json())["status"] == "withdrawn"
-        assert published_in(tmp_path).serial == 2
+async def test_the_operator_withdraws_what_is_not_the_operators(place: Place) -> None:
+    """A withdrawal may be signed by an operator, a registration may not; withdrawn is for good."""
+    await place.take(place.record(1))
+    gone = place.record(1, status="withdrawn", reason="法院令 7")
+    with pytest.raises(RegistrationRefused, match="no key of 'library'"):
+        await place.take(place.record(2), by=place.operator)
+    done = await place.take(gone, act="withdraw", by=place.operator, at=LATER)
+    assert done.changed == 1
+    with pytest.raises(RegistrationRefused, match="was withdrawn and stays so"):
+        await place.take(place.record(1), at=LATER)
 
 
-async def test_the_api_tells_every_fault_of_a_request(registry: Registry) -> None:
-    """A list with faults is refused with 422, each fault with its index and path, and nothing is registered."""
-    app = http.application()
-    app.add_routes(routes(registry))
-    good = json.loads(record().dump())
-    async with TestClient(TestServer(app)) as client:
-        answer = await client.post(
-            "/api/identifiers", json=[good, good | {"code": "isli:999999-100000000000001-5", "title": ""}]
-        )
-        assert answer.status == 422
-        told = await answer.json()
-        assert [(f["index"], f["path"]) for f in told["faults"]] == [(1, "code"), (1, "title")]
-        assert "should be 4" in told["faults"][0]["message"]
-        assert await (await client.get("/api/identifiers")).json() == []
+async def test_a_database_that_is_behind_is_brought_up_from_the_log(place: Place) -> None:
+    """kill -9 between log and database loses nothing: the log is the truth, and the next start writes what is missing."""
+    await place.take(*[place.record(number) for number in range(1, 151)])
+    before = await place.registry.some(most=1000)
+    done = await place.take(place.record(7, title="another"), at=LATER)
+    place.registry.close()
+    async with place.engine.begin() as connection:  # as if it had been killed before the commit, or more was lost
+        await connection.execute(delete(identifiers).where(identifiers.c.code > code(100)))
+        await connection.execute(delete(statements))
+        await connection.execute(update(state).values(applied=100, records=100))
+    place.new()
+    await place.open()
+    assert (place.registry.standing.applied, place.registry.standing.records) == (151, 150)
+    assert [r for r in await place.registry.some(most=1000) if r.code != code(7)] == [
+        r for r in before if r.code != code(7)
+    ]
+    known = await place.registry.get(parse(code(7)))
+    assert known is not None
+    assert json.loads(known.dump)["title"] == "another"
+    assert (await place.take(place.record(7, title="another"), at=LATER)) == replace(done, again=True)
 
 
-@settings(max_examples=100)
-@given(
-    st.binary(max_size=100)
-    | st.recursive(
-        st.none() | st.text(max_size=9) | st.floats() | st.integers(),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(st.sampled_from(["code", "title", "body", "x"]), inner, max_size=3)
-        ),
-        max_leaves=8,
-    ).map(lambda v: json.dumps(v).encode())
-)
-def test_any_body_is_records_or_faults(body: bytes) -> None:
-    """Any bytes sent for registration give records or a refusal that names at least one fault."""
-    try:
-        outcome: list[Record] | RegistrationRefused = parse_records(body)
-    except RegistrationRefused as error:
-        outcome = error
-    assert outcome.faults if isinstance(outcome, RegistrationRefused) else all(isinstance(r, Record) for r in outcome)
+async def test_a_failed_commit_is_made_good_by_the_next_request(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the database fails after the log was written, the same registration again finds itself registered."""
+    from provisioning.registry import rows
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("the power went")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rows, "keep_statement", fail)
+        with pytest.raises(RuntimeError):
+            await place.take(place.record(1))
+    assert (await place.take(place.record(1))).again
+    assert place.registry.standing.applied == place.registry.ledger.size == 1
+
+
+async def test_a_log_that_was_rewound_is_told(place: Place) -> None:
+    """A database ahead of its log shows that the log was taken back: the registry does not start."""
+    await place.take(place.record(1))
+    place.registry.close()
+    async with place.engine.begin() as connection:
+        await connection.execute(update(state).values(applied=2))
+    place.new()
+    with pytest.raises(Corrupt, match="rewound"):
+        await place.registry.open()
+
+
+async def test_judging_alone_registers_nothing(place: Place) -> None:
+    """A dry run tells what would become of it."""
+    done = await place.registry.register(place.signed(place.record(1)), NOW, dry=True)
+    assert (done.changed, place.registry.ledger.size) == (1, 0)
+
+
+async def test_codes_of_a_full_disk_are_not_registered(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log takes nothing, the database has nothing either."""
+
+    def full(_: object) -> range:
+        raise Refused("journal-full", "the disk is full", 507)
+
+    monkeypatch.setattr(place.registry.ledger, "append", full)
+    with pytest.raises(Refused, match="the disk is full"):
+        await place.take(place.record(1))
+    assert await place.registry.get(parse(code(1))) is None
