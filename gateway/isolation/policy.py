@@ -95,6 +95,7 @@ class Registry(Section):
 
     keys: Annotated[tuple[Key, ...], Field(min_length=1, max_length=16)]
     origin: str
+    hidden: Literal[403, 404] = 404  # how a code is answered that may not be seen in the asker's zone
 
 
 class Origin(Section):

@@ -75,11 +75,12 @@ class Noun(BaseModel):
 
 
 class Location(Noun):
-    """Where the thing is: a file of a release (playable on the box), or an address."""
+    """Where the thing is: a file of a release (playable on the box), or an address; and for which screens that copy is made."""
 
     release: Annotated[Canonical, AfterValidator(_release)] | None = None
     entry: Annotated[str, AfterValidator(_entry)] | None = None
     url: Annotated[Line, Field(max_length=2048, pattern=r"^https?://[^\s/?#]+(?:[/?#]\S*)?$")] | None = None
+    screens: tuple[Screen, ...] = Field((), max_length=2, strict=False)  # empty: all
 
     @model_validator(mode="after")
     def _one(self) -> Location:

@@ -2,17 +2,10 @@
 
 import asyncio
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -34,19 +27,11 @@ from provisioning.registry.legacy import FILE
 from provisioning.registry.publication import Publication
 from provisioning.registry.registry import Registry
 from provisioning.registry.routes import Api
+from tests.server.resolving import FILM, GONE, OTHER, Box, free_port, until
 
 pytestmark = pytest.mark.server
 
-FILM = "999999-100000000000001-4"
-OTHER = "isli:999999-000000000000001-5"
-GONE = "isli:999999-123456789012345-8"
 UNKNOWN = "isli:999998-000000000000000000000001-6"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def snapshot(serial: int, made: datetime | None = None) -> bytes:
@@ -59,93 +44,6 @@ def snapshot(serial: int, made: datetime | None = None) -> bytes:
     )
     gone = Record(code=GONE, title="x", body="library", status="withdrawn", reason="版权到期")
     return Snapshot(registry="centre", serial=serial, made=made or datetime.now(UTC), records=[gone, film]).dump()
-
-
-@dataclass
-class Box:
-    """A resolver's process and the folders it works in."""
-
-    root: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-    delivery: bool = True
-
-    @property
-    def identifiers(self) -> Path:
-        return self.root / "state/identifiers"
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def policy(self) -> Path:
-        return self.root / "run/policy/policy.yaml"
-
-    def write_policy(self) -> None:
-        delivery = "  delivery: {zone: bigscreen, run: delivery, listen: tcp/80, from: [127.0.0.0/8]}\n"
-        self.policy.parent.mkdir(parents=True, exist_ok=True)
-        self.policy.write_text(
-            "site: headend\nzones:\n"
-            "  bigscreen:  {port: '02:68:67:14:00:0b', addresses: [127.0.0.1/8]}\n"
-            "  management: {port: '02:68:67:28:00:0b', addresses: [10.40.0.11/24]}\n"
-            "never:\n  - {from: bigscreen, to: management}\nservices:\n"
-            + (delivery if self.delivery else "")
-            + f"  resolver: {{zone: bigscreen, run: resolver, listen: tcp/{self.port}, from: [127.0.0.0/8]}}\n"
-        )
-
-    async def start(self) -> None:
-        self.write_policy()
-        self.identifiers.mkdir(parents=True, exist_ok=True)
-        environment = os.environ | {
-            "HEADGATE_RUN": str(self.root / "run"),
-            "HEADGATE_STATE": str(self.root / "state"),
-        }
-        argv = ["-m", "provisioning", "run", "resolver", "--zone", "bigscreen", "--config", str(self.policy)]
-        with (self.root / "log").open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, *argv], env=environment, stderr=log)  # noqa: ASYNC220
-        await self.answering(self.port)
-
-    async def answering(self, port: int) -> None:
-        async def answers() -> bool:
-            assert self.process is not None
-            assert self.process.poll() is None, (self.root / "log").read_text()
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                return False
-            writer.close()
-            await writer.wait_closed()
-            return True
-
-        await until(answers)
-
-    def end(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            assert self.process.wait(10) == 0, (self.root / "log").read_text()
-            self.process = None
-
-
-async def until(holds: Callable[[], Any], seconds: float = 20) -> None:
-    """Wait for a condition, with a deadline."""
-    async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110 (the condition is another process's)
-            await asyncio.sleep(0.02)
-
-
-@pytest.fixture
-def box() -> Iterator[Box]:
-    with tempfile.TemporaryDirectory(prefix="hgr-") as folder:  # short: a Unix socket's path has 108 bytes
-        made = Box(Path(folder))
-        yield made
-        made.end()
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 async def get(client: aiohttp.ClientSession, url: str, accept: str = "*/*") -> aiohttp.ClientResponse:
@@ -218,7 +116,10 @@ async def test_screens_and_programs_are_answered_from_the_table(box: Box, client
     metrics = box.root / "run/metrics/resolver-bigscreen/resolver-bigscreen.prom"
 
     async def counted() -> bool:
-        return metrics.exists() and 'answers_total{outcome="withdrawn"} 1.0' in metrics.read_text()
+        return (
+            metrics.exists()
+            and 'answers_total{outcome="withdrawn",scheme="isli",zone="bigscreen"} 1.0' in metrics.read_text()
+        )
 
     await until(counted)
     assert "headgate_resolver_table_serial 1.0" in metrics.read_text()

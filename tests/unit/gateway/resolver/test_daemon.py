@@ -1,4 +1,4 @@
-"""What a policy must say before a resolver starts, and the page a person sees."""
+"""What a policy must say before a resolver starts."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pytest
 
 from appliance.runtime.errors import ConfigError
 from gateway.resolver.daemon import check
-from gateway.resolver.page import STATUS, page
 
 POLICY = """\
 site: headend
@@ -35,12 +34,3 @@ def test_a_policy_without_this_resolver_is_refused(tmp_path: Path, zone: str | N
     with pytest.raises(ConfigError) as wrong:
         check(tmp_path / "policy.yaml", zone)
     assert words in str(wrong.value)
-
-
-@pytest.mark.parametrize("status", STATUS)
-def test_nothing_told_becomes_markup(status: int) -> None:
-    """Whatever a record says, the page holds it as text."""
-    text = page(status, "<script>", [("原因", "reason", '"><img src=x>')], 'http://a/"onclick="x')
-    assert "<script>" not in text
-    assert "<img" not in text
-    assert '"onclick="' not in text

@@ -1,0 +1,76 @@
+"""Where a resolver finds a record: the box's table, else whoever the exchange may ask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.runtime.errors import Corrupt
+from gateway.resolver.answer.outcome import Source
+from gateway.resolver.codes import Code
+from gateway.resolver.metrics import Numbers
+from gateway.resolver.table import Info, Table
+from gateway.resolver.upstream import Upstream
+
+log = logging.getLogger("headgate.resolver")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A record's bytes, None where there is none, and who says so; ``source`` is None where nobody could."""
+
+    raw: bytes | None
+    source: Source | None
+
+
+class Finder:
+    """The table, kept current, and the exchange behind it."""
+
+    def __init__(self, table: Table, upstream: Upstream, numbers: Numbers) -> None:
+        self.table, self._upstream, self._numbers = table, upstream, numbers
+        self._told = ""  # the damage last logged
+        self._source: Source | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """Use the current table if it is a new one; a damaged one is told, and the last good one stays."""
+        try:
+            changed = self.table.refresh()
+        except Corrupt as error:
+            if str(error) != self._told:
+                log.error("the last good table stays: %s", error)
+                self._told = str(error)
+            return
+        if changed and (info := self.table.info()) is not None:
+            self._source = Source(info.registry, info.serial, info.made)
+            log.info("table of %s, serial %d, %d identifiers", info.registry, info.serial, info.count)
+            self._numbers.serial.set(info.serial)
+            self._numbers.records.set(info.count)
+            self._numbers.made.set(info.made.timestamp())
+
+    def source(self) -> Source | None:
+        """Return what the open table says of itself as a source."""
+        return self._source
+
+    def info(self) -> Info | None:
+        """Return what the open table says of itself."""
+        return self.table.info()
+
+    def here(self, code: Code) -> bytes | None:
+        """Return the record of ``code`` in the table at hand."""
+        return self.table.raw(code)
+
+    def many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        """Return the records of canonical codes in the table at hand, in their order."""
+        return self.table.many(keys)
+
+    async def find(self, code: Code) -> Found:
+        """Return the record of ``code``; where the table lacks it, the exchange is asked first."""
+        self.renew()
+        raw = self.table.raw(code)
+        if raw is None:
+            await self._upstream.wait(code)
+            self.renew()
+            raw = self.table.raw(code)
+        return Found(raw, self._source)

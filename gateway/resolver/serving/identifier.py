@@ -1,0 +1,188 @@
+"""``GET /id/CODE``: a redirect for a player, JSON, linkset or JSON-LD for a program, a page for a person."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import assert_never
+
+from aiohttp import web
+
+from appliance.runtime.errors import Refused
+from gateway.resolver.answer import as_page, caching
+from gateway.resolver.answer.as_json import address, as_json
+from gateway.resolver.answer.as_linkset import as_linkset
+from gateway.resolver.answer.form import NAMED, Form, wanted
+from gateway.resolver.answer.outcome import Document, Gone, Hidden, Moved, NoTable, NotFound, Redirect, Source, outcome
+from gateway.resolver.codes import Code, WrongCode, parse
+from gateway.resolver.serving.resolver import Resolver
+from gateway.resolver.walk_formats import JSON_LD, LINKSET, as_json_ld
+from gateway.resolver.walks import Edge
+
+SCREENS = ("big", "small")
+NOTHING: Mapping[str, str] = {}
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::\d{1,5})?|\[[0-9a-fA-F:]{2,45}\](?::\d{1,5})?")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request says besides the code."""
+
+    form: Form
+    screen: str | None
+    host: str | None
+    if_none_match: str | None
+
+
+def asked(request: web.Request) -> Asked:
+    """Return what ``request`` asks for.
+
+    Raises:
+        Refused: ``bad-request``: its query is wrong.
+    """
+    form = screen = None
+    if request.query_string:
+        form, screen = request.query.get("format"), request.query.get("screen")
+        if form is not None and form not in NAMED:
+            raise Refused("bad-request", f"'format' is {', '.join(NAMED)}", 400)
+        if screen is not None and screen not in SCREENS:
+            raise Refused("bad-request", "'screen' is big or small", 400)
+    headers = request.headers
+    host = headers.get("Host", "")
+    return Asked(
+        wanted(headers.get("Accept", "*/*"), form),
+        screen,
+        f"http://{host}" if _HOST.fullmatch(host) else None,
+        headers.get("If-None-Match"),
+    )
+
+
+class Identifier:
+    """The answers of one zone's resolver about single codes."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer ``GET /id/CODE``."""
+        what = asked(request)
+        try:
+            code = parse(request.match_info["code"])
+        except WrongCode as error:
+            self._resolver.numbers.answered("none", error.reason)
+            return _finished(self._wrong(error, what), 0, None, None)
+        known, source = await self._resolver.find(code)
+        now = datetime.now(UTC)
+        found = outcome(code, known, source, self._resolver.here, what.form, now, what.screen)
+        response, word, ttl = self._tell(code, found, source, what, now)
+        self._resolver.numbers.answered(code.scheme, word)
+        return _finished(response, ttl, source, now)
+
+    def _tell(
+        self, code: Code, found: object, source: Source | None, what: Asked, now: datetime
+    ) -> tuple[web.Response, str, int]:
+        """Return the answer, the word for the metric and the seconds for which the record lives."""
+        match found:
+            case Redirect(location, known):
+                return (
+                    web.Response(status=302, headers={"Location": location, "Link": _links(code, None)}),
+                    "redirect",
+                    known.ttl,
+                )
+            case Moved(successor, known):
+                headers = {"Location": address(successor), "Link": _links(code, successor)}
+                return web.Response(status=301, headers=headers), "superseded", known.ttl
+            case Document():
+                return self._document(code, found, source, what, now), "document", found.known.ttl
+            case Gone(sentence, known):
+                return _told(410, "withdrawn", sentence, what, known.title, code), "withdrawn", known.ttl
+            case Hidden(reason, sentence):
+                return _told(403, reason, sentence, what, "", code), reason, 0
+            case NotFound(reason, sentence):
+                return _told(404, reason, sentence, what, "", code), reason, 0
+            case NoTable(sentence):
+                return _told(503, "no-table", sentence, what, "", code), "no-table", 0
+            case _:
+                assert_never(found)  # type: ignore[arg-type]
+
+    def _document(self, code: Code, found: Document, source: Source | None, what: Asked, now: datetime) -> web.Response:
+        if source is None:
+            raise TypeError("a document has a source")
+        known, here = found.known, self._resolver.here
+        targets = [link["target"] for link in known.links]
+        hidden, about = self._resolver.beside(targets) if targets else (set[str](), {})
+        tag = caching.etag(
+            known.raw, what.form, code, here, what.screen, sorted(hidden), about, source.stale(now), what.host
+        )
+        headers = {"ETag": tag, "Link": _links(code, known.successor)}
+        if what.if_none_match is not None and caching.matches(what.if_none_match, tag):
+            return web.Response(status=304, headers=headers)
+        match what.form:
+            case "html":
+                page = as_page.of_document(code, found, source, now, hidden, about, what.host)
+                return _page(200, page, headers)
+            case "linkset":
+                return _json(as_linkset(code, found, hidden, about), headers, LINKSET)
+            case "ld":
+                edges = [
+                    Edge(code.canonical, link["type"], link["target"])
+                    for link in known.links
+                    if link["target"] not in hidden
+                ]
+                told = {code.canonical: {"title": known.title, "body": known.body}, **about}
+                return _json(as_json_ld(edges, told, address, told), headers, JSON_LD)
+            case _:
+                return _json(as_json(code, found, source, now, hidden), headers)
+
+    def _wrong(self, error: WrongCode, what: Asked) -> web.Response:
+        likely = self._resolver.likely(error)
+        if what.form == "html":
+            return _page(400, as_page.of_failure(error.reason, str(error), likely=likely))
+        told: dict[str, object] = {"reason": error.reason, "error": str(error)}
+        if likely:
+            told["likely"] = [code for code, _ in likely]
+        if error.schemes:
+            told["schemes"] = list(error.schemes)
+        return _json(told, {}, status=400)
+
+
+def _links(code: Code, successor: str | None) -> str:
+    here = address(code.canonical)
+    links = [
+        f'<{here}?format=linkset>; rel="linkset"; type="{LINKSET}"',
+        f'<{here}?format=json>; rel="describedby"; type="application/json"',
+    ]
+    if successor:
+        links.append(f'<{address(successor)}>; rel="successor-version"')
+    return ", ".join(links)
+
+
+def _told(status: int, reason: str, sentence: str, what: Asked, title: str, code: Code) -> web.Response:
+    if what.form == "html":
+        return _page(status, as_page.of_failure(reason, sentence, title, code=code))
+    return _json({"reason": reason, "error": sentence}, {}, status=status)
+
+
+def _json(told: object, headers: Mapping[str, str], kind: str = "application/json", status: int = 200) -> web.Response:
+    body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return web.Response(status=status, body=body, headers={**headers, "Content-Type": kind})
+
+
+def _page(status: int, page: as_page.Page, headers: Mapping[str, str] = NOTHING) -> web.Response:
+    told = {**headers, "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": as_page.POLICY}
+    return web.Response(status=status, body=str(page).encode(errors="replace"), headers=told)
+
+
+def _finished(response: web.Response, ttl: int, source: Source | None, now: datetime | None) -> web.Response:
+    headers = response.headers
+    headers["Cache-Control"] = caching.cache_control(response.status, ttl)
+    headers["Vary"] = caching.VARY
+    if source is not None and now is not None:
+        headers["Headgate-Table"] = f"serial={source.serial}"
+        if source.stale(now):
+            headers["Headgate-Stale"] = "true"
+            headers["Age"] = str(int(source.age(now)))
+    return response
