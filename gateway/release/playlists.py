@@ -14,6 +14,7 @@ from gateway.release.references import MOST, Reference
 LONGEST = 8 << 20  # bytes of a playlist: a day of segments of two seconds takes some 2 MiB
 LONGEST_PLAY = 10_000_000  # seconds, some four months
 _URI = re.compile(r'URI="([^"]*)"')
+_METHOD = re.compile(r"[:,]\s*METHOD\s*=\s*([^,\s]+)", re.ASCII)
 _RANGE = re.compile(r'(?:^#EXT-X-BYTERANGE:|BYTERANGE=")(\d{1,19})(?:@(\d{1,19}))?', re.ASCII)
 # What the library raises for texts that are no playlists: it takes attributes apart without looking first.
 _FAILURES = (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError, StopIteration)
@@ -40,6 +41,7 @@ class Playlist:
     renditions: tuple[Rendition, ...]
     seconds: float
     ended: bool
+    encrypted: tuple[int, str] | None = None  # the first line (from 1) that says how segments are encrypted, and how
 
 
 def parse(data: bytes) -> Playlist:
@@ -69,7 +71,16 @@ def parse(data: bytes) -> Playlist:
     if not math.isfinite(seconds) or not 0 <= seconds <= LONGEST_PLAY:
         raise Corrupt(f"plays for more than {LONGEST_PLAY} seconds")
     inner = [p.uri for p in (*told.playlists, *told.iframe_playlists, *told.media) if p.uri]
-    return Playlist(references, frozenset(inner), renditions, seconds, bool(told.is_endlist))
+    return Playlist(references, frozenset(inner), renditions, seconds, bool(told.is_endlist), _encrypted(text))
+
+
+def _encrypted(text: str) -> tuple[int, str] | None:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(("#EXT-X-KEY", "#EXT-X-SESSION-KEY")):
+            method = _METHOD.search(line)
+            if method is None or method[1] != "NONE":
+                return number, method[1][:40] if method else "with a key"
+    return None
 
 
 def _references(text: str) -> tuple[Reference, ...]:

@@ -31,6 +31,7 @@ class Presentation:
     renditions: tuple[Rendition, ...]
     seconds: float
     ended: bool = True  # static: nothing will be added
+    encrypted: tuple[int, str] | None = None  # the first line (from 1) that says that segments are encrypted, and how
 
 
 class _Reading:
@@ -92,7 +93,15 @@ def parse(data: bytes) -> Presentation:
                 renditions.append(_rendition(kinds, each))
                 _segments(reading, (root, period, kinds, each), length)
     ended = root.get("type", "static") != "dynamic"
-    return Presentation(tuple(reading.references), tuple(renditions), min(total or seconds, LONGEST_PLAY), ended)
+    played = min(total or seconds, LONGEST_PLAY)
+    return Presentation(tuple(reading.references), tuple(renditions), played, ended, _encrypted(root, text))
+
+
+def _encrypted(root: Element, text: str) -> tuple[int, str] | None:
+    for element in root.iter():
+        if _name(element) == "ContentProtection":
+            return text.count("\n", 0, max(0, text.find("ContentProtection"))) + 1, "ContentProtection"
+    return None
 
 
 def _segments(reading: _Reading, levels: tuple[Element, ...], length: float) -> None:

@@ -50,6 +50,7 @@ def look(sizes: Mapping[str, int], read: Read, labels: tuple[str, ...] = ()) -> 
                 found.faults.append(_fault(path, str(error), "write it anew with the packager"))
             else:
                 _follow(found, path, references, sizes)
+    _encrypted(found)
     _masters(found)
     _endless(found)
     _loops(found)
@@ -123,6 +124,20 @@ def _follow(found: Structure, path: str, references: tuple[Reference, ...], size
         found.faults.append(
             _fault(path, f"names {len(each) - MOST_TOLD} more files that cannot be", "", each[MOST_TOLD].line)
         )
+
+
+def _encrypted(found: Structure) -> None:
+    """Tell of media that is played with a key: boxes refuse it, since their inspection could not look into it."""
+    said = {path: each.encrypted for path, each in found.playlists.items()}
+    said |= {path: each.encrypted for path, each in found.presentations.items()}
+    for path, encrypted in said.items():
+        if encrypted is not None:
+            line, how = encrypted
+            told = (
+                f"is played with a key ({how}): boxes look into all that they show, and refuse it (encrypted-content)"
+            )
+            mend = "package it without encryption; rights are held by the release"
+            found.faults.append(_fault(path, told, mend, line))
 
 
 def _masters(found: Structure) -> None:

@@ -31,7 +31,17 @@ STATUS = {
     "spool-full": 503,
     # What inspection says of bytes that the origin has: the box in the middle cannot mend them.
     **dict.fromkeys(
-        ("malformed", "type-mismatch", "unknown-type", "polyglot", "bomb", "outside-reference", "encrypted"), 502
+        (
+            "malformed",
+            "type-mismatch",
+            "unknown-type",
+            "polyglot",
+            "bomb",
+            "outside-reference",
+            "encrypted",
+            "encrypted-content",
+        ),
+        502,
     ),
 }
 

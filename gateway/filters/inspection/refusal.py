@@ -47,6 +47,11 @@ def encrypted(sentence: str) -> Refused:
     return Refused("encrypted", sentence, STATUS)
 
 
+def encrypted_content(sentence: str) -> Refused:
+    """Return the refusal of media that is played with a key: nobody can look into it before it is on a screen."""
+    return Refused("encrypted-content", sentence, STATUS)
+
+
 def malware(sentence: str) -> Refused:
     """Return the refusal of what is known as malicious."""
     return Refused("malware", sentence, 403)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.filters.inspection import refusal
+from gateway.filters.inspection.kinds.fragments import Fragments, children
 from gateway.filters.inspection.kinds.kind import Told
 
 # Boxes at the top, ISO/IEC 14496-12 table 1 and CMAF; what is not here may hide anything.
@@ -14,6 +15,7 @@ PASSED_BY = frozenset(b"mdat free skip wide".split())  # media and padding: no b
 HOLDS = frozenset(
     b"moov trak edts mdia minf dinf stbl mvex moof traf mfra udta sinf schi rinf tref trgr grpl iprp ipco".split()
 )
+ENCRYPTED = frozenset(b"encv enca enct encs encf encm encu enc3".split())  # ISO/IEC 23001-7
 TABLES = {b"dref": 8}  # boxes whose children stand behind so many bytes
 LARGEST_INDEX = 64 << 20  # bytes of a box that is looked into
 LARGEST_PADDING = 64 << 20  # bytes of free space
@@ -25,6 +27,7 @@ DEEPEST = 16
 @dataclass
 class _Open:
     kind: bytes
+    start: int
     left: int  # bytes of its body that have not come
     body: bytearray | None  # None: passed by
 
@@ -39,6 +42,7 @@ class Boxes:
         self._head = bytearray()
         self._open: _Open | None = None
         self._seen: list[bytes] = []
+        self._fragments = Fragments()
 
     def feed(self, data: bytes) -> None:
         """Walk on."""
@@ -61,6 +65,7 @@ class Boxes:
             raise refusal.malformed("the file ends in the middle of a box")
         if not self._seen:
             raise refusal.mismatch("there is no box in this file")
+        self._fragments.finish()
         if self._told.type == "video/iso.segment" and b"mdat" in self._seen and not {b"moof", b"moov"} & {*self._seen}:
             raise refusal.malformed("media without the box that tells where it is")
 
@@ -85,13 +90,15 @@ class Boxes:
         if kind in PASSED_BY:
             if kind != b"mdat" and body > LARGEST_PADDING:
                 raise refusal.malformed(f"{body} bytes of padding")
-            self._open = _Open(kind, body, None)
+            self._open = _Open(kind, self._at, body, None)
+            if kind == b"mdat":
+                self._fragments.media(self._at + wanted, self._at + size)
         elif body > LARGEST_INDEX:
             raise refusal.bomb(f"a box {_name(kind)} of {body} bytes; {LARGEST_INDEX} are looked into")
         else:
-            self._open = _Open(kind, body, bytearray())
+            self._open = _Open(kind, self._at, body, bytearray())
         self._head.clear()
-        self._at += wanted
+        self._at += wanted  # (also the end of a box without a body)
         self._seen = [*self._seen[-63:], kind]
         self._counted()
         if not body:
@@ -106,6 +113,10 @@ class Boxes:
                 _brands(body)
             elif box.kind in HOLDS:
                 self._inside(box.kind, body, 1)
+                if box.kind == b"moof":
+                    self._fragments.moof(box.start, self._at, body)
+                elif box.kind == b"moov":
+                    self._fragments.moov(body)
 
     def _inside(self, kind: bytes, body: memoryview, depth: int) -> None:
         if depth > DEEPEST:
@@ -130,10 +141,23 @@ class Boxes:
         elif name in (b"url ", b"urn "):
             if bytes(body[:4]) != b"\0\0\0\1":  # flag 1: the media is in this file
                 raise refusal.outside("the media is said to be in another place")
+        elif name == b"stsd":
+            self._samples(body)
+        elif name == b"pssh":
+            raise refusal.encrypted_content("the media is played with a key (a box 'pssh'): nobody can look into it")
         elif not all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in name):
             raise refusal.malformed(f"a box without a name: {name.hex()}")
         elif name in (b"uuid", b"free", b"skip") and len(body) > LARGEST_UNKNOWN:
             raise refusal.malformed(f"{len(body)} bytes that mean nothing in a box {_name(name)}")
+
+    def _samples(self, body: memoryview) -> None:
+        """Look at what kinds of samples a track has; it may not be one that hides the kind behind encryption."""
+        for name, _ in children(body[8:]):
+            self._counted()
+            if name in ENCRYPTED:
+                raise refusal.encrypted_content(
+                    f"samples of the kind {_name(name)} are encrypted: nobody can look into them"
+                )
 
     def _counted(self) -> None:
         self._count += 1

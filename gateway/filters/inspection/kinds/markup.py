@@ -62,6 +62,10 @@ class Dash(Whole):
             if not isinstance(element.tag, str):
                 continue
             name = element.tag.rpartition("}")[2]
+            if name == "ContentProtection":
+                raise refusal.encrypted_content(
+                    "the media is played with a key (ContentProtection): nobody can look into it"
+                )
             if element.get(XLINK):
                 raise refusal.outside("a part of the manifest is said to be in another place")
             if name in REFERRING and (text := (element.text or "").strip()):

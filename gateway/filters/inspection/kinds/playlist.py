@@ -12,6 +12,8 @@ from gateway.filters.inspection.kinds.kind import Whole
 from gateway.filters.inspection.kinds.text import decoded
 
 _ATTRIBUTE = re.compile(r'[A-Z0-9-]*(?:URI|URL)\s*=\s*(?:"([^"]*)"|([^",\s]+))', re.IGNORECASE)
+_METHOD = re.compile(r"[:,]\s*METHOD\s*=\s*([^,\s]+)", re.ASCII)
+KEYS = ("#EXT-X-KEY", "#EXT-X-SESSION-KEY")  # RFC 8216 sections 4.3.2.4 and 4.3.4.5
 MOST_LINES = 1_000_000
 
 
@@ -29,6 +31,11 @@ class Playlist(Whole):
         if len(lines) > MOST_LINES:
             raise refusal.bomb(f"more than {MOST_LINES} lines")
         for line in lines:
+            if line.startswith(KEYS):
+                method = _METHOD.search(line)
+                if method is None or method[1] != "NONE":
+                    told = method[1][:40] if method else "a key"
+                    raise refusal.encrypted_content(f"its segments are encrypted ({told}): nobody can look into them")
             if line.startswith("#EXT"):
                 for found in _ATTRIBUTE.finditer(line):
                     self._check(found[1] if found[1] is not None else found[2])

@@ -22,11 +22,11 @@ KINDS: Mapping[str, str] = {
     "application/x-subrip": "text:Subtitles",
     "application/xml": "markup:Xml",
     "audio/aac": "sound:Frames",
-    "audio/flac": "sound:Head",
+    "audio/flac": "flac:Flac",
     "audio/mp4": "boxes:Boxes",
     "audio/mpeg": "sound:Frames",
-    "audio/ogg": "sound:Head",
-    "audio/webm": "sound:Head",
+    "audio/ogg": "ogg:Ogg",
+    "audio/webm": "webm:WebM",
     "font/otf": "heads:Font",
     "font/ttf": "heads:Font",
     "font/woff": "heads:Font",
@@ -49,7 +49,7 @@ KINDS: Mapping[str, str] = {
     "video/iso.segment": "boxes:Boxes",
     "video/mp2t": "transport:Transport",
     "video/mp4": "boxes:Boxes",
-    "video/webm": "sound:Head",
+    "video/webm": "webm:WebM",
 }
 
 

@@ -1,4 +1,4 @@
-"""Sound: MP3 and AAC frame by frame, FLAC and WebM by their heads."""
+"""Sound: MP3 and AAC, frame by frame."""
 
 from __future__ import annotations
 
@@ -9,37 +9,6 @@ RATES = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kb
 RATES_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # MPEG-2 and 2.5
 SAMPLES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 LARGEST_TAG = 16 << 20  # bytes of an ID3 tag with its picture
-HEADS = {
-    "audio/flac": (b"fLaC", "FLAC"), "video/webm": (b"\x1a\x45\xdf\xa3", "WebM"), "audio/webm": (b"\x1a\x45\xdf\xa3", "WebM"),
-    "audio/ogg": (b"OggS", "Ogg"),
-}  # fmt: skip
-
-
-class Head:
-    """A format that is known by its beginning alone."""
-
-    streams = True
-
-    def __init__(self, told: Told) -> None:
-        self._magic, self._name = HEADS[told.type]
-        self._head = b""
-
-    def feed(self, data: bytes) -> None:
-        """Look at the beginning."""
-        if len(self._head) < 64:
-            self._head += data[: 64 - len(self._head)]
-            if len(self._head) >= len(self._magic):
-                self._look()
-
-    def finish(self) -> None:
-        """Refuse what has no beginning."""
-        self._look()
-
-    def _look(self) -> None:
-        if not self._head.startswith(self._magic):
-            raise refusal.mismatch(f"this is no {self._name}")
-        if self._name == "WebM" and len(self._head) >= 64 and b"webm" not in self._head:
-            raise refusal.mismatch("this is no WebM: its document type is another one")
 
 
 class Frames:

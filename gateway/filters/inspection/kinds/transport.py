@@ -17,6 +17,7 @@ LATEST_TABLES = (
 )
 _START_AND_PID = bytes(byte & (START | 0x1F) for byte in range(256))  # of the second byte
 _HOLDING = bytes(byte for byte in range(256) if byte & 0x30)  # fourth bytes that say what the packet holds
+_CLEAR = bytes(range(0x40))  # fourth bytes without transport_scrambling_control
 Packet = bytes
 
 
@@ -50,6 +51,8 @@ class Transport:
             raise refusal.mismatch(f"packet {at} does not begin with the synchronisation byte")
         if data[3:whole:PACKET].translate(None, _HOLDING):
             raise refusal.malformed("a packet holds neither payload nor adaptation field")
+        if data[3:whole:PACKET].translate(None, _CLEAR):
+            raise refusal.encrypted_content("packets of the stream are scrambled: nobody can look into them")
         heads = bytearray(2 * count)  # the PID of each packet, and whether something begins in it: two bytes
         heads[0::2] = data[1:whole:PACKET].translate(_START_AND_PID)
         heads[1::2] = data[2:whole:PACKET]

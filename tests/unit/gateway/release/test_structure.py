@@ -79,6 +79,8 @@ def dash(segments):
         (index("#EXTINF:4,", "%ff.m4s"), "which is no UTF-8"),
         (index("#EXTINF:4,", "x" * 4000), "which cannot be: an address has at most 2000 characters"),
         (index('#EXT-X-KEY:METHOD=AES-128,URI="https://keys.cn/1"', "#EXTINF:4,", "1.m4s"), ":2: names 'https://keys.cn/1'"),
+        (index('#EXT-X-KEY:METHOD=AES-128,URI="1.m4s"', "#EXTINF:4,", "1.m4s"), ":2: is played with a key (AES-128)"),
+        (index('#EXT-X-KEY:METHOD=SAMPLE-AES,URI="1.m4s"', "#EXTINF:4,", "1.m4s"), "(encrypted-content)"),
         (index('#EXT-X-NEW-TAG:URI="https://new.cn/1"', "#EXTINF:4,", "1.m4s"), "names 'https://new.cn/1'"),
         (index("#EXTINF:4,", "#EXT-X-BYTERANGE:9223372036854775808@0", "1.m4s"), "for bytes up to 9223372036854775808, and it has 508"),
         (index("#EXTINF:4,", "#EXT-X-BYTERANGE:400@200", "1.m4s"), "for bytes up to 600"),

@@ -86,7 +86,17 @@ DRAWN = '<svg xmlns="http://www.w3.org/2000/svg">{}</svg>'
 FOREIGN = media.box(b"moov", media.box(b"dref", bytes(8) + media.box(b"url ", b"\0\0\0\0http://x/")))
 BRANDS = media.box(b"ftyp", b"isom\0\0\0\0isom")
 
+
+def stsd(kind: bytes) -> bytes:
+    inner = media.box(b"stsd", bytes(4) + b"\0\0\0\1" + media.box(kind, bytes(78)))
+    for name in (b"stbl", b"minf", b"mdia", b"trak", b"moov"):
+        inner = media.box(name, inner)
+    return inner
+
+
 GOOD = [
+    ("video/mp4", BRANDS + stsd(b"avc1"), "init.mp4"),
+    (HLS, b"#EXTM3U\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:4,\n1.ts\n", "index.m3u8"),
     (HLS, b"#EXTM3U\n#EXTINF:4,\n1.m4s\n", "v/index.m3u8"),
     (HLS, b'#EXTM3U\n#EXT-X-MAP:URI="../init.mp4"\n#EXTINF:4,\n1.m4s\n', "v/index.m3u8"),
     (DASH, MPD.format("video/").encode(), "m.mpd"),
@@ -160,7 +170,14 @@ BAD = [
     ("outside-reference", HLS, b"#EXTM3U\n#EXTINF:4,\n//evil/1.ts\n"),
     ("outside-reference", HLS, b"#EXTM3U\n#EXTINF:4,\n../1.ts\n"),
     ("outside-reference", HLS, b"#EXTM3U\n#EXTINF:4,\na/%2e%2e/%2e%2e/1.ts\n"),
-    ("outside-reference", HLS, b'#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="https://evil/key"\n#EXTINF:4,\n1.ts\n'),
+    ("outside-reference", HLS, b'#EXTM3U\n#EXT-X-MAP:URI="https://evil/init.mp4"\n#EXTINF:4,\n1.ts\n'),
+    ("encrypted-content", HLS, b'#EXTM3U\n#EXT-X-KEY:METHOD=AES-128,URI="key"\n#EXTINF:4,\n1.ts\n'),
+    ("encrypted-content", HLS, b'#EXTM3U\n#EXT-X-KEY:URI="key",METHOD=SAMPLE-AES\n#EXTINF:4,\n1.ts\n'),
+    ("encrypted-content", HLS, b'#EXTM3U\n#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES-CTR,URI="key"\n'),
+    ("encrypted-content", TS, media.transport()[:379] + b"\x90" + media.transport()[380:]),
+    ("encrypted-content", DASH, MPD.format("x/").replace("<Period>", "<Period><ContentProtection/>").encode()),
+    ("encrypted-content", "video/mp4", BRANDS + stsd(b"encv")),
+    ("encrypted-content", "video/mp4", BRANDS + media.box(b"moov", media.box(b"pssh", bytes(20)))),
     ("outside-reference", HLS, b"#EXTM3U\n#EXTINF:4,\nfile:///etc/passwd\n"),
     ("outside-reference", DASH, MPD.format("https://evil/").encode()),
     ("outside-reference", DASH, MPD.format("../x/").encode()),
