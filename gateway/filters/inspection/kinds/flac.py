@@ -161,12 +161,12 @@ def _crc8(data: bytes) -> int:
     return value
 
 
-def _table() -> list[int]:
+def _table() -> array.array[int]:
     table, value = [0], 0x8005
     for _ in range(16):
         table += [each ^ value for each in table]
         value = (value << 1 ^ 0x8005) & 0xFFFF if value & 0x8000 else value << 1
-    return table
+    return array.array("H", table)
 
 
 _TABLE = _table()  # what two bytes of check sum become after two more bytes

@@ -53,7 +53,14 @@ KINDS: Mapping[str, str] = {
 }
 
 
-MEDIA = ("boxes", "sound", "transport")  # modules of what most objects of films and channels are; they need no library
+MEDIA = (
+    "boxes",
+    "flac",
+    "ogg",
+    "sound",
+    "transport",
+    "webm",
+)  # modules of what most objects of films and channels are; they need no library
 EVERY = tuple(sorted({where.partition(":")[0] for where in KINDS.values()}))
 
 _makers: dict[str, Callable[[Told], Kind]] = {}  # of the types whose modules are imported
