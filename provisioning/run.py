@@ -15,6 +15,7 @@ DAEMONS = {
     "exchange": "gateway.exchange.daemon",
     "admission": "gateway.filters.admission.daemon",
     "inspection": "gateway.filters.inspection.daemon",
+    "replica": "gateway.replica.daemon",
     "fetch": "gateway.fetch.daemon",
     "delivery": "gateway.delivery.daemon",
     "resolver": "gateway.resolver.daemon",

@@ -48,6 +48,11 @@ class Frontier:
         return other
 
     @property
+    def subtrees(self) -> list[bytes]:
+        """The roots of the complete subtrees that make the tree, largest first."""
+        return [root for _, root in self._roots]
+
+    @property
     def root(self) -> bytes:
         """The root; the empty tree's is the SHA-256 of nothing."""
         if not self._roots:

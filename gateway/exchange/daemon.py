@@ -44,6 +44,7 @@ from gateway.filters.inspection import RULES
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
 from gateway.release import manifest, signed
+from gateway.replica.client import Replica
 from gateway.store.incoming import Incoming
 from gateway.store.keeper import Keeper
 from gateway.store.live import Incoming as LiveIncoming
@@ -51,7 +52,7 @@ from gateway.store.live import LiveObjects
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 from gateway.store.passed import Passed
-from gateway.store.registry import SignedTable
+from gateway.store.registry import Mirror
 
 SOCKET_MODE = 0o666  # its folder, which only the peer's unit sees and its group may enter, is the gate
 LOOK = 1.0  # seconds between two looks at the journal's checkpoint
@@ -107,15 +108,15 @@ class Sockets:
 async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve the peers until told to stop."""
     policy = policies.load(config)
-    table = SignedTable(STATE / "store")
+    mirror = Mirror(STATE / "store")
     store, kept = Objects(STATE / "store"), Manifests(STATE / "store")
     incoming, passing, coming = (
         Incoming(STATE / "store", policy.store.quarantine),
         LiveObjects(STATE / "store"),
         LiveIncoming(STATE / "store"),
     )
-    _prepare(table, store, incoming, kept, passing, coming)
-    for folder in (STATE / "spool", STATE / "identifiers", RUN / "metrics" / "exchange"):
+    _prepare(mirror, store, incoming, kept, passing, coming)
+    for folder in (STATE / "spool", RUN / "metrics" / "exchange"):
         folder.mkdir(parents=True, exist_ok=True)
     keeper = Keeper(STATE / "store", policy.store)
     spool = Spool(STATE / "spool" / "spool.db")
@@ -129,6 +130,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         OriginsAndDisk(RUN / "fetch" / "fetch.sock", carried) as origins,
         Admission(filters / "admission" / "filter.sock") as admission,
         Inspection(filters / "inspection" / "filter.sock") as inspection,
+        Replica(RUN / "replica" / "replica.sock") as replica,
     ):
         clock = time.monotonic
         journal = Journal(spool, clock, Group(crossings, service.tasks))
@@ -138,7 +140,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         withdrawals = Withdrawals(
             register, Removal(register, store, keeper), journal, lambda: decide.deliveries(exchange.policy)
         )
-        identifiers = Identifiers(service.tasks, origins, STATE / "identifiers", table, journal, clock)
+        identifiers = Identifiers(service.tasks, origins, replica, incoming, mirror, journal, clock)
         metadata = Metadata(origins, admission, incoming, clock)
         judge = Judge(admission, incoming, kept, metadata)
         listings = Listings(judge)
@@ -234,10 +236,10 @@ async def _tell_floods(journal: Journal) -> None:
 
 
 def _prepare(
-    table: SignedTable, store: Objects, incoming: Incoming, kept: Manifests, passing: LiveObjects, coming: LiveIncoming
+    mirror: Mirror, store: Objects, incoming: Incoming, kept: Manifests, passing: LiveObjects, coming: LiveIncoming
 ) -> None:
     """Make the folders and throw leftovers away; a disk that takes nothing in still serves what it has."""
-    for prepare in (table.prepare, incoming.prepare, store.prepare, kept.prepare, passing.prepare, coming.prepare):
+    for prepare in (mirror.prepare, incoming.prepare, store.prepare, kept.prepare, passing.prepare, coming.prepare):
         try:
             if leftovers := prepare():
                 log.warning("threw away %d objects that were not finished", leftovers)

@@ -5,14 +5,12 @@ An entry is durable and signed before what it says happens: what cannot be writt
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import HeadgateError
 from appliance.telemetry.records import Record
 from appliance.telemetry.spool import Spool
@@ -21,6 +19,7 @@ from gateway.exchange.attempts import Attempts
 from gateway.exchange.decide import Admitted, Peer, Refuse
 from gateway.release import important
 from gateway.release.manifest import File, Release
+from gateway.replica.client import Verified
 
 SOURCE = "exchange"
 SAME = 60.0  # seconds in which a refusal like one before is counted, not recorded again
@@ -108,15 +107,14 @@ class Journal:
         metrics.TAKEN_IN.inc()
         log.info("took in %s version %d of %s", release.identifier, release.version, release.body)
 
-    async def admitted_table(self, payload: bytes, signer: PublicKey, origin: str) -> None:
-        """Record that a table of identifiers was verified; without this it is not put into use.
+    async def admitted_table(self, head: Verified, origin: str) -> None:
+        """Record that a state of the registry's log was verified; without this nothing that leads to it is brought.
 
         Raises:
             Refused: as ``admitted``.
         """
-        digest = hashlib.sha256(payload).hexdigest()
-        body = {"decision": "admit", "reason": "verified", "object": "identifiers", "digest": digest}
-        await self._write({**body, "key": str(signer), "origin": origin})
+        body = {"decision": "admit", "reason": "verified", "object": "identifiers", "registry": head.registry}
+        await self._write({**body, "size": head.size, "digest": head.root, "key": head.signer, "origin": origin})
 
     async def ordered(self, body: Mapping[str, Any]) -> bytes:
         """Record that an order was carried out, and return the proof of that entry.

@@ -96,6 +96,9 @@ class Registry(Section):
     keys: Annotated[tuple[Key, ...], Field(min_length=1, max_length=16)]
     origin: str
     hidden: Literal[403, 404] = 404  # how a code is answered that may not be seen in the asker's zone
+    ranges: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[a-z0-9]{1,16}:[^\s]{0,200}$")], ...], Field(max_length=64)
+    ] = ()  # leading parts of the codes that this box takes; none: all
 
 
 class Origin(Section):

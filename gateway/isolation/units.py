@@ -10,7 +10,7 @@ from gateway.isolation.policy import Policy
 BY_ZONE = ("delivery", "resolver", "publish", "linking", "share")  # daemons of which each zone that is served has one
 CROSSING = "headgate-exchange.service"
 ADMISSION = "headgate-admission.service"  # inspection reads no policy
-SINGLE = (CROSSING, ADMISSION, "headgate-fetch.service", "headgate-telemetry.service")
+SINGLE = (CROSSING, ADMISSION, "headgate-replica.service", "headgate-fetch.service", "headgate-telemetry.service")
 
 
 def wanted_units(policy: Policy) -> frozenset[str]:

@@ -6,9 +6,11 @@ Built from records in the order of their codes, in memory that does not grow wit
 
 from __future__ import annotations
 
+import errno
 import heapq
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +31,7 @@ AT_ONCE = 20_000  # records a transaction: what is changed by one is kept in mem
 IN_MEMORY = 500_000  # links that are sorted in memory; more go to files and are merged from there
 BUILDING = ".building-"
 _LINKS = b'"links":['  # nothing but the key itself is written so: a quote inside a text has a backslash before it
+_CODE = re.compile(rb'\{"body":"[^"\\]*","code":"([^"\\]{1,%d})"' % LONGEST_KEY)
 _decoder = json.JSONDecoder()
 _open: WeakValueDictionary[str, Level] = WeakValueDictionary()  # LMDB opens an environment once a process
 
@@ -131,6 +134,23 @@ def links_of(record: bytes) -> list[tuple[str, str]]:
         raise Corrupt("the links of a record cannot be read") from error
 
 
+def code_of(record: bytes) -> bytes:
+    """Return the code of a record's canonical JSON.
+
+    Raises:
+        Corrupt: it names none that is a key of the table.
+    """
+    if plain := _CODE.match(record):  # canonical JSON begins so; nearly always there is nothing to unescape
+        return plain[1]
+    try:
+        code = str(json.loads(record)["code"]).encode()
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Corrupt("a record cannot be read") from error
+    if not 0 < len(code) <= LONGEST_KEY:
+        raise Corrupt("a record's code is longer than one may be")
+    return code
+
+
 def build(folder: Path, name: str, records: Iterable[tuple[bytes, bytes]]) -> Built:
     """Write the level ``folder/name`` from codes and records, which come in the order of the codes; it is durable when it is there.
 
@@ -165,6 +185,8 @@ def _write(built: Path, records: Iterable[tuple[bytes, bytes]]) -> tuple[int, in
         env.sync(True)
     except lmdb.MapFullError as error:
         raise Refused("too-large", f"a level of the table has at most {LARGEST} bytes") from error
+    except lmdb.DiskError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
     except lmdb.Error as error:
         raise Corrupt(f"the records cannot be laid down: {error}") from error
     finally:

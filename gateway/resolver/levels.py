@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from appliance.runtime.errors import Corrupt
@@ -18,12 +18,16 @@ LONGEST = 64 << 10  # bytes of the file
 
 @dataclass(frozen=True)
 class Head:
-    """A state of a registry's log: ``size`` changes, their Merkle ``root`` in hex, and when the registry said so last."""
+    """A state of a registry's log: ``size`` changes, their Merkle ``root`` in hex, and when the registry said so last.
+
+    ``subtrees`` are the roots (hex) of the complete subtrees that make it, largest first: by them the log is followed further.
+    """
 
     registry: str
     size: int
     root: str
     made: datetime
+    subtrees: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Info:
     root: str
     levels: tuple[Built, ...] = ()
     ranges: tuple[str, ...] = ()  # leading parts of the codes that were taken; empty: all
+    subtrees: tuple[str, ...] = ()
 
     @property
     def serial(self) -> int:
@@ -50,7 +55,7 @@ class Info:
 
     def at(self, head: Head) -> Info:
         """Return what is here with another head."""
-        return replace(self, registry=head.registry, size=head.size, root=head.root, made=head.made)
+        return Info(head.registry, head.size, head.made, self.count, head.root, self.levels, self.ranges, head.subtrees)
 
     def holds(self, code: str) -> bool:
         """Return whether the table was made to hold ``code``, if it is registered."""
@@ -74,9 +79,9 @@ def parse(data: bytes) -> Info:
             for one in told["levels"]
         )
         made = datetime.fromisoformat(told["made"]).astimezone(UTC)
-        ranges = tuple(str(one) for one in told["ranges"])
+        ranges, subtrees = (tuple(str(one) for one in told[key]) for key in ("ranges", "subtrees"))
         size, count = _count(told["size"]), _count(told["count"])
-        return Info(str(told["registry"]), size, made, count, str(told["root"]), levels, ranges)
+        return Info(str(told["registry"]), size, made, count, str(told["root"]), levels, ranges, subtrees)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Corrupt("the file that names the levels of the table was not written by us") from error
 

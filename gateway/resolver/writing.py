@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
 
@@ -63,7 +64,8 @@ class Writer:
         """
         with self._alone():
             base = self._built(head, records)
-            info = Info(head.registry, head.size, head.made, base.records, head.root, (base,), tuple(ranges))
+            told = (head.registry, head.size, head.made, base.records, head.root, (base,), tuple(ranges), head.subtrees)
+            info = Info(*told)
             if adding:
                 info = self._added(info, head, adding)
             return self._point(info)
@@ -79,6 +81,19 @@ class Writer:
             if info is None:
                 raise Corrupt("there is no table yet that something could be added to")
             return self._point(self._added(info, head, changes) if changes else info.at(head))
+
+    def touch(self, made: datetime) -> Info:
+        """Note that the registry said at ``made`` what is here.
+
+        Raises:
+            Corrupt: there is no table.
+        """
+        with self._alone():
+            info = self.info()
+            if info is None:
+                raise Corrupt("there is no table yet")
+            write_atomic(self._folder / CURRENT, replace(info, made=made).dump())
+            return replace(info, made=made)
 
     def _added(self, info: Info, head: Head, changes: Changes) -> Info:
         latest = dict(changes)

@@ -25,9 +25,10 @@ from gateway.share import metrics
 from gateway.share.uses import Uses
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
-from gateway.store.registry import SignedTable
+from gateway.store.registry import Mirror
 
 ENVELOPE = "application/json"
+OCTETS = "application/octet-stream"
 
 
 class Boxes:
@@ -39,12 +40,12 @@ class Boxes:
         store: Objects,
         incoming: Path,
         kept: Manifests,
-        table: SignedTable,
+        mirror: Mirror,
         exchange: Exchange,
         uses: Uses,
     ) -> None:
         self.site, self._store, self._incoming = site, store, incoming
-        self._kept, self._table, self._exchange, self._uses = kept, table, exchange, uses
+        self._kept, self._mirror, self._exchange, self._uses = kept, mirror, exchange, uses
         self.running = Running()
 
     def application(self) -> web.Application:
@@ -52,7 +53,7 @@ class Boxes:
         app = http.application(1024)  # nobody sends us a body
         app.router.add_get("/releases/{code}/{path:.+}", self._get)
         app.router.add_get("/trust/{file}", self._get)
-        app.router.add_get("/registry/identifiers.json", self._registry)
+        app.router.add_get("/registry/{path:.+}", self._registry)
         app.on_response_prepare.append(_sign)
         return app
 
@@ -68,15 +69,16 @@ class Boxes:
             return response
 
     async def _registry(self, request: web.Request) -> web.StreamResponse:
-        """Answer with the table of identifiers as its registry signed it, where this box takes it in."""
-        opened = self._table.open()
+        """Answer with a file of the registry as it was published, where this box took it in."""
+        path = request.match_info["path"]
+        opened = self._mirror.open(path)
         if opened is None:
             metrics.REQUESTS.labels("404", "none").inc()
-            return http.answer(404, "unknown-path", "this box takes in no table of identifiers")
+            return http.answer(404, "unknown-path", "this box took in no such file of the registry")
         with opened:
-            found = os.fstat(opened.fileno())
+            found, media = os.fstat(opened.fileno()), ENVELOPE if path.endswith(".json") else OCTETS
             etag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
-            response, _ = await _answer(request, etag, ENVELOPE, found.st_size, opened, "hit", None)
+            response, _ = await _answer(request, etag, media, found.st_size, opened, "hit", None)
         return response
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:

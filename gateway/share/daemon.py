@@ -18,7 +18,7 @@ from gateway.share.boxes import Boxes
 from gateway.share.uses import Uses
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
-from gateway.store.registry import SignedTable
+from gateway.store.registry import Mirror
 
 log = logging.getLogger("headgate.share")
 
@@ -49,9 +49,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
         uses = Uses(exchange.used)
         store = STATE / "store"
-        boxes = Boxes(
-            policy.site, Objects(store), store / "incoming", Manifests(store), SignedTable(store), exchange, uses
-        )
+        boxes = Boxes(policy.site, Objects(store), store / "incoming", Manifests(store), Mirror(store), exchange, uses)
 
         async def reload() -> None:
             nonlocal listen

@@ -1,6 +1,11 @@
-"""The resolver beside its peers: its table beside a plain dict, its HTTP rate beside nginx that only says ``return 302``."""
+"""The resolver at ``HEADGATE_BENCH_CODES`` codes, beside an aiohttp server that answers a constant and one on PostgreSQL.
+
+A registry's snapshot and 100,000 changes are made and replicated, then single codes and batches are asked. The machine may be
+shared, so rates are per second of the server's own processor time too.
+"""
 
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -9,19 +14,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.resolver import writing
-from gateway.resolver.codes import check_digit, parse
-from gateway.resolver.records import Location, Record, Snapshot
-from gateway.resolver.table import Table
+import numpy as np
 
-RECORDS = 50_000
-LOOKUPS = 100_000
-SECONDS = 3.0  # of load on each server
-CONNECTIONS = 8  # kept alive, one request at a time each
+from appliance.identity.keys import PrivateKey
+from gateway.resolver.published import Snapshot
+from gateway.resolver.table import Table
+from tests.bench._load import children, flat_out, hundredth, memory, paced, processor
+from tests.registries import Registry
+
+CODES = int(os.environ.get("HEADGATE_BENCH_CODES", "200000"))
+LINKS = 3  # of each
+CHANGES = 100_000  # of a day
+ASKED = 20_000  # different codes that are asked for
+SECONDS = 4.0  # of load on each server
+BATCH = 10_000
+POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 POLICY = """\
 site: bench
@@ -34,121 +45,285 @@ services:
 never:
   - {{from: bigscreen, to: management}}
 """
-NGINX = """\
-worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log; daemon off;
-events {{ worker_connections 256; }}
-http {{ access_log off; keepalive_requests 1000000;
-  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4;
-  scgi_temp_path {folder}/t5;
-  server {{ listen 127.0.0.1:{port}; location / {{ return 302 http://127.0.0.1/r$uri/master.m3u8; }} }} }}
-"""
+rows: list[tuple[str, str]] = []
+
+
+def say(what: str, measured: str) -> None:
+    """Note a figure, and print it at once: the whole takes minutes."""
+    rows.append((what, measured))
+    print(f"  {what:78} {measured}", flush=True)
 
 
 def main() -> None:
     """Run the benchmark and print what was measured."""
-    rows: list[tuple[str, str]] = []
-    payloads = [f"999999{n:015}" for n in range(RECORDS)]
-    codes = [f"isli:{p[:6]}-{p[6:]}-{check_digit(p)}" for p in payloads]
-    records = [
-        Record(code=c, title=f"影片 {n}", body="library", locations=[Location(release=c, entry="master.m3u8")])
-        for n, c in enumerate(codes)
-    ]
-    payload = Snapshot(registry="centre", serial=1, made=datetime.now(UTC), records=records).dump()
-    chosen = [parse(c) for c in random.Random(1).choices(codes, k=LOOKUPS)]
-    with tempfile.TemporaryDirectory(prefix="hgb-") as name:
+    print(f"\n{CODES:,} codes, {CODES * LINKS:,} links; {os.cpu_count()} processors", flush=True)
+    with tempfile.TemporaryDirectory(prefix="hgb-", dir=os.environ.get("HEADGATE_BENCH_FOLDER")) as name:
         folder = Path(name)
-        identifiers = folder / "state/identifiers"
-        seconds = timed(lambda: writing.install(identifiers, payload))
-        rows.append(
-            (f"install a table of {RECORDS:,} ({len(payload) / 1e6:.1f} MB): verify, build, fsync", f"{seconds:.2f} s")
+        registry = Registry(folder / "registry", PrivateKey.generate())
+        codes = Codes(CODES)
+        begun = time.perf_counter()
+        publish(registry, codes)
+        size = sum(path.stat().st_size for path in (folder / "registry/snapshot").iterdir())
+        say("(made) a snapshot, compressed", f"{size / 1e6:,.0f} MB in {time.perf_counter() - begun:.0f} s")
+        replicate(folder, registry, codes)
+        asked = [codes.code(n) for n in random.Random(1).choices(range(CODES), k=ASKED)]
+        tables(folder, asked)
+        served(folder, asked)
+        if POSTGRESQL:
+            database(folder, codes, asked)
+
+
+class Codes:
+    """The codes and the records of a bench, made fast."""
+
+    def __init__(self, count: int) -> None:
+        digits = np.arange(count)[:, None] // 10 ** np.arange(14, -1, -1)[None, :] % 10 if count < 1 << 20 else None
+        total = np.zeros(count, dtype=np.int64)
+        service = [9] * 6
+        for index, digit in enumerate(service):
+            product = digit * (1 + index % 2)
+            total += product // 10 + product % 10
+        number = np.arange(count)
+        for place in range(15):
+            digit = (digits[:, place] if digits is not None else number // 10 ** (14 - place) % 10) * (
+                1 + (6 + place) % 2
+            )
+            total += digit // 10 + digit % 10
+        self.check = ((10 - total % 10) % 10).astype(np.uint8)
+        self.others = np.random.default_rng(1).integers(0, count, size=(count, LINKS), dtype=np.int32)
+
+    def code(self, number: int) -> bytes:
+        return b"isli:999999-%015d-%d" % (number, self.check[number])
+
+    def record(self, number: int, title: str = "影片") -> bytes:
+        code = self.code(number)
+        links = b",".join(
+            b'{"target":"%s","type":"multimedia"}' % self.code(other)
+            for other in sorted(set(self.others[number].tolist()))
         )
-        plain = {record.code: record for record in records}
-        opened = Table.open(identifiers)
-        rate = LOOKUPS / timed(lambda: [plain.get(code.canonical) for code in chosen])
-        rows.append(("peer: get from a dict that holds parsed records", f"{rate:,.0f} /s"))
-        rate = LOOKUPS / timed(lambda: [opened.get(code) for code in chosen])
-        rows.append(("get from the table (LMDB, record parsed each time)", f"{rate:,.0f} /s"))
-        rate = LOOKUPS / timed(lambda: [parse(code.canonical) for code in chosen])
-        rows.append(("parse a code and verify its check digit", f"{rate:,.0f} /s"))
-        opened.close()
-        paths = [f"/id/{code.quoted}" for code in chosen[:1000]]
-        if shutil.which("nginx"):
-            rows.append(("peer: HTTP, nginx with 'return 302', one worker", served(nginx, folder, paths)))
-        rows.append(("HTTP, the resolver (one process), 302 from the table", served(resolver, folder, paths)))
-    print(
-        f"\n{CONNECTIONS} connections, {os.cpu_count()} processors; the client is Python and shares them: it bounds nginx's figure"
+        return (
+            b'{"body":"library","code":"%s","links":[%s],"locations":[{"entry":"master.m3u8","release":"%s"}],'
+            b'"status":"registered","title":"%s %d"}' % (code, links, code, title.encode(), number)
+        )
+
+
+def publish(registry: Registry, codes: Codes) -> None:
+    """Publish the snapshot, of a log that has few changes: what came before a snapshot no box reads."""
+    registry.change(codes.record(n) for n in range(min(CODES, 1000)))
+    chunks = []
+    for start in range(0, CODES, 50_000):
+        numbers = range(start, min(CODES, start + 50_000))
+        chunks.append(registry.chunk([(codes.code(n), codes.record(n)) for n in numbers]))
+    made: Snapshot = registry.snapshot(chunks=chunks)
+    assert made.count == CODES
+    # So many changes that a box begins from the snapshot rather than with the first change.
+    step = max(1, CODES // 50_001)
+    registry.change(codes.record(n, "今日") for n in range(0, min(CODES, step * 50_001), step))
+
+
+def replicate(folder: Path, registry: Registry, codes: Codes) -> None:
+    """Load the snapshot, then a day's changes."""
+    told = replica(folder, registry)
+    say(
+        f"snapshot: verified, laid down, in use; and {registry.size - 1000:,} changes",
+        f"{told['seconds']:.1f} s ({told['processor']:.1f} s of processor), {told['memory'] / 1e6:,.0f} MB of memory",
     )
-    for what, measured in rows:
-        print(f"  {what:75} {measured:>22}")
+    say("the table on disk", f"{told['bytes'] / 1e6:,.0f} MB, {told['links']:,} links, {told['levels']} levels")
+    opened = Table.open(folder / "box/identifiers")
+    choose = random.Random(2)
+    registry.change(codes.record(choose.randrange(CODES), "明日") for _ in range(CHANGES))
+    told = replica(folder, registry)
+    say(
+        f"{CHANGES:,} changes of a day, from the head to the table in use",
+        f"{told['seconds']:.1f} s ({told['processor']:.1f} s of processor), {told['levels']} levels",
+    )
+    begun = time.perf_counter()
+    assert opened.refresh()
+    say("swap: a reader changes to the new table", f"{(time.perf_counter() - begun) * 1e3:.2f} ms")
+    opened.close()
+
+
+def replica(folder: Path, registry: Registry) -> dict[str, float]:
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.bench._replica",
+        str(folder / "box"),
+        str(registry.folder),
+        str(registry.key.public),
+    ]
+    told = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
+    assert told["fresh"]
+    return told
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Return the seconds that ``work`` takes."""
-    start = time.perf_counter()
+    begun = time.perf_counter()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - begun
 
 
-def resolver(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start a resolver as its unit does."""
-    policy = folder / "policy.yaml"
-    policy.write_text(POLICY.format(port=port))
-    environment = os.environ | {"HEADGATE_RUN": str(folder / "run"), "HEADGATE_STATE": str(folder / "state")}
-    argv = ["-m", "provisioning", "run", "resolver", "--zone", "bigscreen", "--config", str(policy)]
-    return subprocess.Popen([sys.executable, *argv], env=environment, stderr=subprocess.DEVNULL)
+def tables(folder: Path, asked: list[bytes]) -> None:
+    """The table by itself."""
+    begun = time.perf_counter()
+    table = Table.open(folder / "box/identifiers")
+    assert table.raw_of(asked[0])
+    say("open the table and read a record", f"{(time.perf_counter() - begun) * 1e3:.2f} ms")
+    say(
+        "table: first read of each code",
+        f"{len(asked) / timed(lambda: [table.raw_of(code) for code in asked]):,.0f} /s",
+    )
+    say(
+        "table: read again, one by one", f"{len(asked) / timed(lambda: [table.raw_of(code) for code in asked]):,.0f} /s"
+    )
+    say(
+        "table: read again, 10,000 at once",
+        f"{len(asked) / timed(lambda: [table.many(asked[n : n + BATCH]) for n in range(0, len(asked), BATCH)]):,.0f} /s",
+    )
+    some = [code.decode() for code in asked[:2000]]
+    say(
+        "table: links backward of a code",
+        f"{len(some) / timed(lambda: [table.backward(code) for code in some]):,.0f} /s",
+    )
+    table.close()
 
 
-def nginx(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start an nginx that redirects everything."""
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
-    return subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
+@contextmanager
+def running(argv: list[str], **environment: str) -> Iterator[int]:
+    """Run a server of ours."""
+    with (Path(tempfile.gettempdir()) / "headgate-bench.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, *argv], env=os.environ | environment, stderr=log)
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
-def served(start: Callable[[Path, int], subprocess.Popen[bytes]], folder: Path, paths: list[str]) -> str:
-    """Start a server, load it, and return its rate and its slowest hundredth."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    process = start(folder, port)
+        return int(probe.getsockname()[1])
+
+
+def gets(asked: list[bytes], accept: str) -> list[bytes]:
+    return [b"GET /id/%s HTTP/1.1\r\nHost: box\r\nAccept: %s\r\n\r\n" % (code, accept.encode()) for code in asked]
+
+
+def single(what: str, port: int, pids: Callable[[], list[int]], requests: list[bytes]) -> float:
+    """Measure one server flat out and at half of that; return its answers per second of its processor."""
+    asyncio.run(flat_out(port, requests, 1.0))  # warm
+    before, begun = processor(pids()), time.perf_counter()
+    times = asyncio.run(flat_out(port, requests, SECONDS))
+    rate, used = len(times) / (time.perf_counter() - begun), processor(pids()) - before
+    half = asyncio.run(paced(port, requests, rate / 2, SECONDS))
+    median, slowest = hundredth(half, 0.5) * 1e3, hundredth(half) * 1e3
+    per_core = len(times) / used
+    say(
+        what,
+        f"{rate:,.0f} /s, {per_core:,.0f} per second of processor; at half load p50 {median:.2f}, p99 {slowest:.2f} ms",
+    )
+    return len(times) / used
+
+
+def batches(what: str, port: int, pids: Callable[[], list[int]], asked: list[bytes]) -> None:
+    bodies = [b"\n".join(asked[start : start + BATCH]) for start in range(0, len(asked), BATCH)]
+
+    async def ask() -> None:
+        import aiohttp
+
+        async with aiohttp.ClientSession() as session:
+            for body in bodies:
+                async with session.post(
+                    f"http://127.0.0.1:{port}/batch", data=body, headers={"Content-Type": "text/plain"}
+                ) as answer:
+                    assert answer.status == 200, await answer.text()
+                    async for _ in answer.content.iter_any():
+                        pass
+
+    asyncio.run(ask())
+    before, count = processor(pids()), 0
+    begun = time.perf_counter()
+    while time.perf_counter() < begun + SECONDS:
+        asyncio.run(ask())
+        count += len(asked)
+    seconds, used = time.perf_counter() - begun, processor(pids()) - before
+    say(what, f"{count / seconds:,.0f} codes/s, {count / used:,.0f} per second of processor")
+
+
+def served(folder: Path, asked: list[bytes]) -> None:
+    """The resolver as its unit runs it, beside a constant."""
+    port = free_port()
+    policy = folder / "policy.yaml"
+    policy.write_text(POLICY.format(port=port))
+    places = {"HEADGATE_RUN": str(folder / "run"), "HEADGATE_STATE": str(folder / "box")}
+    with running(
+        ["-m", "provisioning", "run", "resolver", "--zone", "bigscreen", "--config", str(policy)], **places
+    ) as pid:
+        json_rate = single("resolver: JSON", port, lambda: [pid], gets(asked, "application/json"))
+        single("resolver: redirect of a player", port, lambda: [pid], gets(asked, "*/*"))
+        try:
+            batches(f"resolver: batches of {BATCH:,}", port, lambda: [pid], asked)
+        except AssertionError as error:
+            say("resolver: batches", f"none: {str(error)[:60]}")
+        own, mapped = memory(pid)
+        say(
+            "resolver: memory of its own; and of the table's file, which the kernel may take back",
+            f"{own / 1e6:,.0f} MB; {mapped / 1e6:,.0f} MB",
+        )
+    port = free_port()
+    with running(["-m", "tests.bench._peers", "constant", str(port), "600"]) as pid:
+        rate = single(
+            "peer: aiohttp that answers a constant of 600 bytes", port, lambda: [pid], gets(asked, "application/json")
+        )
+    say("resolver's JSON beside the constant, per second of processor", f"{json_rate / rate:.2f}")
+
+
+def database(folder: Path, codes: Codes, asked: list[bytes]) -> None:
+    """What an operator would build instead: the same records in PostgreSQL, asked by aiohttp."""
+    import psycopg
+
+    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    place = Path(tempfile.mkdtemp(prefix="hgpg-", dir=os.environ.get("HEADGATE_BENCH_FOLDER")))
+    if become:
+        shutil.chown(place, "postgres")
+        folder.chmod(0o755)
+    programs, data = POSTGRESQL[-1], place / "data"
+
+    def call(*argv: str) -> None:
+        subprocess.run([*become, *argv], check=True, cwd=place, capture_output=True, timeout=120)
+
     try:
-        times = sorted(asyncio.run(load(port, paths)))
-        return f"{len(times) / SECONDS:,.0f} /s, p99 {times[len(times) * 99 // 100] * 1000:.1f} ms"
+        call(
+            str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "headgate", "-N", "-E", "UTF8", "--locale=C"
+        )
+        options = f"-k {place} -c listen_addresses='' -c fsync=off -c shared_buffers=1GB -c max_wal_size=8GB"
+        call(str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(place / "log"), "-o", options, "start")
+        try:
+            begun = time.perf_counter()
+            with psycopg.connect(f"host={place} dbname=postgres user=headgate", autocommit=True) as connection:
+                connection.execute("CREATE UNLOGGED TABLE identifiers (code text NOT NULL, record text NOT NULL)")
+                with connection.cursor() as cursor, cursor.copy("COPY identifiers FROM STDIN (FORMAT text)") as copy:
+                    for start in range(0, CODES, 10_000):
+                        numbers = range(start, min(CODES, start + 10_000))
+                        copy.write(b"".join(b"%s\t%s\n" % (codes.code(n), codes.record(n)) for n in numbers))
+                connection.execute("ALTER TABLE identifiers ADD PRIMARY KEY (code)")
+                connection.execute("VACUUM ANALYZE identifiers")
+                (size,) = connection.execute("SELECT pg_total_relation_size('identifiers')").fetchone()
+            say(
+                "PostgreSQL: load (without links), index; on disk",
+                f"{time.perf_counter() - begun:.0f} s; {size / 1e6:,.0f} MB",
+            )
+            head = int((data / "postmaster.pid").read_text().split()[0])
+            port = free_port()
+            with running(["-m", "tests.bench._peers", "postgresql", str(port), str(place)]) as pid:
+                pids = lambda: [pid, *children(head)]  # noqa: E731
+                single("PostgreSQL behind aiohttp: JSON", port, pids, gets(asked, "application/json"))
+                batches(f"PostgreSQL behind aiohttp: batches of {BATCH:,}", port, pids, asked)
+        finally:
+            call(str(programs / "pg_ctl"), "-D", str(data), "-w", "-m", "immediate", "stop")
     finally:
-        process.terminate()
-        process.wait(10)
-
-
-async def load(port: int, paths: list[str]) -> list[float]:
-    """Ask for ``SECONDS`` and return the seconds of each answer; any answer but a redirect is an error."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                break
-    times: list[float] = []
-    end = time.perf_counter() + SECONDS
-
-    async def one(number: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        index = number * 97
-        while (begin := time.perf_counter()) < end:
-            index += 1
-            writer.write(f"GET {paths[index % len(paths)]} HTTP/1.1\r\nHost: box\r\nAccept: */*\r\n\r\n".encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert b" 302 " in head[:20], head
-            length = next((int(ln[15:]) for ln in head.lower().split(b"\r\n") if ln.startswith(b"content-length:")), 0)
-            await reader.readexactly(length)
-            times.append(time.perf_counter() - begin)
-        writer.close()
-
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(CONNECTIONS):
-            tasks.create_task(one(number))
-    return times
+        shutil.rmtree(place)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from provisioning.lab.tour.stage import Stage
 pytestmark = pytest.mark.flow
 UNITS = {  # unit -> (box, user, zone)
     "headgate-exchange": ("headend", "hg-exchange", None),
+    "headgate-replica": ("headend", "hg-replica", None),
     "headgate-fetch": ("headend", "hg-fetch", "culture"),
     "headgate-telemetry": ("headend", "hg-telemetry", "management"),
     "headgate-delivery@bigscreen": ("headend", "hg-delivery-bigscreen", "bigscreen"),

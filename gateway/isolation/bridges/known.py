@@ -59,6 +59,7 @@ SERVERS: tuple[tuple[str, frozenset[str]], ...] = (
     ("/run/headgate/exchange/", frozenset({"headgate-exchange.service"})),
     ("/run/headgate/filter/admission/filter.sock", frozenset({"headgate-admission.service"})),
     ("/run/headgate/filter/inspection/filter.sock", frozenset({"headgate-inspection.service"})),
+    ("/run/headgate/replica/replica.sock", frozenset({"headgate-replica.service"})),
     ("/run/headgate/fetch/fetch.sock", frozenset({"headgate-fetch.service"})),
     ("/run/headgate/registry/registry.sock", frozenset({"headgate-controller.service"})),
     ("/run/headgate/guard/guard.sock", frozenset({"headgate-guard.service"})),

@@ -208,6 +208,8 @@ class Chain:
             return _connects(socket.AF_INET, (ADDRESSES[zone], self.port))
         if daemon in FILTERS:
             return _connects(socket.AF_UNIX, str(self.run / "filter" / daemon / "filter.sock"))
+        if daemon == "replica":
+            return _connects(socket.AF_UNIX, str(self.run / "replica" / "replica.sock"))
         folder = self.run / "fetch" if daemon == "fetch" else self.run / "exchange" / "delivery-smallscreen"
         return _connects(socket.AF_UNIX, str(folder / f"{daemon}.sock"))
 
@@ -295,6 +297,7 @@ class Chain:
         try:
             daemons = [
                 ("fetch", None),
+                ("replica", None),
                 *((name, None) for name in FILTERS),
                 ("exchange", None),
                 ("delivery", "bigscreen"),

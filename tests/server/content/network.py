@@ -23,7 +23,7 @@ from provisioning import run
 from tests.server.content.conftest import DEADLINE, Chain, Origin, Reply, _connects, free_port, until
 
 FILTERS = tuple(name for name in ("admission", "inspection") if name in run.DAEMONS)
-DAEMONS = ("fetch", *FILTERS, "exchange")  # of every box; ``share`` besides where others ask it
+DAEMONS = ("fetch", "replica", *FILTERS, "exchange")  # of every box; ``share`` besides where others ask it
 POLICY = """
 site: {name}
 zones:
@@ -101,6 +101,8 @@ class Box:
                 return _connects(socket.AF_INET, (self.address, self.port))
             case "admission" | "inspection":
                 return _connects(socket.AF_UNIX, str(self.run / "filter" / daemon / "filter.sock"))
+            case "replica":
+                return _connects(socket.AF_UNIX, str(self.run / "replica" / "replica.sock"))
             case "exchange":
                 return _connects(socket.AF_UNIX, str(self.run / "exchange" / "delivery-bigscreen" / "exchange.sock"))
             case _:

@@ -10,15 +10,14 @@ import socket
 import uuid
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
 import pytest
 
-from appliance.identity import envelope
 from appliance.journal import tiles
 from appliance.journal.verify import verify_folder
 from appliance.telemetry.witnessing import read_asked
-from gateway.resolver import records
+from gateway.resolver.table import Table
+from tests.registries import Registry, code, dump
 from tests.server.content import media
 
 pytestmark = pytest.mark.server
@@ -341,39 +340,41 @@ def test_bad_policy_is_refused_and_the_last_good_one_stays(chain, until):
 
 
 def test_table_of_identifiers_follows_the_registry(chain, until):
-    """The signed table is taken in by itself and on a look-up; one signed by a stranger, and an older one, are not."""
+    """Changes are taken in by themselves and on a look-up; what a stranger signs, and a log that goes back, are not."""
     folder = chain.state / "identifiers"
+    registry = Registry(chain.origin.folder / "registry", chain.key)
 
-    def put(serial, key=chain.key):
-        made = datetime(2026, 11, 23, tzinfo=UTC)
-        table = records.Snapshot(registry="centre", serial=serial, made=made, records=[])
-        path = chain.origin.folder / "registry" / "identifiers.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(envelope.seal(table.dump(), records.KIND, key))
-
-    def serial():
-        return int((folder / "current").readlink().name.split("-")[0]) if (folder / "current").is_symlink() else 0
+    def size():
+        info = Table.open(folder).info()
+        return info.size if info else 0
 
     def look_up():
-        return json.loads(chain.ask("resolver-bigscreen", "lookup", {"code": f"isli:{CODE}"}).body)
+        return json.loads(chain.ask("resolver-bigscreen", "lookup", {"code": f"isli:{CODE}"}).body)["fresh"]
 
-    put(1)
-    until(lambda: serial() == 1, "the table is taken in")
-    put(2)
-    until(lambda: look_up() == {"fresh": True} and serial() == 2, "a look-up makes it new")
-    put(3, chain.stranger)
-    until(lambda: look_up() == {"fresh": False}, "a stranger's table is refused")
-    put(1)
+    registry.change([dump(1, "one"), dump(2)])
+    until(lambda: size() == 2, "the table is taken in")
+    old = registry.read("head.json")
+    registry.change([dump(1, "two")])
+    until(lambda: look_up() and size() == 3, "a look-up makes it new")
+    assert Table.open(folder).raw(code(1)) == dump(1, "two")
+    registry.change([dump(n) for n in range(3)])
+    until(lambda: size() == 6, "changes follow")
+    registry.key = chain.stranger
+    registry.change([dump(9)])
+    until(lambda: not look_up(), "a stranger's head is refused")
+    registry.write("head.json", old)
     until(
-        lambda: [r for r in chain.records("audit") if r.body["reason"] == "older-serial"], "an older table is refused"
+        lambda: [r for r in chain.records("audit") if r.body["reason"] == "rewound-log"],
+        "a log that goes back is refused",
     )
-    assert serial() == 2
+    assert size() == 6
+    assert not look_up()
     assert "not-signed" in {r.body["reason"] for r in chain.records("audit")}
     assert reason(chain.ask("resolver-bigscreen", "lookup", {"code": "isli:1"})) == (400, "not-a-code")
     assert reason(chain.ask("delivery-smallscreen", "lookup", {"code": f"isli:{CODE}"})) == (403, "no-lane")
     chain.origin.stop()
-    until(lambda: look_up() == {"fresh": False}, "the registry is away")
-    assert serial() == 2
+    until(lambda: not look_up(), "the registry is away")
+    assert size() == 6
 
 
 @pytest.mark.parametrize(

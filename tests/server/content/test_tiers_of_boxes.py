@@ -8,15 +8,14 @@ import socket
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
 import pytest
 
-from appliance.identity import envelope
 from appliance.identity.keys import PrivateKey
 from gateway.release.manifest import Rights
 from gateway.release.trust import repository
-from gateway.resolver import records
+from gateway.resolver.table import Table
+from tests.registries import Registry, code, dump
 from tests.server.content import ceremony, media
 from tests.server.content.conftest import Chain, give_order
 from tests.server.content.network import DAEMONS, Network
@@ -191,24 +190,23 @@ def test_a_parent_that_lost_its_own_line_holds_nothing_back(network):
         assert parent.asked[f"/releases/{release.code}/release.json"]
 
 
-def test_a_parent_passes_the_table_of_identifiers_on(network, until):
-    """As the registry signed it; the child verifies it again, and is told when it has not changed."""
+def test_a_parent_passes_the_registry_on(network, until):
+    """As it was published; the child verifies it again, and is told when it has not changed."""
     parent, child = network.box("hub", 2), network.box("village", 3)
     parent.ask_these({"centre": network.centre}, registry="centre")
     child.ask_these({"hub": parent.as_parent()}, registry="hub")
     parent.start(*DAEMONS, "share")
-    assert parent.get("/registry/identifiers.json").status == 404
-    table = records.Snapshot(registry="centre", serial=7, made=datetime(2026, 11, 23, tzinfo=UTC), records=[])
-    (network.origin.folder / "registry").mkdir()
-    signed = envelope.seal(table.dump(), records.KIND, network.key)
-    (network.origin.folder / "registry" / "identifiers.json").write_bytes(signed)
+    assert parent.get("/registry/head.json").status == 404
+    registry = Registry(network.origin.folder / "registry", network.key)
+    registry.change(dump(n) for n in range(300))
 
-    got = until(lambda: (r := parent.get("/registry/identifiers.json")).status == 200 and r, "the parent has it")
-    assert got.body == signed
-    assert parent.get("/registry/identifiers.json", {"If-None-Match": got.headers["ETag"]}).status == 304
+    got = until(lambda: (r := parent.get("/registry/head.json")).status == 200 and r, "the parent has it")
+    assert got.body == registry.read("head.json")
+    assert parent.get("/registry/head.json", {"If-None-Match": got.headers["ETag"]}).status == 304
     child.start(*DAEMONS)
-    current = child.state / "identifiers" / "current"
-    until(lambda: current.is_symlink() and current.readlink().name.startswith("7-"), "the child took it in")
+    folder = child.state / "identifiers"
+    until(lambda: (info := Table.open(folder).info()) and info.root == registry.root(), "the child took it in")
+    assert Table.open(folder).raw(code(299)) == dump(299)
 
 
 def test_what_other_boxes_are_given_counts_as_use(network, family, until):

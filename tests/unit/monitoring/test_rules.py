@@ -26,7 +26,7 @@ def exported() -> set[str]:
     # What a box's daemons export is told in the operator's manual, which another test holds against the code.
     return names | set(
         re.findall(
-            r"headgate_(?:controller|guard|exchange|delivery|fetch|publish|store|admission|inspection)_\w+",
+            r"headgate_(?:controller|guard|exchange|delivery|fetch|publish|store|admission|inspection|replica)_\w+",
             MANUAL.read_text(),
         )
     )

@@ -52,6 +52,7 @@ CALLS = "~io_uring_setup io_uring_enter io_uring_register process_vm_readv proce
 ZONES = {
     "headgate-admission.service": ("PrivateNetwork", "yes"),
     "headgate-inspection.service": ("PrivateNetwork", "yes"),
+    "headgate-replica.service": ("PrivateNetwork", "yes"),
     "headgate-exchange.service": ("PrivateNetwork", "yes"),
     "headgate-fetch.service": ("NetworkNamespacePath", "/run/netns/culture"),
     "headgate-telemetry.service": ("NetworkNamespacePath", "/run/netns/management"),
@@ -179,6 +180,19 @@ def test_the_filters_see_what_comes_in_and_no_more():
         assert set(others) == {"headgate-exchange.service", f"headgate-{name}.service"}
     # Nobody but the exchange gets into what was refused, also those whose group reads the store.
     assert re.search(r"^d /var/lib/headgate/store/quarantine\s+0700 hg-exchange\s+hg-exchange$", FOLDERS, re.MULTILINE)
+
+
+def test_the_replica_alone_writes_the_table():
+    """It sees what comes in, and only the exchange may speak to it; the resolvers read, and nobody else sees the table."""
+    unit = settings("headgate-replica.service")
+    assert unit["BindReadOnlyPaths"] == ["/run/headgate/policy", "/var/lib/headgate/store/incoming"]
+    folders = ["/var/lib/headgate/identifiers", "/var/lib/headgate/replica"]
+    assert unit["BindPaths"] == ["/run/headgate/replica", "/run/headgate/metrics/replica", *folders]
+    assert re.search(r"^d /run/headgate/replica\s+2750 hg-replica\s+hg-exchange$", FOLDERS, re.MULTILINE)
+    assert re.search(r"^d /var/lib/headgate/identifiers\s+2750 hg-replica\s+hg-identifiers$", FOLDERS, re.MULTILINE)
+    seen = {other for other in DAEMONS if "/var/lib/headgate/identifiers" in UNITS[other].read_text()}
+    assert seen == {"headgate-replica.service", "headgate-resolver@.service"}
+    assert "BindReadOnlyPaths=/var/lib/headgate/identifiers" in UNITS["headgate-resolver@.service"].read_text()
 
 
 def test_inspection_has_no_configuration():

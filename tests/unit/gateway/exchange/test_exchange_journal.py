@@ -16,6 +16,7 @@ from gateway.exchange import attempts, journal
 from gateway.exchange.decide import Admitted, Peer, Refuse
 from gateway.exchange.journal import Journal
 from gateway.release.manifest import File, Release
+from gateway.replica.client import Verified
 
 
 class Ledger:
@@ -176,7 +177,7 @@ async def test_with_a_full_disk_nothing_crosses_and_refusing_goes_on(tmp_path):
     for crossing in (
         told.admitted(Admitted(release(), DIGEST, str(KEY.public)), "centre"),
         told.passed(PEER, release(), "a.m4s", FILE, "store"),
-        told.admitted_table(b"{}", KEY.public, "centre"),
+        told.admitted_table(Verified("centre", 7, "ab" * 32, str(KEY.public)), "centre"),
     ):
         with pytest.raises(Refused) as refused:
             await crossing
@@ -197,7 +198,7 @@ async def test_crossings_are_in_a_journal_that_verifies(tmp_path):
         told = Journal(spool, lambda: 0.0, Group(signed, tasks))
         files = [File(sha256=hashlib.sha256(b"%d" % n).hexdigest(), size=4, type="video/mp4") for n in range(100)]
         await asyncio.gather(*(told.passed(PEER, release(), "a.m4s", file, "store") for file in files))
-        await told.admitted_table(b"{}", KEY.public, "centre")
+        await told.admitted_table(Verified("centre", 7, "ab" * 32, str(KEY.public)), "centre")
     signed.close()
     entries = tiles.told(tmp_path / "j")
     assert {entry.get("sha256") for entry in entries[:-1]} == {file.sha256 for file in files}

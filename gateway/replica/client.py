@@ -1,0 +1,66 @@
+"""The exchange's side of the replica: asks, and takes nothing but plain answers for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.filters.client import RESTART, Filter
+from gateway.resolver import published
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file below ``/registry/`` that the replica wants, of at most ``largest`` bytes."""
+
+    path: str
+    largest: int
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The state of the registry's log that the replica found signed, and by which key."""
+
+    registry: str
+    size: int
+    root: str
+    signer: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where the replica stands: what it wants next, how far its table is, and whether that is what the registry says."""
+
+    wants: tuple[Wanted, ...]
+    size: int
+    fresh: bool
+    busy: bool
+    head: Verified | None
+
+
+class Replica(Filter):
+    """The replica at its socket."""
+
+    def __init__(self, socket: Path) -> None:
+        super().__init__(socket, "replica")
+
+    async def step(self, policy: str, files: Mapping[str, str | None], *, begin: bool = False) -> Step:
+        """Tell which files came, by their names among what is coming in, and return where the replica stands.
+
+        Raises:
+            Refused: something of the registry was refused, or the replica is away.
+        """
+        came = [{"path": path, "incoming": name} for path, name in files.items()]
+        told = {"policy": policy, "files": came, "begin": begin}
+        return await self._ask("step", told, _step, wait=RESTART)
+
+
+def _step(answer: dict[str, Any]) -> Step:
+    """Return what an answer says; the replica names what it wants, and nothing beyond what a registry publishes."""
+    wants = tuple(Wanted(str(one["path"]), int(one["largest"])) for one in answer["wants"])
+    if any(not published.is_path(one.path) or one.largest > published.longest(one.path) for one in wants):
+        raise ValueError("the replica wants what no registry publishes")
+    head = answer["head"] and Verified(**answer["head"])
+    return Step(wants, int(answer["size"]), answer["fresh"] is True, answer["busy"] is True, head)
