@@ -109,7 +109,13 @@ def clock(then: float | str) -> str:
 def render(template: str, lang: Language, **values: object) -> str:
     """Return ``template`` with what every page has, and ``values``."""
     return _templates.get_template(template).render(
-        lang=lang, w=partial(word, language=lang), clock=clock, size=size, style=_STYLE, script=_SCRIPT, **values
+        lang=lang,
+        w=lambda key, *blanks: word(key, lang, *blanks),
+        clock=clock,
+        size=size,
+        style=_STYLE,
+        script=_SCRIPT,
+        **values,
     )
 
 

@@ -105,6 +105,58 @@ WORDS: dict[str, tuple[str, str]] = {
     "place_releases": ("内容", "Releases"),
     "place_orders": ("下架与恢复", "Withdrawals"),
     "place_quarantine": ("隔离区", "Quarantine"),
+    "place_identifiers": ("标识", "Identifiers"),
+    "search_identifiers": ("任何标识：ISLI、ISBN、DOI……", "any identifier: ISLI, ISBN, DOI ..."),
+    "look_up": ("查询", "Look up"),
+    "log_entries": ("日志条目", "Entries of the log"),
+    "links": ("关联", "Links"),
+    "last_published": ("最近发布 (UTC)", "Published (UTC)"),
+    "by_scheme": ("按标识体系", "By scheme"),
+    "last_changes": ("最近登记与变更", "Last changes"),
+    "links_behind": ("还有 {0} 条变更的关联正在整理。", "The links of {0} changes are still being sorted in."),
+    "no_identifiers": ("还没有登记任何标识。", "Nothing is registered yet."),
+    "identifier": ("标识", "identifier"),
+    "id_registered": ("已登记", "registered"),
+    "id_reserved": ("已预留", "reserved"),
+    "id_withdrawn": ("已撤销", "withdrawn"),
+    "id_superseded": ("已被取代", "superseded"),
+    "likely": ("也许是", "Likely meant"),
+    "not_registered": ("未登记", "not registered"),
+    "not_registered_hint": ("这个标识的写法正确，但还没有登记。", "This is a right code, which nobody has registered."),
+    "scheme": ("标识体系", "scheme"),
+    "written": ("写法", "written"),
+    "superseded_by": ("被此取代", "superseded by"),
+    "rights": ("许可", "rights"),
+    "location": ("位置", "location"),
+    "steps": ("{0} 步", "{0} step(s)"),
+    "and_more": ("另有 {0} 个", "and {0} more"),
+    "cut_off": ("关联过多，图中只显示一部分。", "There are too many links: only some are drawn."),
+    "no_links": ("没有关联。", "No links."),
+    "history": ("历史", "History"),
+    "what_changed": ("变更", "what changed"),
+    "signed": ("签名文件", "signed statement"),
+    "first_registered": ("首次登记", "first registered"),
+    "field_title": ("题名", "title"),
+    "field_status": ("状态", "status"),
+    "field_links": ("关联", "links"),
+    "field_locations": ("位置", "locations"),
+    "field_metadata": ("元数据", "metadata"),
+    "field_rights": ("许可", "rights"),
+    "field_reason": ("原因", "reason"),
+    "field_ttl": ("有效时间", "time to live"),
+    "field_body": ("主体", "body"),
+    "field_superseded_by": ("取代者", "successor"),
+    "log_proof": ("日志证明", "Proof from the log"),
+    "proved": ("✓ 已在透明日志中验证", "✓ verified in the transparency log"),
+    "not_proved": ("✗ 证明无效", "✗ not proved"),
+    "proof_says": (
+        "此记录是日志的第 {0} 条，日志共 {1} 条；从记录到日志根的路径已逐级核对。",
+        "This record is entry {0} of a log of {1}; the path from it to the log's root was checked.",
+    ),
+    "proof_signed": (
+        "由 {0} 于 {1} 签名，由登记机构 {2} 确认为最新。",
+        "Signed by {0} at {1}; the registry {2} signs that it is the newest.",
+    ),
     "state_all": ("全部", "all"),
     "state_published": ("已发布", "published"),
     "state_admitted": ("已准入", "admitted"),
@@ -184,9 +236,10 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 
 
-def word(key: str, language: Language) -> str:
-    """Return the word of ``key``; a key that is not known here (a zone of the operator's own) is its own word."""
+def word(key: str, language: Language, *blanks: object) -> str:
+    """Return the word of ``key`` with its ``blanks`` filled; a key not known here (a zone of the operator's own) is its own word."""
     both = WORDS.get(key)
     if both is None:
         return key.removeprefix("zone_")
-    return both[0 if language == "zh" else 1]
+    text = both[0 if language == "zh" else 1]
+    return text.format(*blanks) if blanks else text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from urllib.parse import quote
 
 from gateway.linking.book import Kept
 from gateway.linking.registering import by_source
@@ -16,19 +15,8 @@ from gateway.resolver.walk_formats import CONTEXT
 
 def address_of(code: str, base: str) -> str:
     """Return the URI of a code: the one that its scheme has in the open web, else the resolver's below ``base``."""
-    scheme, _, text = code.partition(":")
-    match scheme:
-        case "doi":
-            return f"https://doi.org/{quote(text, safe='/')}"
-        case "hdl":
-            return f"https://hdl.handle.net/{quote(text, safe='/')}"
-        case "isbn":  # RFC 8254
-            return f"urn:isbn:{text}"
-        case "issn":  # the same
-            digits = text.replace("-", "")
-            return f"urn:issn:{digits[:4]}-{digits[4:]}"
-        case _:
-            return f"{base.rstrip('/')}/id/{parse(code).quoted}"
+    known = parse(code)
+    return known.uri or f"{base.rstrip('/')}/id/{known.quoted}"
 
 
 def json_ld(links: Iterable[Kept], base: str) -> Iterator[str]:

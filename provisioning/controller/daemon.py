@@ -14,7 +14,7 @@ from appliance.runtime import config as configuration
 from appliance.runtime import http
 from appliance.runtime.errors import Unreachable
 from appliance.runtime.service import Service
-from provisioning.controller import content_web, orders_web, trust
+from provisioning.controller import content_web, identifiers_web, orders_web, trust
 from provisioning.controller.hub import Hub
 from provisioning.controller.journals import Journals
 from provisioning.controller.orders import Orders
@@ -25,6 +25,8 @@ from provisioning.controller.store import Store
 from provisioning.controller.wanted import Wanted
 from provisioning.controller.web import application
 from provisioning.controller.witness import Witness
+from provisioning.registry.backlinks import Backlinks
+from provisioning.registry.looking import Looking
 from provisioning.registry.publication import Publication
 from provisioning.registry.registry import Registry
 from provisioning.registry.routes import Api, lookup_application
@@ -57,7 +59,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         hub.trust = trusted
         if trusted is not None:
             more += trust.routes(trusted)
-        publication = None
+        publication = backlinks = None
         if settings.registry is not None:
             rules = Rulebook(settings, wanted, trusted)
             key = await asyncio.to_thread(PrivateKey.load, settings.registry.key)
@@ -68,9 +70,13 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             await publication.open()
             api = Api(registry, publication)
             more += api.routes()
+            backlinks = Backlinks(registry, publication)
+            more += identifiers_web.routes(Looking(registry, publication, backlinks))
             if settings.registry.socket is not None:
                 unix = [(settings.registry.socket, 0o660)]
                 await stack.enter_async_context(http.serving(lookup_application(api), unix=unix))
+        if backlinks is None:
+            more += identifiers_web.without()
         more += [*orders_web.routes(hub), *content_web.routes(hub)]
         address = (settings.listen.address, settings.listen.port)
         await stack.enter_async_context(http.serving(application(hub, more), tcp=[address]))
@@ -78,6 +84,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             running = [tasks.create_task(work) for work in (hub.connection.run(), hub.listen(), hub.watch())]
             if publication is not None and settings.registry is not None:
                 running.append(tasks.create_task(publication.run(settings.registry.publish)))
+            if backlinks is not None:
+                running.append(tasks.create_task(backlinks.run()))
             if trusted is not None:
                 running.append(tasks.create_task(trusted.run()))
             if settings.releases is not None:
