@@ -17,6 +17,8 @@ from gateway.delivery.screens import Screens
 from gateway.delivery.usage import Usage
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
+from gateway.permission.door import Door
+from gateway.permission.judge import Here
 from gateway.serving.exchange import Exchange
 from gateway.store.live import LiveObjects
 from gateway.store.objects import Objects
@@ -42,6 +44,15 @@ def _listen(policy: Policy, config: Path, zone: str | None) -> tuple[str, int]:
     return service.address, service.port
 
 
+def door_of(policy: Policy, zone: str) -> Door | None:
+    """Return the door of a zone whose screens must show tokens, or None."""
+    permission = policy.permission
+    if permission is None or zone not in permission.zones:
+        return None
+    here = Here(("headgate", policy.site, zone), policy.territory, permission.skew)
+    return Door({name: issuer.keys for name, issuer in permission.issuers.items()}, here)
+
+
 async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve the screens until told to stop."""
     policy = policies.load(config)
@@ -57,11 +68,13 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         incoming, quality = STATE / "store" / "incoming", Quality(zone, counted.REGISTRY)
         screens = Screens(policy.site, zone, Objects(STATE / "store"), incoming, channels, exchange, usage, quality)
 
+        screens.door = door_of(policy, zone)
+
         async def reload() -> None:
             nonlocal listen
             policy = policies.load(config)
             listen = _listen(policy, config, zone)
-            screens.site = policy.site
+            screens.site, screens.door = policy.site, door_of(policy, zone)
             exchange.forget()
             channels.forget()
             changed.set()

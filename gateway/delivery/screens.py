@@ -17,6 +17,9 @@ from gateway.delivery import cmcd, metrics, page
 from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.quality import Quality
 from gateway.delivery.usage import Usage, record
+from gateway.permission import door as doors
+from gateway.permission.door import Door, Granted
+from gateway.permission.judge import Asked
 from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming, Object
@@ -35,7 +38,7 @@ CORS = {  # players in pages of any address (a phone's application, a library's 
 PREFLIGHT = {
     **CORS,
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    "Access-Control-Allow-Headers": "Range, If-None-Match, If-Range, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status",
+    "Access-Control-Allow-Headers": ", ".join(("Range", "If-None-Match", "If-Range", doors.NAME, *cmcd.HEADERS)),
     "Access-Control-Max-Age": "86400",
 }
 
@@ -55,6 +58,7 @@ class Screens:
         quality: Quality,
     ) -> None:
         self.site, self._zone, self._channels = site, zone, channels
+        self.door: Door | None = None  # where the policy asks for tokens
         self._store, self._incoming, self._exchange, self._usage = store, incoming, exchange, usage
         self._running, self._quality = Running(), quality
 
@@ -90,8 +94,23 @@ class Screens:
         code, path = paths.code_of(request.match_info["code"]), request.match_info["path"]
         if fault := paths.fault_in(path):
             raise Refused("bad-request", fault, 400)
+        granted = self._admitted(request)
         with self._running.of(code, request) as turn:
-            return await self._answer_running(turn, request, code, path, began, started)
+            return await self._answer_running(turn, request, code, path, began, started, granted)
+
+    def _admitted(self, request: web.Request) -> Granted | None:
+        """Return what a token permits, or None where none is asked for.
+
+        Raises:
+            Refused: this is not permitted.
+        """
+        if self.door is None:
+            return None
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        asked = Asked(
+            request.method, str(request.url.without_query_params(*doors.QUERY)), request.remote or "", headers
+        )
+        return self.door.admit(doors.shown(headers, request.cookies, request.query), asked, time.time())
 
     def withdraw(self, codes: Sequence[str]) -> int:
         """Break off what runs of the releases ``codes``; return how many responses that were."""
@@ -100,14 +119,23 @@ class Screens:
         return stopped
 
     async def _answer_running(
-        self, turn: Turn, request: web.Request, code: str, path: str, began: float, started: datetime
+        self,
+        turn: Turn,
+        request: web.Request,
+        code: str,
+        path: str,
+        began: float,
+        started: datetime,
+        granted: Granted | None,
     ) -> web.StreamResponse:
         manifest = await self._exchange.manifest(code)
         file, opened, cache, keep, coming = await self._open(manifest, code, path)
         with opened:
             turn.begin()
             try:
-                response, sent, count, readable = await self._answer(request, file, opened, cache, keep, coming)
+                response, sent, count, readable = await self._answer(
+                    request, file, opened, cache, keep, coming, granted
+                )
             except Corrupt:
                 await self._exchange.damaged(manifest, path)
                 raise
@@ -115,8 +143,18 @@ class Screens:
             await self._exchange.damaged(manifest, path)
         if (told := cmcd.parse(request.headers, request.query)) is not None:
             self._quality.add(code, told)
+        subject = granted.subject if granted else ""
         self._count(
-            manifest, path, response.status, cache, sent, count, started, time.monotonic() - began, request.method
+            manifest,
+            path,
+            response.status,
+            cache,
+            sent,
+            count,
+            started,
+            time.monotonic() - began,
+            request.method,
+            subject,
         )
         return response
 
@@ -146,17 +184,23 @@ class Screens:
         cache: str,
         keep: int,
         coming: Coming | None,
+        granted: Granted | None,
     ) -> tuple[web.StreamResponse, int, int, bool]:
         """Answer; return the response, the bytes of content sent, those that were to be sent, and whether the disk gave them."""
         etag = f'"{file.sha256}"'
         headers = {
             **CORS,
             "ETag": etag,
-            "Cache-Control": f"public, max-age={keep}",
+            # What a token opened is for the screen that showed it, and for no cache on the way.
+            "Cache-Control": f"{'public' if granted is None else 'private'}, max-age={keep}",
             "Cache-Status": "headgate; hit" if cache == "hit" else "headgate; fwd=miss; stored",  # RFC 9211
             "Accept-Ranges": "bytes",
             "Repr-Digest": f"sha-256=:{b64encode(bytes.fromhex(file.sha256)).decode()}:",  # RFC 9530
         }
+        if granted is not None and granted.keep is not None:
+            # A playlist's addresses carry no token: the screen shows it by cookie from now on.
+            left = max(0, int(granted.permit.until - time.time()))
+            headers["Set-Cookie"] = f"{doors.NAME}={granted.keep}; Path=/r/; Max-Age={left}; HttpOnly; SameSite=Lax"
         choice = choose(request.headers, request.method, file.size, etag)
         match choice:
             case NotModified():
@@ -201,6 +245,7 @@ class Screens:
         started: datetime,
         seconds: float,
         method: str,
+        subject: str,
     ) -> None:
         metrics.REQUESTS.labels(self._zone, str(status), cache).inc()
         metrics.BYTES.labels(self._zone, cache).inc(sent)
@@ -220,6 +265,7 @@ class Screens:
                 sent=sent,
                 started=started,
                 seconds=seconds,
+                subject=subject,
                 now=datetime.now(UTC),
             )
         )

@@ -31,9 +31,13 @@ def record(
     sent: int,
     started: datetime,
     seconds: float,
+    subject: str,
     now: datetime,
 ) -> Record:
-    """Return the usage record of one delivery, complete or broken off; ``sent`` is the bytes of content that the kernel took."""
+    """Return the usage record of one delivery, complete or broken off; ``sent`` is the bytes of content that the kernel took.
+
+    ``subject`` is the pseudonym of a token's subject, empty where there is none.
+    """
     return Record.new(
         "usage",
         f"delivery/{zone}",
@@ -47,6 +51,7 @@ def record(
             "cache": cache,
             "started": written(started),
             "seconds": round(seconds, 6),
+            **({"subject": subject} if subject else {}),
         },
         now,
     )

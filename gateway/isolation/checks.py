@@ -231,6 +231,13 @@ def _content(policy: Policy, broken: Broken) -> Iterator[Problem]:
                 yield Problem(("bodies", name), "has no 'keys:', and without 'trust:' nobody else says which are its")
     for index, zone in enumerate(important.outside if important else ()):
         yield from _known_zone(policy, broken, ("important", "outside", index), zone)
+    for index, zone in enumerate(policy.permission.zones if policy.permission else ()):
+        yield from _known_zone(policy, broken, ("permission", "zones", index), zone)
+        if policy.service_of(zone, "delivery") is None and not any(path[0] == "services" for path in broken):
+            yield Problem(
+                ("permission", "zones", index),
+                f"nothing is delivered in zone '{zone}': no service with 'run: delivery'",
+            )
     for zone in store.quotas.zones:
         yield from _known_zone(policy, broken, ("store", "quotas", "zones", zone), zone)
     for name in store.quotas.bodies:

@@ -27,6 +27,20 @@ class Orders(Section):
     keys: dict[Name, Key] = Field(min_length=1, max_length=16)
 
 
+class Issuer(Section):
+    """A portal that admits screens: its tokens are signed by one of these keys."""
+
+    keys: Annotated[tuple[Key, ...], Field(min_length=1, max_length=8)]
+
+
+class Permission(Section):
+    """In which zones a screen must show a token (CTA-5007 or RFC 9246), and whose tokens count."""
+
+    zones: Annotated[tuple[str, ...], Field(min_length=1, max_length=5)]
+    issuers: dict[Name, Issuer] = Field(min_length=1, max_length=64)
+    skew: Annotated[float, Field(ge=0, le=300)] = 30.0  # seconds that clocks may differ
+
+
 class Important(Section):
     """Important data (重要数据): by label and by identifier; it never crosses towards the zones that are outside."""
 

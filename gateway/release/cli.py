@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gateway.permission.cli import commands as token
 from gateway.release.cli_grant import grant
 from gateway.release.cli_looks import body, quarantine
 from gateway.release.cli_make import make, verify
@@ -23,5 +24,20 @@ def commands() -> None:
     """
 
 
-for command in (make, preview, verify, publish, show, list_, body, quarantine, grant, channel, live, trust, *ORDERS):
+for command in (
+    make,
+    preview,
+    verify,
+    publish,
+    show,
+    list_,
+    body,
+    quarantine,
+    grant,
+    channel,
+    live,
+    trust,
+    token,
+    *ORDERS,
+):
     commands.add_command(command)

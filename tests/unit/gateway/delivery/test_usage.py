@@ -12,10 +12,10 @@ from gateway.delivery.usage import Usage
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 
-def record(path="a.m4s"):
+def record(path="a.m4s", subject=""):
     return usage.record(
         zone="bigscreen", release="999999-100000000000001-4", path=path, body="library", status=206, cache="hit", sent=100,
-        started=NOW, seconds=0.5, now=NOW,
+        started=NOW, seconds=0.5, subject=subject, now=NOW,
     )  # fmt: skip
 
 
@@ -27,6 +27,7 @@ def test_a_record_tells_the_contract():
         "release": "999999-100000000000001-4", "path": "a.m4s", "body": "library", "zone": "bigscreen", "bytes": 100,
         "status": 206, "cache": "hit", "started": "2026-11-23T08:00:00.000000Z", "seconds": 0.5,
     }  # fmt: skip
+    assert record(subject="a1b2").told()["body"]["subject"] == "a1b2"
 
 
 async def test_records_wait_while_the_exchange_is_away(monkeypatch):

@@ -1,0 +1,72 @@
+"""The door of a zone: where a token is looked for, and what is remembered of it."""
+
+import pytest
+
+from appliance.runtime.errors import Refused
+from gateway.permission import door as doors
+from gateway.permission import token
+from gateway.permission.door import DAY, Door, Shown, shown
+from gateway.permission.judge import Asked, Here
+from tests.unit.gateway.permission.test_token import ISSUERS, PEM
+
+ASKED = Asked("GET", "http://a/r/1/x.ts", "10.0.0.1", {})
+HERE = Here(("headgate",), None, 30.0)
+
+
+def text(subject="viewer", until=10 * DAY):
+    return token.issue({token.ISS: "portal", token.EXP: int(until), token.SUB: subject}, PEM)
+
+
+def test_where_a_token_is_looked_for():
+    """By header first, then in the query by its names, then by cookie."""
+    name = doors.NAME
+    assert shown({name.lower(): "h"}, {name: "c"}, {"CAT": "q"}) == Shown("h", "header")
+    assert shown({}, {name: "c"}, {"cat": "q"}) == Shown("q", "cat")
+    assert shown({}, {}, {"URISigningPackage": "u"}) == Shown("u", "URISigningPackage")
+    assert shown({}, {name: "c"}, {}) == Shown("c", "cookie")
+    assert shown({}, {}, {}) is None
+
+
+def test_nothing_passes_without_a_token():
+    """The refusal says how to show one."""
+    with pytest.raises(Refused, match="with a token only") as refused:
+        Door(ISSUERS, HERE).admit(None, ASKED, 0.0)
+    assert (refused.value.reason, refused.value.status) == ("no-token", 401)
+
+
+def test_a_token_that_was_verified_is_still_judged_each_time():
+    """Remembered, it expires all the same."""
+    door, held = Door(ISSUERS, HERE), Shown(text(until=1000), "CAT")
+    assert door.admit(held, ASKED, 0.0).keep == held.text
+    with pytest.raises(Refused) as refused:
+        door.admit(held, ASKED, 2000.0)
+    assert refused.value.reason == "token-expired"
+    assert door.admit(Shown(held.text, "cookie"), ASKED, 0.0).keep is None
+
+
+def test_a_package_is_not_taken_for_a_token():
+    """The same text at the other place is verified as what it claims to be there."""
+    door, held = Door(ISSUERS, HERE), text()
+    door.admit(Shown(held, "CAT"), ASKED, 0.0)
+    with pytest.raises(Refused) as refused:
+        door.admit(Shown(held, "URISigningPackage"), ASKED, 0.0)
+    assert refused.value.reason == "token-not-signed"
+
+
+def test_a_subject_has_another_name_each_day():
+    """One pseudonym a day and door, from which nobody finds the subject."""
+    door, other = Door(ISSUERS, HERE), Door(ISSUERS, HERE)
+    name = [door.admit(Shown(text(), "CAT"), ASKED, now).subject for now in (0.0, DAY - 1, DAY)]
+    assert name[0] == name[1] != name[2]
+    assert name[0] != other.admit(Shown(text(), "CAT"), ASKED, 0.0).subject
+    assert name[0] != door.admit(Shown(text("another"), "CAT"), ASKED, 0.0).subject
+    assert door.admit(Shown(text(""), "CAT"), ASKED, 0.0).subject == ""
+
+
+def test_memory_is_bounded(monkeypatch):
+    """The tokens that were shown longest ago go."""
+    monkeypatch.setattr(doors, "MOST", 3)
+    door = Door(ISSUERS, HERE)
+    for number in range(5):
+        door.admit(Shown(text(str(number)), "CAT"), ASKED, 0.0)
+    assert len(door._verified) == 3
