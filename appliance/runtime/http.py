@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket as sockets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,7 +19,7 @@ from aiohttp import web
 from aiohttp.client_exceptions import UnixClientConnectorError
 
 from appliance.runtime import descriptors
-from appliance.runtime.errors import ConfigError, Corrupt, Refused, Unreachable
+from appliance.runtime.errors import ConfigError, Corrupt, HeadgateError, Refused, Unreachable
 
 log = logging.getLogger("headgate.http")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -121,13 +122,18 @@ async def check(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
     """
     if response.status < 400:
         return response
+    raise told(response.status, await response.read())
+
+
+def told(status: int, body: bytes) -> HeadgateError:
+    """Return the error that the other side's middleware answered with."""
     try:
-        told = await response.json()
-        reason, sentence = str(told["reason"]), str(told["error"])
-    except (ValueError, KeyError, TypeError, aiohttp.ContentTypeError):
-        reason, sentence = "unexpected-answer", f"answered {response.status}"
+        answered = json.loads(body)
+        reason, sentence = str(answered["reason"]), str(answered["error"])
+    except (ValueError, KeyError, TypeError):
+        reason, sentence = "unexpected-answer", f"answered {status}"
     if reason == "unreachable":
-        raise Unreachable(sentence)
+        return Unreachable(sentence)
     if reason == "corrupt":
-        raise Corrupt(sentence)
-    raise Refused(reason, sentence, response.status)
+        return Corrupt(sentence)
+    return Refused(reason, sentence, status)

@@ -16,10 +16,11 @@ from typing import Any, BinaryIO
 
 from appliance.runtime.errors import Refused, Unreachable
 from appliance.runtime.files import write_atomic
-from gateway.exchange.origin import CHUNK, Answer, Origins
+from gateway.exchange.origin import Answer, Origins
 from gateway.release import paths
 
 NAME = "disk"  # as an origin, in journal and refusals
+CHUNK = 1 << 20  # bytes read at once
 MOST = 1000  # releases that are laid down at once
 
 

@@ -7,8 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
-
+from appliance.runtime.asking import BrokeOff
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused
 from gateway.exchange.fill import Fill
 from gateway.exchange.judge import Judge
@@ -18,9 +17,9 @@ from gateway.release.manifest import CHUNK
 from gateway.store.incoming import Arrival
 from gateway.store.keeper import Room
 
-BROKEN = (HeadgateError, aiohttp.ClientError, TimeoutError)  # how an answer ends before its end
+BROKEN = (HeadgateError, BrokeOff, TimeoutError)  # how an answer ends before its end
 AHEAD = 2  # pieces that wait to be judged
-BATCH = 1 << 20  # bytes that are written at once: each time costs a thread's turn
+Chunk = bytes | memoryview  # may be used until the next is asked for
 Piece = tuple[int, int, bool]  # first byte, bytes, whether it is the last
 
 
@@ -59,7 +58,7 @@ class Crossing:
         """Forget what came behind the last piece that passed."""
         self._arrival.rewind(self._judged)
 
-    async def take(self, chunks: AsyncIterator[bytes]) -> None:
+    async def take(self, chunks: AsyncIterator[Chunk]) -> None:
         """Take an answer's bytes to the object's end.
 
         Raises:
@@ -81,11 +80,11 @@ class Crossing:
         if failure is not None:
             raise failure
 
-    async def _write_all(self, chunks: AsyncIterator[bytes], pieces: asyncio.Queue[Piece | None]) -> None:
+    async def _write_all(self, chunks: AsyncIterator[Chunk], pieces: asyncio.Queue[Piece | None]) -> None:
         first = self._judged
-        async for batch in self._batches(chunks):
-            size = sum(map(len, batch))
-            await asyncio.to_thread(self._write, batch)
+        async for chunk in chunks:
+            size = len(chunk)
+            await asyncio.to_thread(self._arrival.write, chunk)
             self._room.took(size)
             if self._fill.pace is not None:
                 await asyncio.sleep(self._fill.pace.after(size, time.monotonic()))
@@ -97,25 +96,6 @@ class Crossing:
             raise Corrupt(f"{self._arrival.written} bytes came, the manifest says {self.size}")
         if not self.size:
             await pieces.put((0, 0, True))
-
-    async def _batches(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
-        """Yield what came, as much as is worth writing: to the end of a piece, of the object, or of a batch."""
-        batch: list[bytes] = []
-        size = 0
-        async for chunk in chunks:
-            batch.append(chunk)
-            size += len(chunk)
-            upto = self._arrival.written + size
-            ends = upto >= self.size or upto // CHUNK > self._arrival.written // CHUNK
-            if size >= BATCH or ends or self._fill.pace is not None:
-                yield batch
-                batch, size = [], 0
-        if batch:
-            yield batch
-
-    def _write(self, batch: list[bytes]) -> None:
-        for chunk in batch:
-            self._arrival.write(chunk)
 
     async def _judge_all(self, pieces: asyncio.Queue[Piece | None]) -> None:
         while (piece := await pieces.get()) is not None:

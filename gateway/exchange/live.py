@@ -277,7 +277,7 @@ class Channels:
                 self._store.remove(sha256)
 
 
-def _write(file: BinaryIO, chunk: bytes) -> None:
+def _write(file: BinaryIO, chunk: bytes | memoryview) -> None:
     view = memoryview(chunk)
     while view:
         view = view[file.write(view) :]

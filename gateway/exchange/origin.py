@@ -8,41 +8,35 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-import aiohttp
-
-from appliance.runtime import http
+from appliance.runtime import asking
 from appliance.runtime.errors import Refused, Unreachable
 
 _ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e]{0,190}"', re.ASCII)  # RFC 9110 section 8.8.3
 _AGE = re.compile(r"\d{1,9}", re.ASCII)
 MOST_WRONG = 8  # names that fetch takes
-CHUNK = 256 << 10  # bytes handed on at once
-AHEAD = 512 << 10  # bytes of an answer that wait to be taken
 CONNECTIONS = 32
-TIMEOUT = aiohttp.ClientTimeout(
-    total=6 * 3600, sock_connect=5, sock_read=60
-)  # seconds; fetch has narrower ones of its own
+PATIENCE = 60.0  # seconds without a byte; fetch has narrower ones of its own
 
 
 class Answer:
     """What ``origin`` sends: ``etag``, and the body in chunks; ``unchanged`` where the given ETag still holds."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: asking.Answer) -> None:
         self._response = response
         self.unchanged = response.status == 304
-        etag = response.headers.get("ETag", "")
+        etag = response.headers.get("etag", "")
         self.etag = (
             etag if _ETAG.fullmatch(etag) else ""
         )  # fetch takes no other back; without one we read the whole again
-        self.origin = response.headers.get("Headgate-Origin", "")
-        age = response.headers.get("Age", "0")
+        self.origin = response.headers.get("headgate-origin", "")
+        age = response.headers.get("age", "0")
         self.age = (
             float(age) if _AGE.fullmatch(age) else 0.0
         )  # seconds since an origin spoke about it, as a parent tells
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes."""
-        async for chunk in self._response.content.iter_chunked(CHUNK):
+    async def chunks(self) -> AsyncIterator[memoryview | bytes]:
+        """Yield the body as it comes; each piece may be used until the next is asked for."""
+        async for chunk in self._response.chunks():
             yield chunk
 
     async def read(self, largest: int) -> bytes:
@@ -56,7 +50,7 @@ class Answer:
             size += len(chunk)
             if size > largest:
                 raise Refused("too-large", f"the origin's answer is longer than {largest} bytes", 413)
-            parts.append(chunk)
+            parts.append(bytes(chunk))
         return b"".join(parts)
 
 
@@ -65,18 +59,15 @@ class Origins:
 
     def __init__(self, socket: Path) -> None:
         self._socket = socket
-        self._session: aiohttp.ClientSession | None = None
+        self._asking: asking.Asking | None = None
 
     async def __aenter__(self) -> Self:
-        connector = http.UnixConnector(str(self._socket), limit=CONNECTIONS)
-        self._session = aiohttp.ClientSession(
-            connector=connector, timeout=TIMEOUT, auto_decompress=False, read_bufsize=AHEAD
-        )
+        self._asking = asking.Asking(self._socket, most=CONNECTIONS, patience=PATIENCE)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._asking is not None:
+            self._asking.close()
 
     @contextlib.asynccontextmanager
     async def ask(
@@ -128,10 +119,10 @@ class Origins:
 
     @contextlib.asynccontextmanager
     async def _post(self, told: Mapping[str, object], whom: str) -> AsyncIterator[Answer]:
-        if self._session is None:
+        if self._asking is None:
             raise RuntimeError("used outside its 'async with'")
         try:
-            async with self._session.post("http://fetch/fetch", json=told) as response:
-                yield Answer(await http.check(response))
-        except (aiohttp.ClientError, TimeoutError) as error:
+            async with self._asking.post("fetch", told) as response:
+                yield Answer(await response.check())
+        except (asking.BrokeOff, TimeoutError) as error:
             raise Unreachable(f"{whom} cannot be asked: {error or 'no answer in time'}") from error

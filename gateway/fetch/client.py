@@ -17,6 +17,7 @@ from gateway.fetch.decide import Target
 from gateway.fetch.secrets import Secrets
 
 CHUNK = 256 << 10  # bytes
+AHEAD = 512 << 10  # bytes of an answer that wait to be handed on
 CONNECTIONS = (
     128  # to all upstreams: more than the exchange asks for at once, so that nobody is taken for slow who was not asked
 )
@@ -39,6 +40,7 @@ def session() -> aiohttp.ClientSession:
     """Return the client; it reads nothing from its environment and keeps no cookies."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, use_dns_cache=False),
+        read_bufsize=AHEAD,
         trust_env=False,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from gateway.isolation.policy import Policy
 
 LONGEST = 16 << 10  # bytes of a request
 SOCKET_MODE = 0o666  # its folder, which only the exchange's group may enter, is the gate
+SEND = (
+    4 << 20
+)  # bytes that the socket towards the exchange may hold, as far as the kernel lets it: what does not fit is copied
 UNTIL_FIRST = 25.0  # seconds in which another upstream is tried; the exchange waits some more for the first byte
 
 log = logging.getLogger("headgate.fetch")
@@ -145,6 +149,8 @@ class Fetch:
         target: decide.Target,
     ) -> None:
         size = 0
+        if request.transport is not None:
+            request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND)
         try:
             async for chunk in client.bounded(answer, target):
                 size += len(chunk)

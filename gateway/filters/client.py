@@ -13,9 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
 
-import aiohttp
-
-from appliance.runtime import http
+from appliance.runtime.asking import Asking, Away, BrokeOff
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from gateway.filters.admission.decide import Known
 from gateway.release.live.signing import Claim
@@ -44,16 +42,15 @@ class Filter:
     def __init__(self, socket: Path, name: str) -> None:
         self._socket, self._name = socket, name
         self.failed: Tell = _nobody
-        self._session: aiohttp.ClientSession | None = None
+        self._asking: Asking | None = None
 
     async def __aenter__(self) -> Self:
-        connector = http.UnixConnector(str(self._socket), limit=CONNECTIONS)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=PATIENCE))
+        self._asking = Asking(self._socket, most=CONNECTIONS, patience=PATIENCE)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._asking is not None:
+            self._asking.close()
 
     async def _ask(
         self, what: str, told: dict[str, Any], read: Callable[[dict[str, Any]], T], *, wait: float = 0.0
@@ -77,13 +74,13 @@ class Filter:
 
     async def _answer(self, what: str, told: dict[str, Any], wait: float) -> dict[str, Any]:
         """Return the answer, trying again for ``wait`` seconds while the filter is away or reads another policy."""
-        if self._session is None:
+        if self._asking is None:
             raise RuntimeError("used outside its 'async with'")
         deadline = time.monotonic() + wait
         while True:
             try:
-                async with self._session.post(f"http://{self._name}/{what}", json=told) as response:
-                    answer = await (await http.check(response)).json()
+                async with self._asking.post(what, told) as response:
+                    answer = await response.json()
                     if response.status != 200 or not isinstance(answer, dict):
                         raise self._failed(f"answered {response.status}")
                     return answer
@@ -95,10 +92,10 @@ class Filter:
                 failure = Refused("busy", f"the {self._name} filter has not taken the policy in yet", 503)
             except (Corrupt, Unreachable, ValueError) as error:
                 raise self._failed(str(error)) from error
-            except aiohttp.ClientConnectorError as error:
+            except Away as error:
                 failure = self._failed(f"is away: {error}")
                 failure.about["how"] = "away"
-            except (aiohttp.ClientError, TimeoutError) as error:
+            except (BrokeOff, TimeoutError) as error:
                 failure = self._failed(f"broke off: {error or 'no answer in time'}")
             if time.monotonic() >= deadline:
                 raise failure
