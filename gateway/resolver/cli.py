@@ -15,6 +15,7 @@ from rich.table import Table
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Unreachable
 from gateway.resolver import cli_check, codes
+from gateway.resolver.cli_import import COMMANDS as IMPORTING
 from gateway.resolver.cli_prove import COMMANDS as PROVING
 from gateway.resolver.cli_register import COMMANDS as REGISTERING
 
@@ -36,7 +37,7 @@ AT = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="For a program.")
 
 
-for command in (cli_check.check, cli_check.schemes, *REGISTERING, *PROVING):
+for command in (cli_check.check, cli_check.schemes, *REGISTERING, *IMPORTING, *PROVING):
     commands.add_command(command)
 
 
