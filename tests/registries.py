@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance.identity.keys import PrivateKey
-from appliance.journal.proofs import leaf_hash
+from appliance.journal import note
+from appliance.journal.proofs import inclusion, leaf_hash
 from appliance.journal.tiles import pack
-from appliance.journal.verify import ENTRIES, HASH, WIDTH, Tree
+from appliance.journal.verify import ENTRIES, HASH, WIDTH, Checkpoint, Tree
 from gateway.resolver import change, published
 from gateway.resolver.codes import check_digit
 from gateway.resolver.level import code_of
-from gateway.resolver.published import Chunk, Head, Snapshot
+from gateway.resolver.proof import ORIGIN
+from gateway.resolver.published import Answer, Chunk, Head, Snapshot
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -112,6 +114,32 @@ class Registry:
             first=rows[0][0].decode(),
             last=rows[-1][0].decode(),
         )
+
+    def look(self, asked: str) -> bytes:
+        """Return the registry's answer on one code."""
+        numbers = [n for n, entry in enumerate(self.entries) if code_of(change.record_in(entry)) == asked.encode()]
+        number = numbers[-1] if numbers else None
+        head = Checkpoint(f"{ORIGIN}{self.name}", self.size, bytes.fromhex(self.root()))
+        claim = Answer(
+            registry=self.name,
+            code=asked,
+            number=None if number is None else number + 1,
+            size=self.size,
+            root=self.root(),
+            made=self.made,
+        )
+        path = [] if number is None else inclusion(number, self.size, self._complete)
+        told = {
+            "change": None if number is None else self.entries[number].decode(),
+            "number": claim.number,
+            "proof": [one.hex() for one in path],
+            "checkpoint": note.sign(head, self.key).decode(),
+            "claim": json.loads(published.seal(claim, self.key)),
+        }
+        return json.dumps(told).encode()
+
+    def _complete(self, level: int, index: int) -> bytes:
+        return bytes(self.tree.levels[level][index * HASH : (index + 1) * HASH])
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file as it is."""

@@ -264,13 +264,13 @@ class Exchange:
 
     async def _lookup(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = parse(AskLookup, data)
-        codes.parse(ask.code)
+        code = codes.parse(ask.code)
         lane = decide.lane_into(self.policy, peer.zone, "identifier")
         if isinstance(lane, Refuse):
             await self._journal.refused(lane, peer, object="identifiers")
             raise lane.error()
         await self._at_its_rate(lane, peer, object="identifiers")
-        return web.json_response({"fresh": await self._identifiers.make_fresh(self.policy)})
+        return web.json_response(await self._identifiers.look_up(self.policy, code.canonical))
 
     async def _record(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         try:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
@@ -15,8 +16,8 @@ from gateway.exchange.decide import Refuse
 from gateway.exchange.journal import Journal
 from gateway.exchange.origin import Origins
 from gateway.isolation.policy import Policy, Registry
-from gateway.replica.client import Replica, Step, Wanted
-from gateway.resolver.published import HEAD
+from gateway.replica.client import Answer, Replica, Step, Wanted
+from gateway.resolver.published import HEAD, LONGEST_ANSWER, LOOKUP
 from gateway.store.incoming import Incoming
 from gateway.store.registry import Mirror
 
@@ -24,6 +25,7 @@ BELOW = "/registry/"
 EVERY = 5.0  # seconds between two looks at the registry
 SOON = 1.0  # seconds in which a look-up of an unknown code does not ask the registry again
 FETCHES = 8  # files under way at a time
+LOOKS = 16  # single codes asked for at a time
 MOST_STEPS = 10_000  # of one round: a snapshot of 20,000 chunks and the changes since
 
 log = logging.getLogger("headgate.exchange")
@@ -45,6 +47,7 @@ class Identifiers:
         self._origins, self._replica, self._incoming, self._mirror = origins, replica, incoming, mirror
         self._journal, self._clock = journal, clock
         self._once: Once[str, bool] = Once(tasks, at_once=1, waiting=4)
+        self._looks: Once[str, Answer] = Once(tasks, at_once=LOOKS, waiting=16 * LOOKS)
         self._fetches = asyncio.Semaphore(FETCHES)
         self._policy: Policy | None = None
         self._etag, self._at = "", -1  # of the head that the table of this size is the same as
@@ -57,6 +60,32 @@ class Identifiers:
         if self._clock() - self._checked < SOON:
             return True
         return await self._once.do("table", lambda: self._refresh(policy))
+
+    async def look_up(self, policy: Policy, code: str) -> dict[str, Any]:
+        """Return the answer to a resolver that lacks ``code``: whether the table is new; for a code outside its ranges the registry's word.
+
+        Raises:
+            Refused: what the registry says proves nothing.
+            Unreachable: it cannot be asked.
+        """
+        registry = policy.registry
+        if registry is None or not registry.ranges or code.startswith(registry.ranges):
+            return {"fresh": await self.make_fresh(policy)}
+        found = await self._looks.do(code, lambda: self._look(policy, registry, code))
+        return {"fresh": True, "answer": {"record": found.record, "made": found.made}}
+
+    async def _look(self, policy: Policy, registry: Registry, code: str) -> Answer:
+        path = f"{BELOW}{LOOKUP}{code}"
+        try:
+            async with self._origins.ask(registry.origin, path, LONGEST_ANSWER) as answer:
+                data = await answer.read(LONGEST_ANSWER)
+            with await asyncio.to_thread(self._incoming.show, data) as shown:
+                return await self._replica.look(policy.digest, code, shown.name)
+        except Refused as error:
+            if error.reason != "unknown-path":
+                refusal = Refuse(error.reason, str(error))
+                await self._journal.refused(refusal, None, object="identifiers", origin=registry.origin)
+            raise
 
     async def _refresh(self, policy: Policy) -> bool:
         registry = policy.registry

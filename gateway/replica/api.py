@@ -43,6 +43,14 @@ class AskStep(_Ask):
     begin: bool = False
 
 
+class AskLookup(_Ask):
+    """``POST /lookup``: what does the registry's answer in this incoming file say of ``code``?"""
+
+    policy: Sha256
+    code: Text
+    incoming: Text
+
+
 Ask = TypeVar("Ask", bound=_Ask)
 
 
@@ -65,6 +73,7 @@ class Api:
         """Return what answers on the socket."""
         app = http.application(LONGEST)
         app.router.add_post("/step", self._step)
+        app.router.add_post("/lookup", self._lookup)
         return app
 
     async def _step(self, request: web.Request) -> web.Response:
@@ -79,6 +88,17 @@ class Api:
             return web.json_response(_told(await self._replica.step(files, begin=ask.begin)))
         except Corrupt as error:
             raise Refused(metrics.DAMAGED, str(error), 502) from error
+
+    async def _lookup(self, request: web.Request) -> web.Response:
+        ask = _parse(AskLookup, await request.read())
+        await self._under(ask.policy)
+        data = await asyncio.to_thread(read_incoming, self._incoming, ask.incoming, published.LONGEST_ANSWER)
+        try:
+            looked = await asyncio.to_thread(self._replica.look, data, ask.code)
+        except Corrupt as error:
+            raise Refused(metrics.DAMAGED, str(error), 502) from error
+        record = None if looked.change is None else looked.change.record.dump().decode()
+        return web.json_response({"record": record, "number": looked.number, "made": looked.made.isoformat()})
 
     async def _read(self, incoming: str, path: str) -> bytes:
         return await asyncio.to_thread(read_incoming, self._incoming, incoming, published.longest(path))

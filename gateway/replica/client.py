@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ class Step:
     head: Verified | None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the registry says of a code: its record as canonical JSON, None where there is none; and when it said so."""
+
+    record: str | None
+    made: str
+
+
 class Replica(Filter):
     """The replica at its socket."""
 
@@ -55,6 +64,20 @@ class Replica(Filter):
         came = [{"path": path, "incoming": name} for path, name in files.items()]
         told = {"policy": policy, "files": came, "begin": begin}
         return await self._ask("step", told, _step, wait=RESTART)
+
+    async def look(self, policy: str, code: str, incoming: str) -> Answer:
+        """Return what the registry's answer in an incoming file says of ``code``.
+
+        Raises:
+            Refused: it proves nothing, or the replica is away.
+        """
+        told = {"policy": policy, "code": code, "incoming": incoming}
+        return await self._ask("lookup", told, _answer, wait=RESTART)
+
+
+def _answer(answer: dict[str, Any]) -> Answer:
+    record = answer["record"]
+    return Answer(None if record is None else str(record), datetime.fromisoformat(answer["made"]).isoformat())
 
 
 def _step(answer: dict[str, Any]) -> Step:

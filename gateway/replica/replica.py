@@ -19,8 +19,9 @@ from gateway.replica import decide, metrics
 from gateway.replica.beginning import Chunks
 from gateway.replica.decide import AskSnapshot, Begin, Follow, Hashes, UpToDate
 from gateway.replica.following import Doubtful, follow, ranged
-from gateway.resolver import published
+from gateway.resolver import proof, published
 from gateway.resolver.levels import Head, Info
+from gateway.resolver.proof import Looked
 from gateway.resolver.published import HEAD, SNAPSHOT, Snapshot
 from gateway.resolver.writing import Writer
 from gateway.store.faults import told
@@ -98,6 +99,26 @@ class Replica:
                 metrics.refused(error)
                 self._begin_again()
                 raise
+
+    def look(self, data: bytes, code: str) -> Looked:
+        """Return what the registry's answer ``data`` on a single code says, once it is proved.
+
+        Raises:
+            Corrupt: it proves nothing.
+            Refused: the registry did not sign it (``not-signed``), or before the table here (``rewound-log``).
+        """
+        try:
+            looked = proof.open_lookup(data, code, self.keys)
+            here = self._told
+            if here is not None and looked.made < here.made:
+                raise Refused(
+                    "rewound-log", f"the registry spoke at {here.made}, and this answer is from {looked.made}"
+                )
+        except HeadgateError as error:
+            metrics.refused(error)
+            raise
+        metrics.LOOKUPS.labels("absent" if looked.change is None else "found").inc()
+        return looked
 
     def _busy(self) -> bool:
         return self._job is not None and not self._job.done()

@@ -12,6 +12,7 @@ from appliance.runtime.service import Service
 from gateway.isolation import policy
 from gateway.resolver.finding import Finder
 from gateway.resolver.metrics import Numbers
+from gateway.resolver.outside import Outside
 from gateway.resolver.serving.application import application
 from gateway.resolver.serving.resolver import Resolver, address
 from gateway.resolver.table import Table
@@ -34,8 +35,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     numbers = Numbers(listen.zone)
     socket = places.RUN / "exchange" / f"resolver-{listen.zone}" / "exchange.sock"
     upstream = Upstream(socket, service.tasks, numbers.lookups)
+    outside = Outside(socket, service.tasks, numbers.lookups)
     table = Table(places.STATE / "identifiers")  # looked at first by the finder, which tells of a damaged one
-    resolver = Resolver(site, listen.zone, Finder(table, upstream, numbers), numbers)
+    resolver = Resolver(site, listen.zone, Finder(table, upstream, outside, numbers), numbers)
     moved = asyncio.Event()
 
     async def reload() -> None:

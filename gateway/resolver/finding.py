@@ -10,6 +10,7 @@ from appliance.runtime.errors import Corrupt
 from gateway.resolver.answer.outcome import Source
 from gateway.resolver.codes import Code
 from gateway.resolver.metrics import Numbers
+from gateway.resolver.outside import Outside
 from gateway.resolver.table import Info, Table
 from gateway.resolver.upstream import Upstream
 
@@ -27,8 +28,8 @@ class Found:
 class Finder:
     """The table, kept current, and the exchange behind it."""
 
-    def __init__(self, table: Table, upstream: Upstream, numbers: Numbers) -> None:
-        self.table, self._upstream, self._numbers = table, upstream, numbers
+    def __init__(self, table: Table, upstream: Upstream, outside: Outside, numbers: Numbers) -> None:
+        self.table, self._upstream, self._outside, self._numbers = table, upstream, outside, numbers
         self._told = ""  # the damage last logged
         self._source: Source | None = None
         self.renew()
@@ -66,10 +67,18 @@ class Finder:
         return self.table.many(keys)
 
     async def find(self, code: Code) -> Found:
-        """Return the record of ``code``; where the table lacks it, the exchange is asked first."""
+        """Return the record of ``code``; where the table lacks it, the exchange is asked first.
+
+        Raises:
+            Unreachable: the code is outside the table's ranges, the registry cannot be asked, and nothing is known.
+        """
         self.renew()
         raw = self.table.raw(code)
         if raw is None:
+            info = self.table.info()
+            if info is not None and not info.holds(code.canonical):
+                told = await self._outside.find(code.canonical)
+                return Found(told.raw, Source(info.registry, info.serial, told.made, told.keep))
             await self._upstream.wait(code)
             self.renew()
             raw = self.table.raw(code)

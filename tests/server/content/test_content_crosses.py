@@ -349,7 +349,7 @@ def test_table_of_identifiers_follows_the_registry(chain, until):
         return info.size if info else 0
 
     def look_up():
-        return json.loads(chain.ask("resolver-bigscreen", "lookup", {"code": f"isli:{CODE}"}).body)["fresh"]
+        return json.loads(chain.ask("resolver-bigscreen", "lookup", {"code": code(1)}).body).get("fresh")
 
     registry.change([dump(1, "one"), dump(2)])
     until(lambda: size() == 2, "the table is taken in")
@@ -359,6 +359,19 @@ def test_table_of_identifiers_follows_the_registry(chain, until):
     assert Table.open(folder).raw(code(1)) == dump(1, "two")
     registry.change([dump(n) for n in range(3)])
     until(lambda: size() == 6, "changes follow")
+    chain.write_policy(lambda text: text.replace("origin: centre}", 'origin: centre, ranges: ["isli:999999-0"]}'))
+    chain.reload("exchange", "replica", "fetch")
+    until(lambda: look_up() is True and Table.open(folder).info().ranges == ("isli:999999-0",), "only a range is kept")
+    far = code(5, "888888")
+    registry.change([dump(5, service="888888")])
+    registry.write(f"lookup/{far}", registry.look(far))
+    registry.write(f"lookup/{code(6, '888888')}", registry.look(far))
+    told = json.loads(chain.ask("resolver-bigscreen", "lookup", {"code": far}).body)
+    assert told["answer"] == {"record": dump(5, service="888888").decode(), "made": registry.made.isoformat()}
+    lie = chain.ask("resolver-bigscreen", "lookup", {"code": code(6, "888888")})
+    assert reason(lie) == (502, "registry-damaged")
+    until(lambda: size() == 7, "the table knows of the change, but does not keep it")
+    assert Table.open(folder).raw(far) is None
     registry.key = chain.stranger
     registry.change([dump(9)])
     until(lambda: not look_up(), "a stranger's head is refused")
@@ -367,14 +380,14 @@ def test_table_of_identifiers_follows_the_registry(chain, until):
         lambda: [r for r in chain.records("audit") if r.body["reason"] == "rewound-log"],
         "a log that goes back is refused",
     )
-    assert size() == 6
+    assert size() == 7
     assert not look_up()
     assert "not-signed" in {r.body["reason"] for r in chain.records("audit")}
     assert reason(chain.ask("resolver-bigscreen", "lookup", {"code": "isli:1"})) == (400, "not-a-code")
     assert reason(chain.ask("delivery-smallscreen", "lookup", {"code": f"isli:{CODE}"})) == (403, "no-lane")
     chain.origin.stop()
     until(lambda: not look_up(), "the registry is away")
-    assert size() == 6
+    assert size() == 7
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,27 @@ async def test_a_head_that_moves_on_meanwhile_is_asked_for_again(box: Box, regis
     assert box.same_as(registry)
 
 
+async def test_the_word_on_a_single_code_is_proved(box: Box, registry: Registry) -> None:
+    """A record and a "no" are told as the registry proves them; of another code, without a signature, or of before they are refused."""
+    assert await box.follow(registry)
+    registry.change([dump(7, "two")])
+    looked = box.replica.look(registry.look(code(7)), code(7))
+    assert looked.change is not None
+    assert (looked.change.record.title, looked.number) == ("two", 301)
+    assert box.replica.look(registry.look(code(400)), code(400)).change is None
+    with pytest.raises(Corrupt):
+        box.replica.look(registry.look(code(7)), code(8))
+    with pytest.raises(Corrupt):
+        box.replica.look(registry.look(code(7)).replace(b"two", b"2wo"), code(7))
+    old = registry.made
+    registry.made -= timedelta(days=1)
+    with pytest.raises(Refused, match="spoke at"):
+        box.replica.look(registry.look(code(7)), code(7))
+    registry.made, registry.key = old, PrivateKey.generate()
+    with pytest.raises(Refused, match="none of the keys"):
+        box.replica.look(registry.look(code(7)), code(7))
+
+
 async def test_a_newer_word_of_the_same_log_makes_the_table_newer(box: Box, registry: Registry) -> None:
     """The head that is signed anew each hour keeps the table from being stale."""
     assert await box.follow(registry)
