@@ -22,6 +22,7 @@ from gateway.exchange.api import Exchange
 from gateway.exchange.carried import Carried, OriginsAndDisk
 from gateway.exchange.decide import Peer
 from gateway.exchange.holding_back import HoldingBack
+from gateway.exchange.holdings import Holdings, Told
 from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
 from gateway.exchange.judge import Judge
@@ -146,6 +147,15 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         listings = Listings(judge)
         releases = Releases(service.tasks, origins, kept, judge, journal, clock, withdrawals)
         fills = Fills(service.tasks, origins, store, incoming, keeper, passed, judge, inspection, journal, withdrawals)
+        holdings = Holdings(Told(STATE / "exchange" / "holdings.db"), register, kept, keeper.disk, journal.append)
+        kept.told = holdings.touch
+
+        def moved(digests: list[str], here: bool) -> None:
+            holdings.note(digests)
+            if not here:
+                passed.forget(digests)
+
+        keeper.told = moved
         takes = Takes(judge, releases, fills, keeper, journal, listings)
         live = LiveFilters(judge, inspection, coming)
         holding = HoldingBack(incoming.quarantine)
@@ -189,6 +199,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             await withdrawals.finish()
             service.tasks.create_task(identifiers.keep_fresh(lambda: exchange.policy))
             tending.start(service.tasks)
+            service.tasks.create_task(holdings.run())
             service.tasks.create_task(TakingIn(lambda: exchange.policy, carried, releases, fills).run())
             service.tasks.create_task(channels.sweep())
             service.tasks.create_task(_let_out(Outlet(crossings, "exchange", RUN)))

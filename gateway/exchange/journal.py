@@ -100,6 +100,9 @@ class Journal:
             "body": release.body,
             "digest": admitted.digest,
             "key": str(admitted.signer),
+            "title": release.title,
+            "labels": list(release.labels),
+            "zones": list(release.rights.zones),
             "files": len(release.files),
             "bytes": sum(file.size for file in release.files.values()),
         }

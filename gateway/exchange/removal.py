@@ -23,8 +23,8 @@ class Removed:
 class Counts(Protocol):
     """Whoever keeps count of the objects in the store (``gateway/store/keeper.py``)."""
 
-    def drop(self, digest: str) -> object:
-        """Take note that an object is gone."""
+    def gone(self, digests: Iterable[str]) -> None:
+        """Take note, at once for all, that these objects are gone."""
 
 
 class Removal:
@@ -41,7 +41,7 @@ class Removal:
     def remove_objects(self, names: Iterable[str], withdrawn: Callable[[str], bool]) -> Removed:
         """Remove these objects, but for those that a release which is not withdrawn names."""
         objects = size = kept = 0
-        folders, known = set(), dict[str, bool]()
+        folders, known, gone = set(), dict[str, bool](), list[str]()
         for sha256 in names:
             for code in self._register.others(sha256):
                 if not known.setdefault(code, withdrawn(code)):
@@ -56,8 +56,9 @@ class Removal:
                     continue
                 objects, size = objects + 1, size + bytes_
                 folders.add(path.parent)
-                if self._keeper is not None:
-                    self._keeper.drop(sha256)
+                gone.append(sha256)
+        if self._keeper is not None and gone:
+            self._keeper.gone(gone)
         for folder in folders:
             sync_folder(folder)
         return Removed(objects, size, kept)

@@ -34,8 +34,14 @@ from gateway.store.shadow import Shadows
 MOST_USES = 50_000  # objects whose uses wait for being written down; more are not noted, only served
 AT_ONCE = 500  # objects that go, or whose uses are written down, in one transaction
 
+Moved = Callable[[list[str], bool], None]  # these objects are here now, or are not any more; it must not wait for long
+
 T = TypeVar("T")
 log = logging.getLogger("headgate.store")
+
+
+def _nobody(digests: list[str], here: bool) -> None:
+    pass
 
 
 class Room:
@@ -71,6 +77,7 @@ class Keeper:
         self._pinned: frozenset[str] | None = None
         self._brought = Brought(root)
         self.index = _open(root)
+        self.told: Moved = _nobody
         self.changed = threading.Event()  # the index must be brought in line with the files
         self.changed.set()
         self.shadows = Shadows(self.capacity())
@@ -128,6 +135,7 @@ class Keeper:
     def added(self, digest: str, size: int, body: str, zone: str, release: str) -> None:
         """Take note that an object is in the store now."""
         self._with_index(lambda index: index.add([Coming(digest, size, body, zone, release)]), 0)
+        self.told([digest], True)
 
     def used(self, digest: str, size: int, sent: int, release: str, *, hit: bool = True) -> None:
         """Take note that ``sent`` bytes of an object went out; ``hit``: it was there before it was asked for."""
@@ -174,11 +182,13 @@ class Keeper:
             for digest in digests:
                 self._uses.pop(digest, None)
                 self.shadows.forget(digest)
+        self.told(removed, False)
         return removed
 
     def gone(self, digests: Iterable[str]) -> None:
         """Take note, at once for all, that somebody took these objects away."""
         digests = list(digests)
+        self.told(digests, False)
         self._with_index(lambda index: index.remove(digests), 0)
         with self._uses_lock:
             for digest in digests:
@@ -195,6 +205,7 @@ class Keeper:
             metrics.ERRORS.labels("remove").inc()
             log.error("the damaged object %s cannot be removed: %s", digest, error)
         self._with_index(lambda index: index.remove([digest]), None)
+        self.told([digest], False)
         return releases
 
     def note(self, name: str, value: str) -> None:
@@ -272,6 +283,7 @@ class Keeper:
             going, written = self._going(wanted - freed, of)
             if not going:
                 break
+            self.told([one.digest for one in going], False)
             for one in going:
                 try:
                     size = self.disk.take(one.digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance.runtime.files import write_atomic
@@ -15,6 +16,7 @@ class Manifests:
 
     def __init__(self, root: Path) -> None:
         self._folder = root / "manifests"
+        self.told: Callable[[str], None] = lambda code: None  # of which release another version is kept now
 
     def prepare(self) -> None:
         """Make the folder, and throw away what an earlier writer left unfinished."""
@@ -44,6 +46,7 @@ class Manifests:
             write_atomic(self.path(code), envelope)
         except OSError as error:
             raise told(error) from error
+        self.told(code)
 
     def paths(self) -> list[Path]:
         """Return the files of all envelopes."""

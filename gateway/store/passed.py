@@ -83,7 +83,10 @@ class Passed:
 
     def forget(self, digests: Iterable[str]) -> None:
         """Forget objects that the store gave away."""
-        with self._lock:
+        with (
+            self._lock,
+            contextlib.suppress(sqlite3.OperationalError),
+        ):  # a full disk: a row too many says nothing wrong
             self._database.executemany("delete from passed where sha256=?", [(bytes.fromhex(d),) for d in digests])
 
     def close(self) -> None:

@@ -280,3 +280,22 @@ def test_a_manifest_is_learned_once_and_keeps_what_came_before(box: Box):
     assert box.register.knows(second.code, manifest.digest(second))
     assert not box.register.knows(first.code, manifest.digest(first))
     assert len(box.register.objects(first.code)) == 2
+
+
+def test_all_that_went_is_told_at_once(tmp_path: Path) -> None:
+    """However many objects an order removes, the index is written once."""
+    store, register = Objects(tmp_path / "store"), Register(tmp_path / "orders.db")
+    store.prepare()
+    digests = [hashlib.sha256(bytes([n])).hexdigest() for n in range(5)]
+    for digest in digests[:4]:
+        store.path(digest).parent.mkdir(parents=True, exist_ok=True)
+        store.path(digest).write_bytes(b"x")
+    told = list[list[str]]()
+
+    class Counts:
+        def gone(self, digests):
+            told.append(list(digests))
+
+    done = Removal(register, store, Counts()).remove_objects(digests, lambda code: True)
+    assert (done.objects, told) == (4, [digests[:4]])
+    register.close()

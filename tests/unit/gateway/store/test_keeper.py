@@ -16,6 +16,7 @@ from gateway.store.index import NAME
 from gateway.store.keeper import Keeper
 from gateway.store.limits import Standing
 from gateway.store.objects import Objects
+from gateway.store.passed import As, Passed
 from tests.unit.gateway.store import filled
 
 SIZE = 1000
@@ -322,3 +323,29 @@ def test_full_disk_costs_what_is_old(small):
     assert not list((small / "incoming").iterdir())
     assert any(store.objects.has(one, 512 << 10) for one in held)
     store.keeper.close()
+
+
+def test_whoever_remembers_objects_is_told_what_came_and_went(make, tmp_path):
+    """As what an evicted, withdrawn, damaged or removed object passed is forgotten, and nothing else."""
+    store = make(size=3 * SIZE)
+    passed = Passed(tmp_path, 1)
+    came, gone = [], []
+
+    def told(digests, here):
+        (came if here else gone).extend(digests)
+        if not here:
+            passed.forget(digests)
+
+    store.keeper.told = told
+    held = [store.fill(n, release=str(n)) for n in range(3)]
+    for digest in held:
+        passed.add(As(digest, "text/plain", False, 0))
+    held.append(store.fill(3))
+    passed.add(As(held[3], "text/plain", False, 0))
+    assert (came, gone) == (held, held[:1])
+    store.keeper.forget("1")
+    store.keeper.drop(held[2])
+    assert gone == held[:3]
+    store.keeper.gone([held[3]])
+    assert not any(passed.has(As(digest, "text/plain", False, 0)) for digest in held)
+    passed.close()
