@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,7 +28,38 @@ class Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     admitted: int = 0
-    stored: int = 0
+    stored: int = 0  # whole
+    part: int = 0
+    refused: int = 0
+
+
+class Refusal(BaseModel):
+    """A box that refuses a release, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    box: str = Field(max_length=100)
+    reason: str = Field(max_length=100)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which releases are wanted; an empty text: any."""
+
+    query: str = ""  # in title, code or body
+    state: str = ""
+    body: str = ""
+    label: str = ""
+
+    def of(self, line: Listed, labels: Collection[str]) -> bool:
+        """Return whether a release of an origin's folder is."""
+        texts = (line.title, line.release, line.body)
+        return (
+            (not self.query or any(self.query.casefold() in text.casefold() for text in texts))
+            and self.state in ("", line.state)
+            and self.body in ("", line.body)
+            and (not self.label or self.label in labels)
+        )
 
 
 class Listed(BaseModel):
@@ -43,12 +77,16 @@ class Listed(BaseModel):
     published: int = 0  # the version that the origin has, as the controller knows it
     boxes: Kept = Kept()
     reason: str = ""  # of the last refusal
+    refusals: tuple[Refusal, ...] = Field((), max_length=100)
     order: int | None = None  # by which it is withdrawn
     error: str = ""
 
 
-def listed(origin: Path) -> list[Listed]:
-    """Return what an origin's folder has; a release that cannot be read is in the list with what is wrong with it."""
+EVERYTHING = Wanted()
+
+
+def listed(origin: Path, wanted: Wanted = EVERYTHING) -> list[Listed]:
+    """Return what is ``wanted`` of an origin's folder; a release that cannot be read is in the list with what is wrong with it."""
     found = []
     for place in sorted((origin / "releases").glob("*"))[:MOST]:
         if not place.is_dir():
@@ -65,7 +103,8 @@ def listed(origin: Path) -> list[Listed]:
         except (HeadgateError, OSError) as error:
             found.append(Listed(release=name, state="damaged", error=str(error)))
         else:
-            found.append(line_of(release))
+            line = line_of(release)
+            found += [line] if wanted.of(line, release.labels) else []
     return found
 
 
@@ -81,8 +120,8 @@ def line_of(release: Release) -> Listed:
     )
 
 
-def asked(controller: str) -> list[Listed]:
-    """Return the releases that the controller at ``controller`` (http://HOST:PORT) tells of.
+def asked(controller: str, wanted: Wanted = EVERYTHING) -> list[Listed]:
+    """Return the releases that the controller at ``controller`` (http://HOST:PORT) tells of and that are ``wanted``.
 
     Raises:
         Unreachable: nobody answers.
@@ -91,7 +130,10 @@ def asked(controller: str) -> list[Listed]:
     """
     found: dict[str, Listed] = {}  # a release may move to a later page while they are asked for
     for page in range(1, MOST // AT_ONCE + 1):
-        data = _get(f"{controller.rstrip('/')}/api/releases?limit={AT_ONCE}&page={page}", LONGEST_LIST)
+        asks = {"limit": AT_ONCE, "page": page, "q": wanted.query, "state": wanted.state}
+        asks |= {"body": wanted.body, "label": wanted.label}
+        query = urlencode({name: value for name, value in asks.items() if value})
+        data = _get(f"{controller.rstrip('/')}/api/releases?{query}", LONGEST_LIST)
         try:
             answer = _Answer.model_validate_json(data)
         except ValidationError as error:

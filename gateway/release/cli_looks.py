@@ -45,10 +45,9 @@ def body(name: str, at: str, *, as_json: bool) -> None:
         boxes.add_row(one["box"], str(one["requests"]), size_of(one["bytes"]))
     if told["boxes"]:
         console.print(boxes, soft_wrap=False)
-    releases = _table("release", "title", "state", "boxes", "delivered")
+    releases = _table("release", "title", "state", "delivered")
     for one in told["releases"]:
-        stored = f"{one['boxes']['admitted']} admitted, {one['boxes']['stored']} use it"
-        row = (one["release"], paths.shown(one["title"]), state_of(one), stored, size_of(one["usage"]["bytes"]))
+        row = (one["release"], paths.shown(one["title"]), standing_of(one), size_of(one["usage"]["bytes"]))
         releases.add_row(*row)
     console.print(releases, soft_wrap=False)
 
@@ -80,7 +79,11 @@ def quarantine(at: str, box: str | None, before: int | None, limit: int, *, as_j
 
 
 def release_at(controller: str, code: str) -> dict[str, Any] | None:
-    """Return what the controller tells of ``code``, or None where it is unknown there or no controller answers."""
+    """Return what the controller tells of ``code``, or None where it, or whoever answers at that address, knows no such thing (404).
+
+    Raises:
+        Refused, Unreachable, Corrupt: as it answered otherwise, or did not.
+    """
     try:
         told: dict[str, Any] = asked(controller, f"/api/releases/{quote(code, safe='')}")
     except Refused as error:
@@ -102,28 +105,52 @@ def print_release(told: dict[str, Any]) -> None:
         "zones": ", ".join(told["zones"]),
         "version": f"{told['version'] or 'none'} admitted, {told['published'] or 'none'} published",
         "files": f"{told['files']}, {size_of(told['bytes'])}",
-        "state": state_of(told),
+        "state": standing_of(told),
         "delivered": f"{told['usage']['requests']} requests, {size_of(told['usage']['bytes'])}",
     }
     for name, value in lines.items():
         if value:
             facts.add_row(name, value)
     console.print(facts)
-    boxes = _table("box", "state", "version", "since", "why", "delivered")
+    boxes = _table("box", "state", "holds", "version", "since", "why", "delivered")
     for one in told["where"]:
         why = paths.shown(": ".join(word for word in (one["reason"], one["told"]) if word))
-        boxes.add_row(one["box"], one["state"], str(one["version"] or ""), one["time"][:19], why, size_of(one["bytes"]))
+        holds = held_of(one.get("held"))
+        version = str(one["version"] or "")
+        boxes.add_row(one["box"], one["state"], holds, version, one["time"][:19], why, size_of(one["bytes"]))
     if told["where"]:
         console.print(boxes, soft_wrap=False)
     for one in told["orders"]:
         console.print(f"order {one['serial']}: {one['act']}, by {one['by']}: {paths.shown(one['reason'])}")
 
 
-def state_of(told: dict[str, Any]) -> str:
-    """Return the state of a release with the order or the reason behind it."""
-    if told["order"]:
-        return f"{told['state']} by order {told['order']}"
-    return f"{told['state']}: {told['reason']}" if told["reason"] else str(told["state"])
+def standing_of(told: dict[str, Any]) -> str:
+    """Return how a release stands: its state, at how many boxes it is stored, and who refuses it, and why."""
+    if told.get("order"):
+        return f"withdrawn by order {told['order']}"
+    boxes, words = told.get("boxes") or {}, []
+    if boxes.get("admitted") or boxes.get("stored"):
+        part = f", in part at {boxes['part']}" if boxes.get("part") else ""
+        words.append(f"stored at {boxes.get('stored', 0)} of {boxes.get('admitted', 0)} boxes that admit it{part}")
+    elif told["state"] not in ("refused", "waiting"):
+        words.append(str(told["state"]))
+    refusals = told.get("refusals") or []
+    if refusals:
+        by = ", ".join(f"{one['box']} ({one['reason']})" for one in refusals)
+        more = (boxes.get("refused") or 0) - len(refusals)
+        words.append(f"refused by {by}" + (f" and {more} more" if more > 0 else ""))
+    elif told["state"] in ("refused", "waiting"):
+        words.append(f"{told['state']}: {told['reason']}" if told.get("reason") else str(told["state"]))
+    return "; ".join(words)
+
+
+def held_of(held: dict[str, Any] | None) -> str:
+    """Return how much of a release a box's store holds."""
+    if held is None:
+        return ""
+    if held["of"] and held["objects"] >= held["of"]:
+        return f"all, {size_of(held['of_bytes'])}"
+    return f"{held['objects']} of {held['of']} objects, {size_of(held['bytes'])} of {size_of(held['of_bytes'])}"
 
 
 def _table(*names: str) -> Table:

@@ -87,14 +87,19 @@ def reinstate(**told: Any) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Write each box's proof of order SERIAL here.",
 )
-def show(serial: int | None, at: str, folder: Path | None, *, as_json: bool) -> None:
+@click.option("--before", type=click.IntRange(1), help="Only orders before this serial, for the next page.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Orders to show.")
+def show(serial: int | None, at: str, folder: Path | None, before: int | None, limit: int, *, as_json: bool) -> None:
     """Show the last orders, or order SERIAL with its proofs.
 
     Example: headgate release orders 7 --at http://10.40.0.20:8000 --proofs proofs/
     """
     if folder is not None and serial is None:
         raise click.UsageError("--proofs needs a SERIAL")
-    told = asyncio.run(_ask(at, f"/api/orders/{serial}" if serial else "/api/orders"))
+    if before is not None and serial is not None:
+        raise click.UsageError("--before pages through the orders: leave SERIAL out")
+    page = f"/api/orders?limit={limit}" + (f"&before={before}" if before else "")
+    told = asyncio.run(_ask(at, f"/api/orders/{serial}" if serial else page))
     if folder is not None and serial is not None:
         folder.mkdir(parents=True, exist_ok=True)
         for one in told["proofs"]:
@@ -121,6 +126,8 @@ def show(serial: int | None, at: str, folder: Path | None, *, as_json: bool) -> 
             )
             table.add_row(*map(str, row))
         _console().print(table)
+        if told.get("next"):
+            _console().print(f"older ones: --before {told['next']}")
 
 
 @click.command("verify-proof")

@@ -16,6 +16,7 @@ from gateway.release.cli_words import JSON
 from gateway.release.manifest import Release
 from gateway.resolver import codes
 
+STATES = ("published", "admitted", "stored", "withdrawn", "refused")
 MOST_SHOWN = 40  # files that a person is shown; --json has them all
 
 
@@ -62,13 +63,23 @@ def show(what: str, at: str | None, *, as_json: bool) -> None:
 
 @click.command(name="list")
 @click.option("--at", required=True, help="An origin's folder, or the controller's address http://HOST:PORT.")
+@click.option(
+    "--state",
+    default="",
+    type=click.Choice(["", *STATES]),
+    help=f"Only these: {', '.join(STATES)}; 'refused': by some box at least.",
+)
+@click.option("--body", default="", help="Only what this body published.")
+@click.option("--label", default="", help="Only what carries this label.")
+@click.option("--q", "query", default="", help="Only with this text in title, code or body.")
 @JSON
-def list_(at: str, *, as_json: bool) -> None:
-    """List the releases of an origin's folder, or all that the controller knows of.
+def list_(at: str, state: str, body: str, label: str, query: str, *, as_json: bool) -> None:
+    """List the releases of an origin's folder, or of all that the controller knows of, with where they are.
 
-    Example: headgate release list --at /srv/origin
+    Example: headgate release list --at http://10.40.0.20:8000 --state refused --body guangxi-library
     """
-    found = catalogue.asked(at) if _is_address(at) else catalogue.listed(_folder(at))
+    wanted = catalogue.Wanted(query, state, body, label)
+    found = catalogue.asked(at, wanted) if _is_address(at) else catalogue.listed(_folder(at), wanted)
     if as_json:
         click.echo(
             json.dumps({"releases": [each.model_dump(exclude_defaults=True) for each in found]}, ensure_ascii=False)
@@ -79,9 +90,8 @@ def list_(at: str, *, as_json: bool) -> None:
     )
     for each in found:
         size = "" if each.bytes is None else size_of(each.bytes)
-        why = each.error or ("" if each.order else each.reason)
-        state = each.state + (f" by order {each.order}" if each.order else "") + (f": {why}" if why else "")
-        state += f", at {each.boxes.admitted} boxes" if each.boxes.admitted else ""
+        standing = cli_looks.standing_of(each.model_dump())
+        state = f"{standing}: {each.error}" if each.error else standing
         table.add_row(
             each.release,
             str(each.version or each.published or ""),

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from appliance.telemetry.records import Record, written
 from gateway.release.orders import Order
-from provisioning.controller.content_tables import orders, quarantined, release_boxes, releases
+from provisioning.controller.content_tables import held, orders, quarantined, release_boxes, releases
 from provisioning.controller.ingest import LARGEST_COUNT, LONGEST_RELEASE, LONGEST_TOLD
 
 Insert = Any  # the dialect's insert with "on conflict"
-CONTENT = frozenset({"admit", "refuse"})  # decisions about releases; what orders did is told by their proofs
+MOST_STORED = 200  # releases of one record
+CONTENT = frozenset({"admit", "take-in", "refuse"})  # decisions about releases; what orders did is told by their proofs
 
 
 async def keep(connection: AsyncConnection, insert: Insert, box: str, fresh: Iterable[Record]) -> None:
@@ -22,6 +23,9 @@ async def keep(connection: AsyncConnection, insert: Insert, box: str, fresh: Ite
     for record in sorted(fresh, key=lambda one: one.time):
         body = record.body
         code = _text(body, "release", LONGEST_RELEASE)
+        if record.kind == "event" and body.get("event") == "stored":
+            await _stored(connection, insert, box, written(record.time), body.get("releases"))
+            continue
         if record.kind != "audit" or body.get("decision") not in CONTENT:
             continue
         time = written(record.time)
@@ -29,7 +33,7 @@ async def keep(connection: AsyncConnection, insert: Insert, box: str, fresh: Ite
             await _held_back(connection, box, name, code, time, body)
         if not code:
             continue
-        if body["decision"] == "admit":
+        if body["decision"] != "refuse":
             await _admitted(connection, insert, box, code, time, body)
         else:
             await _refused(connection, insert, box, code, time, body)
@@ -47,6 +51,19 @@ async def _admitted(connection: AsyncConnection, insert: Insert, box: str, code:
     changed = {"version": told["version"], "admitted": time, "refused": "", "reason": "", "told": ""}
     await connection.execute(here.on_conflict_do_update(index_elements=["release", "box"], set_=changed))
     await _judge_again(connection, code)
+
+
+async def _stored(connection: AsyncConnection, insert: Insert, box: str, time: str, told: Any) -> None:
+    """Keep how much of releases the box's store holds; an entry of another form is passed over."""
+    for entry in told[:MOST_STORED] if isinstance(told, list) else ():
+        if not isinstance(entry, list) or len(entry) != 6 or not isinstance(entry[0], str) or "\0" in entry[0]:
+            continue
+        figures = [_figure(value) for value in entry[1:]]
+        if not entry[0] or len(entry[0]) > LONGEST_RELEASE or None in figures:
+            continue
+        row = dict(zip(("version", "objects", "of", "bytes", "of_bytes"), figures, strict=True)) | {"time": time}
+        put = insert(held).values(release=entry[0], box=box, **row)
+        await connection.execute(put.on_conflict_do_update(index_elements=["release", "box"], set_=row))
 
 
 async def _held_back(connection: AsyncConnection, box: str, name: str, code: str, time: str, body: Any) -> None:
@@ -153,5 +170,9 @@ def _words(body: Any, name: str, most: int, longest: int) -> str:
 
 
 def _number(body: Any, name: str) -> int:
-    value = body.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_COUNT * 1024 else 0
+    return _figure(body.get(name)) or 0
+
+
+def _figure(value: Any) -> int | None:
+    good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_COUNT * 1024
+    return value if good else None

@@ -75,6 +75,19 @@ release_boxes = Table(
     Index("release_boxes_refused", "refused"),
 )
 
+held = Table(  # what each box's store holds of a release, as it told last
+    "held",
+    metadata,
+    Column("release", String(256), primary_key=True),
+    Column("box", String(63), primary_key=True),
+    Column("time", String(32), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("objects", BigInteger, nullable=False),
+    Column("of", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("of_bytes", BigInteger, nullable=False),
+)
+
 quarantined = Table(
     "quarantined",
     metadata,

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from provisioning.controller.content_tables import orders, proofs, quarantined, release_boxes, releases
+from provisioning.controller.content_tables import held, orders, proofs, quarantined, release_boxes, releases
 from provisioning.controller.store import Store
 from provisioning.controller.tables import usage
 
 PAGE = 50  # releases of one page
 MOST_PAGES = 10_000
-STATES = ("published", "admitted", "withdrawn", "refused")
+STATES = ("published", "admitted", "stored", "withdrawn", "refused")
+MOST_REFUSALS = 8  # boxes that a list tells why they refuse one release
+WAITS = "waiting-for-listing"
+BY_RANK = ("stored", "part", "admitted", "waiting", "refused")  # of what boxes say, the best is the release's state
 NO_USE = {"requests": 0, "bytes": 0}
 
 
-async def some(store: Store, *, query: str = "", state: str = "", page: int = 1, limit: int = PAGE) -> dict[str, Any]:
-    """Return releases whose title, code or body holds ``query`` and that are in ``state``, newest word first, page by page."""
+@dataclass(frozen=True)
+class Wanted:
+    """Which releases are wanted: a text in title, code or body, a state, a body, a label."""
+
+    query: str = ""
+    state: str = ""
+    body: str = ""
+    label: str = ""
+
+
+EVERYTHING = Wanted()
+
+
+async def some(
+    store: Store, wanted: Wanted = EVERYTHING, *, page: int = 1, limit: int = PAGE, fleet: int = 0
+) -> dict[str, Any]:
+    """Return the ``wanted`` releases, newest word first, page by page, and how many there are in each state; ``fleet``: of all boxes."""
     page = max(1, min(MOST_PAGES, page))
-    found = _matching(query)
+    found = _matching(wanted)
     async with store.begin() as connection:
         counts = await _counts(connection, found)
-        rows = select(releases).where(found, _in_state(state)).order_by(releases.c.time.desc(), releases.c.code)
+        rows = select(releases).where(found, _in_state(wanted.state)).order_by(releases.c.time.desc(), releases.c.code)
         told = await _told(connection, (await connection.execute(rows.limit(limit).offset((page - 1) * limit))).all())
-    pages = -(-counts[state or "all"] // limit)
-    return {"releases": told, "counts": counts, "page": page, "pages": pages, "query": query, "state": state}
+    pages = -(-counts[wanted.state or "all"] // limit)
+    return {"releases": told, "counts": counts, "page": page, "pages": pages, "fleet": fleet, **asdict(wanted)}
 
 
 async def one(store: Store, code: str) -> dict[str, Any] | None:
@@ -46,8 +66,10 @@ async def one(store: Store, code: str) -> dict[str, Any] | None:
             for used in await connection.execute(select(usage).where(usage.c.release == code))
         }
         query = select(release_boxes).where(release_boxes.c.release == code).order_by(release_boxes.c.box)
+        stored = {one.box: one for one in await connection.execute(select(held).where(held.c.release == code))}
         where = [
-            _at(here, used.get(here.box, NO_USE), row.withdrawn, proved) for here in await connection.execute(query)
+            _at(here, used.get(here.box, NO_USE), stored.get(here.box), row.withdrawn, proved)
+            for here in await connection.execute(query)
         ]
         covering = _covering(row.code, row.body, row.labels)
         last = await connection.execute(select(orders).where(covering).order_by(orders.c.serial.desc()).limit(20))
@@ -91,12 +113,20 @@ async def quarantine(store: Store, box: str | None, before: int | None, limit: i
     return {"quarantined": rows[:limit], "next": rows[limit - 1]["number"] if len(rows) > limit else None}
 
 
-def _matching(query: str) -> ColumnElement[bool]:
-    if not query:
-        return ~false()
-    text = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    columns = (releases.c.title, releases.c.code, releases.c.body)
-    return or_(*(column.ilike(f"%{text}%", escape="\\") for column in columns))
+def _matching(wanted: Wanted) -> ColumnElement[bool]:
+    found = [~false()]
+    if wanted.query:
+        columns = (releases.c.title, releases.c.code, releases.c.body)
+        found.append(or_(*(column.ilike(f"%{_plain(wanted.query)}%", escape="\\") for column in columns)))
+    if wanted.body:
+        found.append(releases.c.body == wanted.body)
+    if wanted.label:
+        found.append(releases.c.labels.like(f"% {_plain(wanted.label)} %", escape="\\"))
+    return and_(*found)
+
+
+def _plain(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def _refused_last() -> ColumnElement[bool]:
@@ -104,10 +134,16 @@ def _refused_last() -> ColumnElement[bool]:
     return exists(select(release_boxes.c.box).where(here))
 
 
+def _whole_somewhere() -> ColumnElement[bool]:
+    whole = (held.c.release == releases.c.code) & (held.c.of > 0) & (held.c.objects >= held.c.of)
+    return exists(select(held.c.box).where(whole))
+
+
 def _in_state(state: str) -> ColumnElement[bool]:
     return {
         "published": releases.c.published > 0,
         "admitted": and_(releases.c.version > 0, releases.c.withdrawn == 0),
+        "stored": and_(_whole_somewhere(), releases.c.withdrawn == 0),
         "withdrawn": releases.c.withdrawn > 0,
         "refused": and_(_refused_last(), releases.c.withdrawn == 0),
     }.get(state, ~false())
@@ -122,60 +158,97 @@ async def _told(connection: AsyncConnection, rows: Iterable[Any]) -> list[dict[s
     known = list(rows)
     codes = [row.code for row in known]
     used: dict[str, dict[str, int]] = {}
-    stored: dict[str, int] = {}
-    admitted: dict[str, int] = {}
-    refusals: dict[str, tuple[str, str]] = {}
+    boxes: dict[str, dict[str, _Box]] = {}
     for start in range(0, len(codes), 500):  # databases bound the number of parameters
         part = codes[start : start + 500]
-        sums = select(usage.c.release, func.sum(usage.c.requests), func.sum(usage.c.bytes), func.count())
-        for code, requests, size, boxes in await connection.execute(
+        sums = select(usage.c.release, func.sum(usage.c.requests), func.sum(usage.c.bytes))
+        for code, requests, size in await connection.execute(
             sums.where(usage.c.release.in_(part)).group_by(usage.c.release)
         ):
-            used[code], stored[code] = {"requests": int(requests), "bytes": int(size)}, boxes
-        for here in await connection.execute(select(release_boxes).where(release_boxes.c.release.in_(part))):
-            admitted[here.release] = admitted.get(here.release, 0) + bool(here.admitted)
-            if here.refused > max(here.admitted, refusals.get(here.release, ("", ""))[0]):
-                refusals[here.release] = (here.refused, here.reason)
-    return [
-        {
-            "release": row.code,
-            "title": row.title,
-            "body": row.body,
-            "labels": row.labels.split(),
-            "zones": row.zones.split(),
-            "version": row.version,
-            "published": row.published,
-            "digest": row.digest,
-            "files": row.files,
-            "bytes": row.bytes,
-            "time": row.time,
-            "state": _state(row, refusals.get(row.code)),
-            "reason": refusals.get(row.code, ("", ""))[1],
-            "order": row.withdrawn or None,
-            "boxes": {"admitted": admitted.get(row.code, 0), "stored": 0 if row.withdrawn else stored.get(row.code, 0)},
-            "usage": used.get(row.code, NO_USE),
+            used[code] = {"requests": int(requests), "bytes": int(size)}
+        stored = {
+            (one.release, one.box): one
+            for one in await connection.execute(select(held).where(held.c.release.in_(part)))
         }
-        for row in known
-    ]
+        for here in await connection.execute(select(release_boxes).where(release_boxes.c.release.in_(part))):
+            boxes.setdefault(here.release, {})[here.box] = _Box(here, stored.get((here.release, here.box)))
+    return [_line(row, boxes.get(row.code, {}), used.get(row.code, NO_USE)) for row in known]
 
 
-def _state(row: Any, refused: tuple[str, str] | None) -> str:
-    if row.withdrawn:
-        return "withdrawn"
-    if refused is not None:
-        return "refused"
-    return "admitted" if row.version else "published"
+@dataclass(frozen=True)
+class _Box:
+    """What one box said of one release, and what it told that its store holds."""
+
+    here: Any
+    held: Any = None
+
+    @property
+    def amount(self) -> Literal["none", "part", "whole"]:
+        if self.held is None or not self.held.objects:
+            return "none"
+        return "whole" if self.held.objects >= self.held.of else "part"
+
+    @property
+    def refused(self) -> bool:
+        return bool(self.here.refused > self.here.admitted)
+
+    @property
+    def state(self) -> str:
+        if self.amount != "none":
+            return "stored" if self.amount == "whole" else "part"
+        if self.refused:
+            return "waiting" if self.here.reason == WAITS else "refused"
+        return "admitted"
 
 
-def _at(here: Any, used: Mapping[str, int], order: int, proved: set[str]) -> dict[str, Any]:
-    refused = here.refused > here.admitted
-    state = "refused" if refused else ("stored" if used["requests"] else "admitted")
+def _line(row: Any, boxes: Mapping[str, _Box], used: Mapping[str, int]) -> dict[str, Any]:
+    """Return what a list tells of a release: where it is, and beside that who refuses it, and why."""
+    counted = Counter(box.state for box in boxes.values())
+    refused = sorted((name, box) for name, box in boxes.items() if box.refused)
+    last = max((box.here for _, box in refused), key=lambda here: str(here.refused), default=None)
+    gone = bool(row.withdrawn)
+    return {
+        "release": row.code,
+        "title": row.title,
+        "body": row.body,
+        "labels": row.labels.split(),
+        "zones": row.zones.split(),
+        "version": row.version,
+        "published": row.published,
+        "digest": row.digest,
+        "files": row.files,
+        "bytes": row.bytes,
+        "time": row.time,
+        "state": "withdrawn" if gone else next((state for state in BY_RANK if counted[state]), "published"),
+        "reason": last.reason if last is not None else "",
+        "refusals": [{"box": name, "reason": box.here.reason} for name, box in refused[:MOST_REFUSALS]],
+        "order": row.withdrawn or None,
+        "boxes": {
+            "admitted": sum(counted[state] for state in ("admitted", "part", "stored")),
+            "stored": 0 if gone else counted["stored"],
+            "part": 0 if gone else counted["part"],
+            "refused": len(refused),
+        },
+        "usage": used,
+    }
+
+
+def _at(here: Any, used: Mapping[str, int], stored: Any, order: int, proved: set[str]) -> dict[str, Any]:
+    box = _Box(here, stored)
+    state = box.state
     if order:
         state = "withdrawn" if here.box in proved else "ordered"
+    names = ("objects", "of", "bytes", "of_bytes")
     return {
-        "box": here.box, "state": state, "version": here.version, "time": max(here.admitted, here.refused),
-        "reason": here.reason if refused else "", "told": here.told if refused else "", **used,
-    }  # fmt: skip
+        "box": here.box,
+        "state": state,
+        "version": here.version,
+        "time": max(here.admitted, here.refused),
+        "reason": here.reason if box.refused else "",
+        "told": here.told if box.refused else "",
+        "held": {name: getattr(stored, name) for name in names} if stored is not None else None,
+        **used,
+    }
 
 
 def _covering(code: str, body: str, labels: str) -> ColumnElement[bool]:

@@ -25,11 +25,14 @@ def routes(hub: Hub) -> list[web.RouteDef]:
     store = hub.store
 
     async def releases(request: web.Request) -> dict[str, Any]:
-        state, query = request.query.get("state", ""), request.query.get("q", "").replace("\0", "")[:LONGEST_QUERY]
-        if state and state not in content_views.STATES:
+        wanted = content_views.Wanted(
+            *(request.query.get(name, "").replace("\0", "")[:LONGEST_QUERY] for name in ("q", "state", "body", "label"))
+        )
+        if wanted.state and wanted.state not in content_views.STATES:
             raise Refused("bad-request", f"'state' is one of {', '.join(content_views.STATES)}", 400)
         limit = max(1, min(MOST, number(request, "limit", content_views.PAGE)))
-        return await content_views.some(store, query=query, state=state, page=number(request, "page", 1), limit=limit)
+        page, fleet = number(request, "page", 1), len(hub.boxes)
+        return await content_views.some(store, wanted, page=page, limit=limit, fleet=fleet)
 
     async def release(request: web.Request) -> dict[str, Any]:
         told = await content_views.one(store, request.match_info["code"].removeprefix("isli:").replace("\0", "")[:256])

@@ -22,7 +22,9 @@ def routes(hub: Hub) -> list[web.RouteDef]:
     async def some(request: web.Request) -> web.Response:
         limit = max(1, min(MOST, number(request, "limit", 100)))
         before = number(request, "before", 0) if "before" in request.query else None
-        return web.json_response({"head": hub.orders.head, "orders": await hub.orders.some(before, limit)})
+        found = await hub.orders.some(before, limit + 1)
+        more = found[limit - 1]["serial"] if len(found) > limit else None
+        return web.json_response({"head": hub.orders.head, "orders": found[:limit], "next": more})
 
     async def following(request: web.Request) -> web.Response:
         await hub.orders.look()

@@ -140,7 +140,14 @@ def test_a_release_goes_whole_from_its_institution(away, tmp_path, until):
     snapshot = stamp["signed"]["meta"]["snapshot.json"]["version"]
     assert call(box, "GET", f"/trust/{snapshot}.snapshot.json", host=OUT)[0] == 200
     assert call(box, "GET", f"/trust/{snapshot + 1}.snapshot.json", host=OUT)[0] == 404
+    (where,) = until(lambda: _stored(centre), "the centre knows that the box holds it whole", 30)["where"]
+    assert (where["box"], where["held"]["objects"], where["held"]["of"]) == ("headend", 1, 1)
     assert call(box, "GET", "/trust/..%2f..%2fpasswd", host=OUT)[0] in (400, 404)
+
+
+def _stored(centre):
+    told = centre.get(f"/api/releases/{CODE}")
+    return told if told["state"] == "stored" else None
 
 
 def central_answers(box):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from appliance.runtime import config, http
 from appliance.runtime.errors import Refused
 from appliance.telemetry.records import Numbered, Record
 from gateway.release import catalogue
+from gateway.release import orders as signing
 from gateway.release.cli import commands
-from provisioning.controller import content_web
+from gateway.release.orders import Order, What
+from provisioning.controller import content_web, orders_web
 from provisioning.controller.hub import Hub
 from provisioning.controller.ingest import Delivery
 from provisioning.controller.journals import Journals
@@ -36,33 +39,53 @@ STAMP = "2026-11-28T08:00:00.000000Z"
 
 def records() -> list[Record]:
     admitted = {"decision": "admit", "release": CODE, "version": 3, "body": "library", "title": "刘三姐", "bytes": 9}
+    admitted |= {"labels": ["film"]}
     refused = {
         "decision": "refuse", "release": BAD, "reason": "active-content", "sentence": "a script",
         "path": "a\x1b[2J.pdf", "quarantine": "q1",
     }  # fmt: skip
     used = {"release": CODE, "bytes": 2048, "cache": "hit"}
+    stored = {"event": "stored", "releases": [[CODE, 3, 2, 2, 9, 9], [BAD, -1, 0, 0, 0, 0], "x", [CODE]]}
     return [
         Record.new("audit", "exchange", admitted),
         Record.new("audit", "exchange", refused),
         Record.new("usage", "delivery/bigscreen", used),
+        Record.new("event", "exchange", stored),
     ]
 
 
 @pytest.fixture
-async def controller(tmp_path: Path) -> AsyncIterator[str]:
+def regulator() -> PrivateKey:
+    return PrivateKey.generate()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    text = f"database: sqlite:///{tmp_path}/c.db\nbroker: {{address: a}}\nlisten: {{address: a, port: 1}}\n"
+    made = Store(config.parse(text, Controller).database)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def orders(store: Store, regulator: PrivateKey) -> Orders:
+    return Orders(store, lambda: [{"regulator": regulator.public}])
+
+
+@pytest.fixture
+async def controller(tmp_path: Path, store: Store, orders: Orders) -> AsyncIterator[str]:
     """The address of a controller to which the box headend told of one good and one bad release."""
     text = f"database: sqlite:///{tmp_path}/c.db\nbroker: {{address: a}}\nlisten: {{address: a, port: 1}}\n"
     settings = config.parse(text, Controller)
-    store = Store(settings.database)
-    await store.open()
     items = tuple(Numbered(n, one) for n, one in enumerate(records(), 1))
     await store.save([Delivery("headend", items)], STAMP)
     witness = Witness.named("controller", PrivateKey.generate())
-    hub = Hub(settings, store, Journals(store, witness), Wanted(None), Orders(store, list))
+    hub = Hub(settings, store, Journals(store, witness), Wanted(None), orders)
     port = unused_port()
-    async with http.serving(application(hub, content_web.routes(hub)), tcp=[("127.0.0.1", port)]):
+    routes = [*content_web.routes(hub), *orders_web.routes(hub)]
+    async with http.serving(application(hub, routes), tcp=[("127.0.0.1", port)]):
         yield f"http://127.0.0.1:{port}"
-    await store.close()
 
 
 async def run(*argv: str) -> str:
@@ -80,17 +103,28 @@ async def test_all_releases_are_listed(controller: str, monkeypatch: pytest.Monk
     """States, reasons and numbers of boxes are told, over all pages of the answer."""
     monkeypatch.setattr(catalogue, "AT_ONCE", 1)
     found = {one["release"]: one for one in (await told("list", "--at", controller))["releases"]}
-    assert found[CODE]["state"] == "admitted"
+    assert found[CODE]["state"] == "stored"
     assert found[CODE]["boxes"] == {"admitted": 1, "stored": 1}
     assert (found[BAD]["state"], found[BAD]["reason"]) == ("refused", "active-content")
     shown = await run("list", "--at", controller)
-    assert "refused: active-content" in shown
-    assert "admitted, at 1 boxes" in shown
+    assert "refused by headend (active-content)" in shown
+    assert "stored at 1 of 1 boxes" in shown
+    for asks, expected in (
+        (("--state", "refused"), [BAD]),
+        (("--state", "stored"), [CODE]),
+        (("--body", "library"), [CODE]),
+        (("--label", "film"), [CODE]),
+        (("--label", "fil_"), []),
+        (("--q", "三姐", "--state", "admitted"), [CODE]),
+        (("--q", "三姐", "--body", "museum"), []),
+    ):
+        assert [one["release"] for one in (await told("list", "--at", controller, *asks))["releases"]] == expected
 
 
 async def test_a_release_is_shown_with_its_boxes(controller: str) -> None:
     """Each box stands there with its state and why; what nobody knows is refused."""
     assert (await told("show", CODE, "--at", controller))["where"][0]["state"] == "stored"
+    assert "all, 9 B" in await run("show", CODE, "--at", controller)
     shown = await run("show", BAD, "--at", controller)
     assert "headend" in shown
     assert "active-content: a script" in shown
@@ -120,3 +154,22 @@ async def test_quarantine_is_shown_by_box(controller: str) -> None:
     shown = await run("quarantine", "--at", controller)
     assert "active-content" in shown
     assert "\x1b" not in shown
+
+
+async def test_orders_are_paged(controller: str, orders: Orders, regulator: PrivateKey) -> None:
+    """``--before`` goes on where a page ended, to the first order of all."""
+    for serial in (1, 2, 3):
+        made = Order(
+            serial=serial,
+            act="withdraw",
+            what=What(label=f"l{serial}"),
+            reason="x",
+            by="regulator",
+            time=datetime.now(UTC),
+        )
+        await orders.give(signing.seal(made, regulator), datetime.now(UTC))
+    first = await told("orders", "--at", controller, "--limit", "2")
+    assert ([one["serial"] for one in first["orders"]], first["next"]) == ([3, 2], 2)
+    assert "--before 2" in await run("orders", "--at", controller, "--limit", "2")
+    rest = await told("orders", "--at", controller, "--before", "2")
+    assert ([one["serial"] for one in rest["orders"]], rest["next"]) == ([1], None)

@@ -241,7 +241,11 @@ async def test_what_pages_tell_of_releases(store: Store, orders: Orders, tmp_pat
     assert published.changed() == []
     used = Numbered(9, Record.new("usage", "delivery/bigscreen", {"release": "stored", "bytes": 10, "cache": "hit"}))
     quarantined = refuse(6, "bad", "active-content", path="a.pdf", quarantine="5f3a")
+    held = Record.new(
+        "event", "exchange", {"event": "stored", "releases": [["stored", 1, 2, 2, 9, 9], ["idle", 1, 1, 2, 4, 9]]}
+    )
     told = (
+        Numbered(10, held),
         admit(1, "stored"),
         admit(2, "idle", body="museum"),
         refuse(3, "stored_not"),
@@ -256,18 +260,25 @@ async def test_what_pages_tell_of_releases(store: Store, orders: Orders, tmp_pat
     states = {one["release"]: one["state"] for one in found["releases"]}
     assert states == {
         CODE: "published",
-        "stored": "admitted",
-        "idle": "admitted",
+        "stored": "stored",
+        "idle": "part",
         "stored_not": "refused",
         "gone": "withdrawn",
         "bad": "refused",
     }
-    assert found["counts"] == {"all": 6, "published": 1, "admitted": 3 - 1, "withdrawn": 1, "refused": 2}
-    assert [one["release"] for one in (await views.some(store, query="stored_"))["releases"]] == ["stored_not"]
-    assert [one["release"] for one in (await views.some(store, state="withdrawn"))["releases"]] == ["gone"]
+    assert found["counts"] == {"all": 6, "published": 1, "admitted": 2, "stored": 1, "withdrawn": 1, "refused": 2}
+    assert [one["release"] for one in (await views.some(store, views.Wanted(query="stored_")))["releases"]] == [
+        "stored_not"
+    ]
+    assert [one["release"] for one in (await views.some(store, views.Wanted(state="withdrawn")))["releases"]] == [
+        "gone"
+    ]
     assert len((await views.some(store, page=2, limit=4))["releases"]) == 2
     one = await views.one(store, "stored")
     assert (one["where"][0]["state"], one["usage"]) == ("stored", {"requests": 1, "bytes": 10})
+    assert one["where"][0]["held"] == {"objects": 2, "of": 2, "bytes": 9, "of_bytes": 9}
+    assert [one["release"] for one in (await views.some(store, views.Wanted(label="news")))["releases"]] == ["gone"]
+    assert [one["release"] for one in (await views.some(store, views.Wanted(body="museum")))["releases"]] == ["idle"]
     gone = await views.one(store, "gone")
     assert (gone["where"][0]["state"], gone["orders"][0]["serial"]) == ("ordered", 1)
     assert (await views.one(store, "stored_not"))["where"][0]["reason"] == "zone-not-granted"
@@ -287,3 +298,13 @@ async def test_what_pages_tell_of_releases(store: Store, orders: Orders, tmp_pat
     held = (await views.quarantine(store, "headend", None, 10))["quarantined"]
     assert [(one["name"], one["reason"]) for one in held] == [("5f3a", "malformed"), ("77aa", "corrupt")]
     assert await store.events() == {("headend", "filter-failed"): 1}
+    await store.save(
+        [Delivery("edge", (refuse(30, "stored", "not-listed"), refuse(31, "new", "waiting-for-listing")))], STAMP
+    )
+    lines = {one["release"]: one for one in (await views.some(store))["releases"]}
+    both = lines["stored"]
+    assert (both["state"], both["refusals"]) == ("stored", [{"box": "edge", "reason": "not-listed"}])
+    assert both["boxes"] == {"admitted": 1, "stored": 1, "part": 0, "refused": 1}
+    assert lines["new"]["state"] == "waiting"
+    await store.save([Delivery("edge", (admit(32, "new", decision="take-in"),))], STAMP)
+    assert {one["release"]: one["state"] for one in (await views.some(store))["releases"]}["new"] == "admitted"

@@ -25,7 +25,8 @@ RELEASE: dict[str, Any] = {
     "state": "withdrawn",
     "reason": "",
     "order": 7,
-    "boxes": {"admitted": 4, "stored": 0},
+    "refusals": [],
+    "boxes": {"admitted": 4, "stored": 0, "part": 0, "refused": 0},
     "usage": {"requests": 3, "bytes": 4096},
 }
 ORDER: dict[str, Any] = {
@@ -47,7 +48,7 @@ PROOF: dict[str, Any] = {
     "kept": 1,
     "unconfirmed": ["delivery-bigscreen"],
 }
-COUNTS = {"all": 1, "published": 1, "admitted": 0, "withdrawn": 1, "refused": 0}
+COUNTS = {"all": 1, "published": 1, "admitted": 0, "stored": 0, "withdrawn": 1, "refused": 0}
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "releases": (
         "/releases",
@@ -58,6 +59,9 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             "pages": 3,
             "query": EVIL,
             "state": "withdrawn",
+            "body": "library",
+            "label": EVIL,
+            "fleet": 5,
         },
     ),
     "release": (
@@ -72,6 +76,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
                     "time": "",
                     "reason": "not-signed",
                     "told": EVIL,
+                    "held": {"objects": 3, "of": 7, "bytes": 4096, "of_bytes": 8192},
                     "requests": 0,
                     "bytes": 0,
                 }
@@ -120,7 +125,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 EXPECTED = {
-    "releases": ["/releases?state=withdrawn", "999999-1", "#7", "page=3"],
+    "releases": ["/releases?state=withdrawn", "999999-1", "#7", "page=3", "<i>/4/5</i>", "body=library", "label=drama"],
     "release": ["ab" * 32, "not-signed", "headgate release reinstate 999999-1", "#7"],
     "body": ["#7", "4.0 KiB", "/releases/999999-1"],
     "quarantine": ["active-content", "before=1"],
@@ -154,6 +159,9 @@ def test_an_empty_page_says_so(name: str) -> None:
         "pages": 0,
         "query": "",
         "state": "",
+        "body": "",
+        "label": "",
+        "fleet": 0,
         "orders": [],
         "quarantined": [],
         "next": None,
@@ -161,3 +169,28 @@ def test_an_empty_page_says_so(name: str) -> None:
     }
     html = content_pages.render(name, empty, "en", path=f"/{name}", query={})
     assert WORDS[f"no_{name}"][1] in html
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_release_that_some_boxes_have_and_some_refuse_shows_both(lang: Any) -> None:
+    """The badge says where it is, and beside it stands who refuses it and why; a box that holds a part says how much."""
+    told = RELEASE | {
+        "state": "stored",
+        "order": None,
+        "refusals": [{"box": EVIL, "reason": "not-listed"}],
+        "boxes": {"admitted": 4, "stored": 2, "part": 1, "refused": 3},
+        "where": [dict(PAGES["release"][1]["where"][0]) | {"state": "part"}],
+        "orders": [],
+    }
+    html = content_pages.render("release", told, lang, path="/releases/999999-1", query={})
+    number = 0 if lang == "zh" else 1
+    for word in (
+        WORDS["state_stored"][number],
+        WORDS["refused_by"][number],
+        "not-listed",
+        "+2",
+        WORDS["state_part"][number],
+    ):
+        assert word in html
+    assert f"3 {WORDS['objects_of'][number]} 7" in html
+    assert "<script>alert" not in html
