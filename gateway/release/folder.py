@@ -41,14 +41,18 @@ def survey(folder: Path) -> dict[str, int]:
 
 
 def look_through(folder: Path) -> tuple[dict[str, int], list[Fault]]:
-    """Return path -> size in bytes of every file that can be part of a release, and a fault for each that cannot."""
+    """Return path -> size in bytes of every file that can be part of a release, and a fault for each that cannot.
+
+    Raises:
+        ConfigError: there are too many to say anything of the whole; that comes first, then the faults of those that were seen.
+    """
     sizes: dict[str, int] = {}
     faults: list[Fault] = []
     for count, found in enumerate(_walk(folder)):
         if count >= MOST_FILES:
             mend = "make several releases of it, or pack what belongs together into one file"
-            faults.append(_fault(folder, f"holds more than {MOST_FILES} files", mend))
-            break
+            too_many = _fault(folder, f"holds more than {MOST_FILES} files", mend)
+            raise ConfigError(bounded([too_many, *faults]))
         if found.name in (paths.MANIFEST, paths.LISTING, paths.DESCRIPTION):
             continue
         told = found.path.lstat() if not found.fault else None
