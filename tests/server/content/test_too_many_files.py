@@ -29,7 +29,19 @@ def test_make_names_the_folder_and_a_mend(tmp_path: Path) -> None:
         one.write_text("x")
         for name in range(999 if number < MOST_FILES // 1000 else 1):
             os.link(one, folder / f"{name}.txt")
-    told = ["--id", CODE, "--body", "library", "--title", "x", "--zones", "bigscreen", "--entry", "000/a.txt", "--dry-run"]
+    told = [
+        "--id",
+        CODE,
+        "--body",
+        "library",
+        "--title",
+        "x",
+        "--zones",
+        "bigscreen",
+        "--entry",
+        "000/a.txt",
+        "--dry-run",
+    ]
     began = time.monotonic()
     done = subprocess.run(
         [str(Path(sys.executable).with_name("headgate")), "release", "make", str(film), *told],
