@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from pathlib import Path
 
-from appliance.runtime import http, metrics
+from appliance.runtime import metrics
 from appliance.runtime.errors import ConfigError, Fault
+from appliance.runtime.listening import Listening
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from gateway.delivery import metrics as counted
@@ -56,11 +56,10 @@ def door_of(policy: Policy, zone: str) -> Door | None:
 async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve the screens until told to stop."""
     policy = policies.load(config)
-    listen = _listen(policy, config, zone)
+    listening = Listening(_listen(policy, config, zone))
     zone = str(zone)
     unit = f"delivery-{zone}"
     (RUN / "metrics" / unit).mkdir(parents=True, exist_ok=True)
-    changed = asyncio.Event()
     async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
         usage = Usage(exchange.record, counted.LOST.inc)
         counted.WAITING.set_function(lambda: len(usage))
@@ -71,29 +70,17 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         screens.door = door_of(policy, zone)
 
         async def reload() -> None:
-            nonlocal listen
             policy = policies.load(config)
-            listen = _listen(policy, config, zone)
+            listening.move(_listen(policy, config, zone))
             screens.site, screens.door = policy.site, door_of(policy, zone)
             exchange.forget()
             channels.forget()
-            changed.set()
 
         service.reload = reload
         service.tasks.create_task(usage.run())
         service.tasks.create_task(exchange.follow(screens.withdraw))
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
-        stopped = service.tasks.create_task(service.stopped())
-        while not stopped.done():
-            here = listen
-            async with http.serving(screens.application(), tcp=[here]):
-                log.info("serving %s at %s port %d", zone, *here)
-                service.ready(f"serving {zone} at {here[0]} port {here[1]}")
-                while listen == here and not stopped.done():
-                    changed.clear()
-                    told = service.tasks.create_task(changed.wait())
-                    await asyncio.wait({stopped, told}, return_when=asyncio.FIRST_COMPLETED)
-                    told.cancel()
+        await listening.serve(service, screens.application, f"serving {zone}")
         if left := await usage.drain():
             counted.LOST.inc(left)
             log.error("%d records of use are lost: the exchange did not take them before the end", left)

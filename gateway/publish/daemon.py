@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from pathlib import Path
 
-from appliance.runtime import http, metrics
+from appliance.runtime import metrics
 from appliance.runtime.errors import ConfigError, Fault
+from appliance.runtime.listening import Listening
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from gateway.isolation import policy as policies
@@ -23,7 +23,6 @@ from gateway.publish.inbox import Inbox
 from gateway.publish.server import Server
 
 SHARE = 4  # unfinished uploads take at most this part of their disk
-log = logging.getLogger("headgate.publish")
 
 
 def check(config: Path, zone: str | None) -> None:
@@ -53,39 +52,26 @@ def largest(folder: Path) -> int:
 async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve the institution until told to stop."""
     policy = policies.load(config)
-    listen = _listen(policy, config, zone)
+    listening = Listening(_listen(policy, config, zone))
     unit = f"publish-{zone}"
     dropped, watched = STATE / "drop" / unit, STATE / "inbox" / str(zone)
     for folder in (RUN / "metrics" / unit, dropped, watched):
         folder.mkdir(parents=True, exist_ok=True)
-    changed = asyncio.Event()
     async with Exchange(RUN / "exchange" / unit / "exchange.sock") as exchange:
         desk = Desk(Drop(dropped, policy.store.free), exchange, service.tasks, largest(dropped))
         server = Server(policy.site, desk)
 
         async def reload() -> None:
-            nonlocal listen
             policy = policies.load(config)
-            listen = _listen(policy, config, zone)
+            listening.move(_listen(policy, config, zone))
             server.site, desk.drop.free = policy.site, policy.store.free
-            changed.set()
 
         service.reload = reload
         service.tasks.create_task(desk.resume())
         service.tasks.create_task(Inbox(watched, desk, time.monotonic).run())
         service.tasks.create_task(_tidy(desk))
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
-        stopped = service.tasks.create_task(service.stopped())
-        while not stopped.done():
-            here = listen
-            async with http.serving(server.application(), tcp=[here]):
-                log.info("taking releases in %s at %s port %d", zone, *here)
-                service.ready(f"taking releases in {zone} at {here[0]} port {here[1]}")
-                while listen == here and not stopped.done():
-                    changed.clear()
-                    told = service.tasks.create_task(changed.wait())
-                    await asyncio.wait({stopped, told}, return_when=asyncio.FIRST_COMPLETED)
-                    told.cancel()
+        await listening.serve(service, server.application, f"taking releases in {zone}")
 
 
 async def _tidy(desk: Desk) -> None:

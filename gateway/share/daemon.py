@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from pathlib import Path
 
-from appliance.runtime import http, metrics
+from appliance.runtime import metrics
 from appliance.runtime.errors import ConfigError, Fault
+from appliance.runtime.listening import Listening
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from gateway.isolation import policy as policies
@@ -19,8 +18,6 @@ from gateway.share.uses import Uses
 from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 from gateway.store.registry import Mirror
-
-log = logging.getLogger("headgate.share")
 
 
 def check(config: Path, zone: str | None) -> None:
@@ -42,35 +39,22 @@ def _listen(policy: Policy, config: Path, zone: str | None) -> tuple[str, int]:
 async def main(service: Service, config: Path, zone: str | None) -> None:
     """Serve other boxes until told to stop."""
     policy = policies.load(config)
-    listen = _listen(policy, config, zone)
+    listening = Listening(_listen(policy, config, zone))
     unit = f"share-{zone}"
     (RUN / "metrics" / unit).mkdir(parents=True, exist_ok=True)
-    changed = asyncio.Event()
     async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
         uses = Uses(exchange.used)
         store = STATE / "store"
         boxes = Boxes(policy.site, Objects(store), store / "incoming", Manifests(store), Mirror(store), exchange, uses)
 
         async def reload() -> None:
-            nonlocal listen
             policy = policies.load(config)
-            listen = _listen(policy, config, zone)
+            listening.move(_listen(policy, config, zone))
             boxes.site = policy.site
             exchange.forget()
-            changed.set()
 
         service.reload = reload
         service.tasks.create_task(uses.run())
         service.tasks.create_task(exchange.follow(boxes.running.cut))
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
-        stopped = service.tasks.create_task(service.stopped())
-        while not stopped.done():
-            here = listen
-            async with http.serving(boxes.application(), tcp=[here]):
-                log.info("sharing at %s port %d", *here)
-                service.ready(f"sharing at {here[0]} port {here[1]}")
-                while listen == here and not stopped.done():
-                    changed.clear()
-                    told = service.tasks.create_task(changed.wait())
-                    await asyncio.wait({stopped, told}, return_when=asyncio.FIRST_COMPLETED)
-                    told.cancel()
+        await listening.serve(service, boxes.application, "sharing")

@@ -6,8 +6,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,25 +93,38 @@ def play(
             listener(event)
         return False  # ansible-runner need not keep a file for each event
 
-    runner = ansible_runner.run(
-        private_data_dir=str(work),
-        playbook=str(playbook),
-        inventory=[str(path) for path in inventories],
-        limit=",".join(limit) or None,
-        extravars=dict(variables or {}),
-        cmdline="--check --diff" if check else None,
-        event_handler=handle,
-        quiet=True,
-        suppress_env_files=True,
-        rotate_artifacts=KEPT_RUNS,
-        envvars=_environment(playbook.parent, work),
-        settings={"idle_timeout": 900, "pexpect_use_poll": True},
-    )
+    with _signals_kept():
+        runner = ansible_runner.run(
+            private_data_dir=str(work),
+            playbook=str(playbook),
+            inventory=[str(path) for path in inventories],
+            limit=",".join(limit) or None,
+            extravars=dict(variables or {}),
+            cmdline="--check --diff" if check else None,
+            event_handler=handle,
+            quiet=True,
+            suppress_env_files=True,
+            rotate_artifacts=KEPT_RUNS,
+            envvars=_environment(playbook.parent, work),
+            settings={"idle_timeout": 900, "pexpect_use_poll": True},
+        )
     if not gathered.stats:
         with runner.stdout as kept:
             output = kept.read()[-LONGEST_WORDS:]
         raise HeadgateError(f"Ansible could not begin ({runner.status}): {output.strip() or 'no output'}")
     return Run(_hosts(gathered), float((runner.stats or {}).get("seconds", 0.0)), tuple(gathered.changed))
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put back what Ctrl-C and SIGTERM do: ansible-runner takes both for its run and gives neither back, so nothing would end us."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():  # elsewhere it takes none
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _environment(playbooks: Path, work: Path) -> dict[str, str]:

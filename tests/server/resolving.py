@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,15 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.server.ports import free_port
+
 FILM = "999999-100000000000001-4"
 OTHER = "isli:999999-000000000000001-5"
 GONE = "isli:999999-123456789012345-8"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,23 @@ def test_words_for_pytest_run_those_tests_alone(clone: Clone):
     assert clone.called() == ["pytest -q tests/flows -k film"]
 
 
+def test_every_part_is_run_though_one_fails(clone: Clone):
+    """The servers' tests fail: those of kernel and flows are run all the same, the end tells which part it was, and so does the status."""
+    (clone.folder / "playbooks").mkdir()
+    for name in ("ruff", "mypy", "lint-imports", "yamllint", "ansible-lint", "shellcheck"):
+        clone.program(name)
+    clone.program("pytest", 'case "$*" in *"-m server"*) exit 1 ;; esac')
+    status, told = clone.call("test")
+
+    assert status == 1
+    assert told.splitlines()[-1] == "==> FAILED: servers"
+    assert [line.partition(" -m ")[2] for line in clone.called()] == [
+        "not kernel and not server and not flow",
+        "server",
+        "kernel or flow",
+    ]
+
+
 def test_help_tells_every_command(clone: Clone):
     """Help names all that there is; a wrong word gets it too, and exit status 2."""
     status, told = clone.call("help")
@@ -154,6 +173,17 @@ def test_help_tells_every_command(clone: Clone):
     assert status == 2
     assert "no such command 'tset'" in told
     assert "./dev test" in told
+
+
+def test_help_tells_every_benchmark():
+    """`./dev bench --help` names each with what it measures, and runs none."""
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    names = [path.stem for path in (ROOT / "tests/bench").glob("*.py") if not path.stem.startswith("_")]
+    assert names
+    assert all(re.search(rf"^  {name} +\S", told, re.MULTILINE) for name in names)
 
 
 def test_it_is_quick_where_nothing_is_to_be_done(clone: Clone):

@@ -31,6 +31,7 @@ from gateway.release import orders, paths, signed
 from gateway.release import origin as origins
 from gateway.release.manifest import Release, Rights
 from gateway.release.orders import Order, What
+from tests.server.ports import free_port
 
 CODE = "999999-100000000000001-4"
 ADDRESSES = {"bigscreen": "127.20.0.1", "smallscreen": "127.30.0.1", "institution": "127.50.0.1"}
@@ -66,12 +67,6 @@ never:
   - {{from: bigscreen, to: management}}
   - {{from: bigscreen, to: culture}}
 """
-
-
-def free_port(address: str) -> int:
-    """Return a TCP port that nobody uses at ``address`` now."""
-    with socket.create_server((address, 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:

@@ -24,15 +24,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.server.ports import free_port
+
 ROOT = Path(__file__).parents[3]
 ROLE = ROOT / "playbooks" / "roles" / "centre"
 DEADLINE = 40.0  # seconds for anything that is waited for
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -64,11 +65,13 @@ def test_a_run_tells_what_changed_and_what_failed(folder: Path):
 
 
 def test_a_playbook_that_cannot_begin_is_told(folder: Path):
-    """Where Ansible does not even begin, its own words are passed on."""
+    """Where Ansible does not even begin, its own words are passed on, and a signal ends us as before."""
     (folder / "play.yml").write_text("- hosts: all\n  tasks: 7\n")
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
     with pytest.raises(HeadgateError, match="could not begin"):
         ansible.play(folder / "play.yml", [folder / "inventory.yaml"], work=folder / "work")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_long_words_are_cut_in_the_middle():
