@@ -14,6 +14,7 @@ from appliance.runtime.errors import Corrupt
 from gateway.release.manifest import Moment, Screen, Territory, Word
 from gateway.release.paths import fault_in
 from gateway.resolver.codes import WrongCode, parse
+from gateway.resolver.vocabulary import KINDS
 
 KIND = "application/vnd.headgate.identifiers+json"  # payload type of the envelope
 LARGEST = 48 << 20  # bytes of a snapshot; in base64 it fits an envelope of 64 MiB
@@ -58,6 +59,12 @@ def _entry(text: str) -> str:
     return text
 
 
+def _kind(name: str) -> str:
+    if name not in KINDS:
+        raise ValueError("is no type of link of GB/T 38378 as records write it, such as is-equivalent-to")
+    return name
+
+
 def _line(text: str) -> str:
     if not text.isprintable():
         raise ValueError("holds control characters")
@@ -92,7 +99,7 @@ class Location(Noun):
 class Link(Noun):
     """A typed link (关联) from this identifier to another one; types after GB/T 38378-2019, such as ``multimedia``."""
 
-    type: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    type: Annotated[str, AfterValidator(_kind)]
     target: Canonical
 
 

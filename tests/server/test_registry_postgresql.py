@@ -15,8 +15,10 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from gateway.resolver.records import Link
+from provisioning.registry.backlinks import Backlinks, Seen
 from provisioning.registry.tables import identifiers, metadata, state, statements
-from tests.unit.provisioning.registry.conftest import Place
+from tests.unit.provisioning.registry.conftest import Place, code
 
 pytestmark = pytest.mark.server
 
@@ -101,6 +103,18 @@ async def test_postgresql_is_brought_up_from_the_log(place: Place) -> None:
     await place.open()
     assert await place.registry.some(most=1000) == sorted(records, key=lambda r: r.code)
     assert await place.take(*records) == replace(done, again=True)
+
+
+async def test_links_are_followed_on_postgresql_too(place: Place) -> None:
+    """Links by their targets, their number and the schemes' counts are as on SQLite; what a change leaves out is gone."""
+    named = [Link(type="related", target=code(9)), Link(type="source", target=code(8))]
+    await place.take(*(place.record(number, links=named) for number in range(1, 8)))
+    await place.take(place.record(3, links=named[:1]), at=NOW + timedelta(hours=1))
+    await place.publication.publish(NOW + timedelta(hours=1))
+    links = Backlinks(place.registry, place.publication)
+    assert await links.follow() == 0
+    assert (await links.naming([code(8)], 10))[code(8)] == tuple(("source", code(n)) for n in (1, 2, 4, 5, 6, 7))
+    assert await links.seen() == Seen(8, 13, {"isli": 7})
 
 
 async def test_changes_at_the_same_time_all_stand(place: Place) -> None:

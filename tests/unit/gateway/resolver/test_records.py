@@ -37,7 +37,7 @@ def snapshot(*records: dict[str, Any], **changes: Any) -> bytes:
         ({"locations": [{"release": "doi:10.1000/1", "entry": "x"}]}, "goes by its ISLI code"),
         ({"locations": [{"url": "javascript:alert(1)"}]}, "pattern"),
         ({"locations": [{"url": "http://a/\r\nSet-Cookie: x"}]}, "locations.0.url"),
-        ({"links": [{"type": "Multi Media", "target": CODE}]}, "pattern"),
+        ({"links": [{"type": "Multi Media", "target": CODE}]}, "GB/T 38378"),
         ({"metadata": {"Key": "x"}}, "pattern"),
         ({"surprise": 1}, "surprise"),
         ({"links": [{"type": "same-as", "target": CODE}] * 257}, "at most 256"),

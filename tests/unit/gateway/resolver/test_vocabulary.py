@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from appliance.runtime.errors import Refused
+from gateway.resolver.records import Link
 from gateway.resolver.vocabulary import KINDS, kind_of, types_of
 
 SYMMETRIC = {"is-equivalent-to", "related", "similar", "same-as", "opposite", "coexist-with", "match", "near", "similar-to"}  # fmt: skip
@@ -44,3 +46,11 @@ def test_any_text_is_a_type_or_refused(text: str):
         name = refused.reason
 
     assert name in {*KINDS, "unknown-link-type"}
+
+
+def test_a_record_s_links_are_of_the_vocabulary():
+    """A type that the standard does not name, or names otherwise, makes no record."""
+    assert Link(type="is-equivalent-to", target="isbn:9780306406157").type == "is-equivalent-to"
+    for wrong in ("knows", "Same as", ""):
+        with pytest.raises(ValidationError, match="GB/T 38378"):
+            Link(type=wrong, target="isbn:9780306406157")
