@@ -14,4 +14,8 @@ FAILED = Counter(
     registry=REGISTRY,
 )  # fmt: skip
 BYTES = Counter("headgate_inspection_bytes", "Bytes looked at.", registry=REGISTRY)
+SANDBOX = Gauge(
+    "headgate_inspection_sandbox", "1 for each wall that stands around the processes that look at bytes: seccomp, landlock.", ["part"],
+    registry=REGISTRY,
+)  # fmt: skip
 OPEN = Gauge("headgate_inspection_open", "Objects being inspected.", registry=REGISTRY)

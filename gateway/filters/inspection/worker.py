@@ -16,6 +16,7 @@ from typing import Any
 
 from appliance.runtime.errors import Refused
 from gateway.filters.inspection.kinds.kind import Told
+from gateway.filters.inspection.sandbox import Sandbox
 from gateway.filters.inspection.scan import Scan
 
 MEMORY = 1536 << 20  # bytes of address space: libraries take some 400 MiB of it
@@ -35,14 +36,18 @@ def bound() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def serve(channel: socket.socket, incoming: str) -> None:
-    """Judge one object and return: it is whole already (``"whole": true``), or its pieces are told as they come."""
+def serve(channel: socket.socket, incoming: str, sandbox: Sandbox) -> None:
+    """Judge one object and return: it is whole already (``"whole": true``), or its pieces are told as they come.
+
+    Before the first of its bytes is looked at, the process gives up all but that.
+    """
     begin = _next(channel)
     if begin is None:
         return
     try:
         scan = Scan(Told(begin["type"], begin["path"], begin["size"], begin["application"]))
         descriptor = _open(_where(incoming, begin["incoming"], begin["object"]))
+        sandbox.enter((channel.fileno(), descriptor))
         if begin.get("whole"):
             piece: dict[str, Any] | None = {"first": 0, "bytes": begin["size"], "last": True}
         else:

@@ -17,6 +17,7 @@ import sys
 from appliance.runtime import descriptors
 from gateway.filters.inspection import worker
 from gateway.filters.inspection.kinds import registry
+from gateway.filters.inspection.sandbox import Sandbox
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _prctl = ctypes.CDLL(None).prctl
@@ -26,6 +27,7 @@ def main(address: str, incoming: str, modules: list[str]) -> None:
     """Fork a worker for each byte that comes, until the daemon is gone."""
     descriptors.keep()
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    sandbox = Sandbox()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     registry.load(modules)
@@ -34,10 +36,10 @@ def main(address: str, incoming: str, modules: list[str]) -> None:
     while wanted := os.read(0, 64):
         for _ in wanted:
             if os.fork() == 0:
-                _work(address, incoming)
+                _work(address, incoming, sandbox)
 
 
-def _work(address: str, incoming: str) -> None:
+def _work(address: str, incoming: str, sandbox: Sandbox) -> None:
     status = 1
     try:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -46,7 +48,7 @@ def _work(address: str, incoming: str) -> None:
         descriptors.refuse(channel)
         channel.connect(address)
         worker.bound()
-        worker.serve(channel, incoming)
+        worker.serve(channel, incoming, sandbox)
         status = 0
     finally:
         os._exit(status)  # nothing of the zygote's is to be ended twice

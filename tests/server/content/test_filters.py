@@ -123,10 +123,19 @@ def test_a_filter_that_crashes_costs_one_object(chain, until, victim):
     widen(chain, until)
     chain.publish({"master.m3u8": b"#EXTM3U\n", "film.mp4": LARGE})
     until(lambda: chain.play("master.m3u8").status == 200, "it crosses")
+    figures, wall = (
+        chain.run / "metrics" / "inspection" / "inspection.prom",
+        'headgate_inspection_sandbox{part="seccomp"} ',
+    )
+    until(lambda: figures.exists() and wall in figures.read_text(), "it is told which walls stand")
     chain.origin.hold = 2.0
     with ThreadPoolExecutor(1) as screens:
         missing = screens.submit(chain.play, "film.mp4")
         until(lambda: chain.origin.asked[f"/releases/{CODE}/film.mp4"], "the origin is asked")
+        behind = [Path(f"/proc/{pid}/status").read_text() for pid in workers(chain.processes["inspection"].pid)]
+        assert (
+            any("Seccomp:\t2" in one and "NoNewPrivs:\t1" in one for one in behind) or f"{wall}0" in figures.read_text()
+        )
         if victim == "daemon":
             chain.stop("inspection", signal.SIGKILL)
         else:
