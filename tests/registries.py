@@ -44,6 +44,8 @@ class Registry:
         self.entries: list[bytes] = []
         self.tree, self.table = Tree(), dict[bytes, bytes]()
         self.made, self._written = MADE, 0
+        self.services: dict[str, object] = {}
+        self.blocks: list[object] = []
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -81,7 +83,8 @@ class Registry:
 
     def head(self) -> None:
         """Sign the head anew."""
-        head = Head(registry=self.name, size=self.size, root=self.root(), made=self.made)
+        told = {"services": self.services, "blocks": self.blocks}
+        head = Head(registry=self.name, size=self.size, root=self.root(), made=self.made, **told)
         self.write(published.HEAD, published.seal(head, self.key))
 
     def snapshot(self, each: int = 50_000, chunks: Iterable[Chunk] | None = None, count: int | None = None) -> Snapshot:

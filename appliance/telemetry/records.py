@@ -1,4 +1,4 @@
-"""A record: something that must never be lost (usage, audit, event), as it is kept on disk and sent.
+"""A record: something that must never be lost (usage, audit, event, registration), as it is kept on disk and sent.
 
 The JSON text is strict where databases and other readers would stumble later: no NaN, no lone surrogate, no NUL, bounded depth.
 """
@@ -21,7 +21,7 @@ MOST_IN_BATCH = 512  # records of one message
 DEEPEST = 8  # levels of nesting inside a body
 LONGEST_SOURCE = 64  # characters
 
-Kind = Literal["usage", "audit", "event"]
+Kind = Literal["usage", "audit", "event", "registration"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 KEYS = frozenset({"id", "kind", "time", "source", "body"})
 

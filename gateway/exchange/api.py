@@ -24,6 +24,7 @@ from gateway.exchange.listings_api import ListingsApi
 from gateway.exchange.live import Channels
 from gateway.exchange.objects import Fills
 from gateway.exchange.pace import Pace
+from gateway.exchange.registering import Registering
 from gateway.exchange.releases import Held, Releases
 from gateway.exchange.suspects import Suspects
 from gateway.exchange.takes import Takes
@@ -130,11 +131,12 @@ class Exchange:
         drops: Path,
         withdrawals: Withdrawals,
         listings: ListingsApi,
+        registering: Registering,
     ) -> None:
         self.policy, self._judge, self._keeper, self._channels = policy, judge, keeper, channels
         self._suspects, self._takes, self._drops = suspects, takes, drops
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
-        self._withdrawals, self._listings = withdrawals, listings
+        self._withdrawals, self._listings, self._registering = withdrawals, listings, registering
         self._pace = Pace()
 
     def application(self, peer: Peer) -> web.Application:
@@ -155,7 +157,7 @@ class Exchange:
 
             app.router.add_post(f"/{ask}", counted)
 
-        for ask, handler in self._listings.answers(peer).items():
+        for ask, handler in (self._listings.answers(peer) | self._registering.answers(peer)).items():
             route(ask, handler)
         if peer.run in decide.BRINGS:  # they bring, and are given nothing
             route("take", self._take)

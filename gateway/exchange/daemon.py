@@ -33,6 +33,7 @@ from gateway.exchange.live_filters import LiveFilters
 from gateway.exchange.metadata import Metadata
 from gateway.exchange.objects import Fills
 from gateway.exchange.register import Register
+from gateway.exchange.registering import Registering
 from gateway.exchange.releases import Releases
 from gateway.exchange.removal import Removal
 from gateway.exchange.suspects import Suspects
@@ -176,6 +177,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             STATE / "drop",
             withdrawals,
             ListingsApi(lambda: exchange.policy, listings, metadata),
+            Registering(lambda: exchange.policy, judge, replica, journal),
         )
         tending = Tending(
             lambda: exchange.policy, keeper, kept, judge, releases, fills, journal, suspects, incoming.quarantine

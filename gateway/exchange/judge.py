@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from appliance.runtime.errors import Refused, Unreachable
 from gateway.exchange.decide import Admitted, Known, Refuse
 from gateway.exchange.holding_back import HoldingBack
 from gateway.exchange.metadata import Metadata
-from gateway.filters.client import Admission, Direction
+from gateway.filters.client import Admission, Direction, Registered
 from gateway.isolation.policy import Policy
 from gateway.release import paths
 from gateway.release.live.signing import Claim
@@ -93,6 +94,15 @@ class Judge:
         """
         with await asyncio.to_thread(self._incoming.show, listing) as shown:
             return await self._metadata.told(policy, lambda: self._admission.listing(policy.digest, body, shown.name))
+
+    async def register(self, policy: Policy, statement: str, records: Sequence[str]) -> Registered:
+        """Return what a body registers, once it may.
+
+        Raises:
+            Refused: it may not, or there is no metadata to trust.
+            Unreachable: nobody who has trust metadata answers.
+        """
+        return await self._metadata.told(policy, lambda: self._admission.register(policy.digest, statement, records))
 
     async def base(self, policy: Policy, body: str, code: str) -> dict[str, Any]:
         """Return what ``body`` signs the listing of ``code`` over.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
 
@@ -105,6 +106,16 @@ class Filter:
         return Refused(FAILED, f"the {self._name} filter {sentence}", 503)
 
 
+@dataclass(frozen=True)
+class Registered:
+    """What a body may register at this box: its statement's digest, its name, the act, and the codes of its records."""
+
+    digest: str
+    body: str
+    act: str
+    codes: tuple[str, ...]
+
+
 class Admission(Filter):
     """The first filter."""
 
@@ -180,6 +191,15 @@ class Admission(Filter):
         """
         told = {"policy": policy, "body": body, "code": code}
         return await self._ask("base", told, _or_needed(dict), wait=RESTART)
+
+    async def register(self, policy: str, statement: str, records: Sequence[str]) -> Registered | Needed:
+        """Return what a body registers, once it may.
+
+        Raises:
+            Refused: it may not, or the filter is away.
+        """
+        told = {"policy": policy, "statement": statement, "records": list(records)}
+        return await self._ask("register", told, _or_needed(_registered), wait=RESTART)
 
     async def may_pass(
         self, policy: str, digest: str, zone: str, path: str | None = None, *, direction: Direction = "out"
@@ -294,6 +314,11 @@ def _or_needed(read: Callable[[dict[str, Any]], T]) -> Callable[[dict[str, Any]]
         return read(answer)
 
     return reading
+
+
+def _registered(answer: dict[str, Any]) -> Registered:
+    codes = tuple(map(str, answer["codes"]))
+    return Registered(str(answer["digest"]), str(answer["body"]), str(answer["act"]), codes)
 
 
 def _data(answer: dict[str, Any]) -> bytes | None:

@@ -247,6 +247,22 @@ class Desk:
         """
         return await self._exchange.base(code, body)
 
+    async def register(self, statement: str, records: list[str]) -> Any:
+        """Register what a body signed; it is durable, and on its way to the centre.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        return await self._exchange.register(statement, records)
+
+    async def next_codes(self, body: str, count: int) -> Any:
+        """Return the next free codes of the blocks of ``body`` at this box.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        return await self._exchange.next_codes(body, count)
+
     async def resume(self) -> None:
         """Go on with what waited for its listing before a restart; what cannot go on is left for its sender to offer again."""
         for code, envelope in (await asyncio.to_thread(self.drop.waiting)).items():

@@ -75,7 +75,23 @@ class Exchange:
         """
         return await self._post("listing", {"release": code, "body": body})
 
-    async def _post(self, what: str, body: dict[str, str]) -> Any:
+    async def register(self, statement: str, records: list[str]) -> Any:
+        """Register what a body signed and return its digest and codes; it is durable, and on its way to the centre.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        return await self._post("register", {"statement": statement, "records": records})
+
+    async def next_codes(self, body: str, count: int) -> Any:
+        """Return the next free codes of the blocks of ``body`` at this box.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        return await self._post("next", {"body": body, "count": count})
+
+    async def _post(self, what: str, body: dict[str, Any]) -> Any:
         if self._session is None:
             raise RuntimeError("used outside its 'async with'")
         try:

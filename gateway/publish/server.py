@@ -1,4 +1,4 @@
-"""HTTP for an institution's network: offer a release, send what is missing with resume (tus 1.0.0), ask how it stands.
+"""HTTP for an institution's network: offer a release, send what is missing with resume (tus 1.0.0), ask how it stands; register codes.
 
 ``PUT /releases/CODE/listing`` (what the body signed, where ``trust:`` asks for it), ``POST /releases/CODE`` (body: release.json) ->
 ``GET /releases/CODE[?wait=SECONDS]``; ``HEAD`` and ``PATCH`` of the ``upload`` that each missing file has; ``DELETE`` of either.
@@ -25,6 +25,9 @@ from gateway.release.trust import bundle, layout
 MOST_SENDING = 64  # requests that send bytes at once
 SILENT = 30.0  # seconds without a byte until a sender is cut off
 SLOWEST = 1024  # bytes a second that a sender reaches on average, after the first minute
+MOST_RECORDS = 64  # of one registration: they go to the centre in one piece
+MOST_CODES = 1000  # handed out at once
+REGISTRY = "/api/registry"  # as at the controller, so that the same commands work at both
 LONGEST_WAIT = 30.0  # seconds that an answer waits for news
 
 
@@ -45,6 +48,8 @@ class Server:
         add("DELETE", "/releases/{code}", self._cancel)
         add("GET", "/releases/{code}/listing", self._base)
         add("PUT", "/releases/{code}/listing", self._listing)
+        add("POST", f"{REGISTRY}/registrations", self._register)
+        add("GET", f"{REGISTRY}/next", self._next)
         add("OPTIONS", "/releases/{code}/files", self._options)
         add("POST", "/releases/{code}/files", self._create)
         add("OPTIONS", "/releases/{code}/files/{digest}", self._options)
@@ -54,7 +59,7 @@ class Server:
         return app
 
     async def _health(self, _: web.Request) -> web.Response:
-        return web.json_response({"site": self.site, "takes": "releases"})
+        return web.json_response({"site": self.site, "takes": "releases, registrations"})
 
     async def _offer(self, request: web.Request) -> web.Response:
         code = paths.code_of(request.match_info["code"])
@@ -90,6 +95,28 @@ class Server:
                 raise Refused("too-large", f"a listing has at most {bundle.LONGEST} bytes", 413)
         await self._desk.hand_in(code, bytes(data))
         return web.Response(status=204)
+
+    async def _register(self, request: web.Request) -> web.Response:
+        """Take what ``headgate id register`` signs, as the registry at the centre does: the statement, then a record a line."""
+        data = await request.read()
+        lines = [line.decode(errors="replace") for line in data.split(b"\n") if line]
+        if not 2 <= len(lines) <= 1 + MOST_RECORDS:
+            raise Refused(
+                "bad-request", f"a registration here is a statement and 1 to {MOST_RECORDS} records, a line each", 422
+            )
+        if request.query.get("dry", "0") == "1":
+            raise Refused("bad-request", "a box registers, or does not; only the centre can try", 400)
+        told = await self._desk.register(lines[0], lines[1:])
+        return web.json_response({**told, "changed": len(lines) - 1, "unchanged": 0}, status=202)
+
+    async def _next(self, request: web.Request) -> web.Response:
+        """Hand out the next free codes of a body's blocks at this box."""
+        count, body = request.query.get("count", "1"), request.query.get("body", "")
+        if not (count.isascii() and count.isdigit() and len(count) <= 4 and 1 <= int(count) <= MOST_CODES):
+            raise Refused("bad-request", f"'count' is a number, at most {MOST_CODES}", 400)
+        if layout.fault_in_body(body):
+            raise Refused("bad-request", "'body' names the body whose codes these are", 400)
+        return web.json_response(await self._desk.next_codes(body, int(count)))
 
     async def _cancel(self, request: web.Request) -> web.Response:
         await self._desk.cancel(paths.code_of(request.match_info["code"]))

@@ -1,4 +1,4 @@
-"""What the exchange asks of the replica: ``/step`` (docs/architecture.md)."""
+"""What the exchange asks of the replica: ``/step``, ``/pending``, ``/next`` (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from appliance.runtime import http
 from appliance.runtime.errors import ConfigError, Corrupt, Refused
 from gateway.filters.admission.digests import read_incoming
 from gateway.isolation.policy import Policy
-from gateway.replica import metrics
+from gateway.replica import giving, metrics
 from gateway.replica.replica import AT_ONCE, Replica, Wants
 from gateway.resolver import published
+from gateway.resolver.records import LONGEST_RECORD
 
 LONGEST = 64 << 10  # bytes of a request
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -51,6 +52,23 @@ class AskLookup(_Ask):
     incoming: Text
 
 
+class AskPending(_Ask):
+    """``POST /pending``: may the body register these records here? ``keep``: it did, and they wait for the centre."""
+
+    policy: Sha256
+    body: Text
+    records: Annotated[list[Annotated[str, Field(max_length=LONGEST_RECORD)]], Field(min_length=1, max_length=64)]
+    keep: bool = False
+
+
+class AskNext(_Ask):
+    """``POST /next``: the next free codes of the body's blocks at this box."""
+
+    policy: Sha256
+    body: Text
+    count: Annotated[int, Field(ge=1, le=giving.MOST)]
+
+
 Ask = TypeVar("Ask", bound=_Ask)
 
 
@@ -74,6 +92,8 @@ class Api:
         app = http.application(LONGEST)
         app.router.add_post("/step", self._step)
         app.router.add_post("/lookup", self._lookup)
+        app.router.add_post("/pending", self._pending)
+        app.router.add_post("/next", self._next)
         return app
 
     async def _step(self, request: web.Request) -> web.Response:
@@ -99,6 +119,23 @@ class Api:
             raise Refused(metrics.DAMAGED, str(error), 502) from error
         record = None if looked.change is None else looked.change.record.dump().decode()
         return web.json_response({"record": record, "number": looked.number, "made": looked.made.isoformat()})
+
+    async def _pending(self, request: web.Request) -> web.Response:
+        ask = _parse(AskPending, await request.read())
+        await self._under(ask.policy)
+        if ask.keep:
+            await self._replica.give(lambda giving: giving.keep(ask.records))
+        else:
+            site = self.policy.site
+            await self._replica.give(lambda giving: giving.check(site, ask.body, ask.records))
+        return web.json_response({})
+
+    async def _next(self, request: web.Request) -> web.Response:
+        ask = _parse(AskNext, await request.read())
+        await self._under(ask.policy)
+        site = self.policy.site
+        codes = await self._replica.give(lambda giving: giving.next_codes(site, ask.body, ask.count))
+        return web.json_response({"codes": codes})
 
     async def _read(self, incoming: str, path: str) -> bytes:
         return await asyncio.to_thread(read_incoming, self._incoming, incoming, published.longest(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -73,6 +73,32 @@ class Replica(Filter):
         """
         told = {"policy": policy, "code": code, "incoming": incoming}
         return await self._ask("lookup", told, _answer, wait=RESTART)
+
+    async def check(self, policy: str, body: str, records: Sequence[str]) -> None:
+        """Refuse records that ``body`` may not register at this box.
+
+        Raises:
+            Refused: it may not, or the replica is away.
+        """
+        await self._ask("pending", {"policy": policy, "body": body, "records": list(records)}, bool, wait=RESTART)
+
+    async def keep(self, policy: str, body: str, records: Sequence[str]) -> None:
+        """Let the resolvers answer from records that wait for the centre.
+
+        Raises:
+            Refused: too many wait, or the replica is away.
+        """
+        told = {"policy": policy, "body": body, "records": list(records), "keep": True}
+        await self._ask("pending", told, bool, wait=RESTART)
+
+    async def next_codes(self, policy: str, body: str, count: int) -> list[str]:
+        """Return the next free codes of the blocks of ``body`` at this box.
+
+        Raises:
+            Refused: fewer are left, or the replica is away.
+        """
+        told = {"policy": policy, "body": body, "count": count}
+        return await self._ask("next", told, lambda answer: list(map(str, answer["codes"])), wait=RESTART)
 
 
 def _answer(answer: dict[str, Any]) -> Answer:

@@ -41,6 +41,12 @@ LOOKUPS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+PENDING = Gauge(
+    "headgate_replica_pending", "Registrations of this box that the registry has not spoken about.", registry=REGISTRY
+)
+SETTLED = Counter(
+    "headgate_replica_settled", "Registrations of this box that the registry has spoken about.", registry=REGISTRY
+)
 RELOADS = Counter("headgate_replica_policy_reloads", "Policies taken in while running.", registry=REGISTRY)
 
 for reason in ("forked-log", "rewound-log"):  # alerts see the first one too

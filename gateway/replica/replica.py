@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused
@@ -19,6 +20,7 @@ from gateway.replica import decide, metrics
 from gateway.replica.beginning import Chunks
 from gateway.replica.decide import AskSnapshot, Begin, Follow, Hashes, UpToDate
 from gateway.replica.following import Doubtful, follow, ranged
+from gateway.replica.giving import Giving
 from gateway.resolver import proof, published
 from gateway.resolver.levels import Head, Info
 from gateway.resolver.proof import Looked
@@ -29,6 +31,7 @@ from gateway.store.faults import told
 AT_ONCE = 32  # files that are wanted in one step
 CHUNKS_AT_ONCE = 4
 PATIENCE = 5.0  # seconds that a step waits for what is being laid down
+T = TypeVar("T")
 log = logging.getLogger("headgate.replica")
 
 
@@ -51,6 +54,7 @@ class Replica:
     """Follows the registry; ``keys`` and ``ranges`` are the policy's."""
 
     def __init__(self, folder: Path, coming: Path, tasks: asyncio.TaskGroup) -> None:
+        self.giving = Giving(folder, coming.parent / "giving")
         self._writer, self._chunks, self._tasks = Writer(folder), Chunks(coming), tasks
         self.keys: tuple[PublicKey, ...] = ()
         self.ranges: tuple[str, ...] = ()
@@ -65,6 +69,7 @@ class Replica:
         """Make the folders and throw away what was not finished; chunks that came whole stay until a snapshot tells of them."""
         self._chunks.make()
         self._writer.prepare()
+        self.giving.prepare()
         self._told = self._writer.info()
         metrics.table(self._told)
 
@@ -119,6 +124,19 @@ class Replica:
             raise
         metrics.LOOKUPS.labels("absent" if looked.change is None else "found").inc()
         return looked
+
+    async def give(self, work: Callable[[Giving], T]) -> T:
+        """Return what ``work`` does about registration at this box, while nothing else reads the table here.
+
+        Raises:
+            Refused: a table is being laid down (``busy``), or as ``work`` says.
+        """
+        async with self._turn:
+            if self._busy():
+                raise Refused("busy", "the table of identifiers is being laid down: ask again", 503)
+            done = await asyncio.to_thread(work, self.giving)
+            metrics.PENDING.set(len(self.giving.pending))
+            return done
 
     def _busy(self) -> bool:
         return self._job is not None and not self._job.done()
@@ -181,6 +199,9 @@ class Replica:
             match plan:
                 case UpToDate():
                     await asyncio.to_thread(self._touch)
+                    await asyncio.to_thread(self.giving.heard, self._head)
+                    metrics.SETTLED.inc(await asyncio.to_thread(self.giving.settle))
+                    metrics.PENDING.set(len(self.giving.pending))
                     return self._wants([], fresh=True)
                 case AskSnapshot():
                     return self._wants([SNAPSHOT])

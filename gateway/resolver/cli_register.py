@@ -39,7 +39,7 @@ STATUSES = ("registered", "reserved", "superseded")
 @AT
 @JSON
 def register(code: str, key: Path, at: str, *, as_json: bool, **given: Any) -> None:
-    """Register CODE at the controller AT, signed with the body's key; the same again changes nothing.
+    """Register CODE at the controller AT, or at the body's own box, signed with its key; the same again changes nothing.
 
     Example: headgate id register 999999-100000000000001-4 --title 刘三姐 --body guangxi-film --key keys/film.key
     --release 999999-100000000000001-4 --entry master.m3u8 --at http://10.40.0.20:8000
@@ -48,6 +48,8 @@ def register(code: str, key: Path, at: str, *, as_json: bool, **given: Any) -> N
     done = _hand_in("register", record, key, at)
     if as_json:
         click.echo(json.dumps(done, ensure_ascii=False))
+    elif done.get("pending"):
+        click.echo(f"{record.code} is registered at this box; the centre hears of it as soon as the line is there")
     else:
         word = f"registered; it is change {done['first']} of the log" if done["changed"] else "was registered already"
         click.echo(f"{record.code} {word}")
@@ -110,7 +112,21 @@ def service(service: str, link: int, body: str, name: str, key: Path, at: str, *
     click.echo(json.dumps(done, ensure_ascii=False) if as_json else f"{service}: link codes of {link} digits, {body}")
 
 
-COMMANDS = (register, withdraw, block, service)
+@click.command(name="next")
+@click.option("--body", required=True, help="The body whose blocks these are.")
+@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True)
+@AT
+@JSON
+def next_(body: str, count: int, at: str, *, as_json: bool) -> None:
+    """Print the next free codes of the blocks that are allotted to the box AT; none is printed twice.
+
+    Example: headgate id next --body guangxi-library --count 10 --at http://10.50.0.13:8090
+    """
+    told = with_registry(at, lambda box: box.get("/next", {"body": body, "count": str(count)}))
+    click.echo(json.dumps(told) if as_json else "\n".join(told["codes"]))
+
+
+COMMANDS = (register, withdraw, block, service, next_)
 
 
 def _hand_in(act: Act, record: Record, key: Path, at: str) -> dict[str, Any]:

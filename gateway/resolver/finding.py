@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from appliance.runtime.errors import Corrupt
 from gateway.resolver.answer.outcome import Source
 from gateway.resolver.codes import Code
 from gateway.resolver.metrics import Numbers
 from gateway.resolver.outside import Outside
+from gateway.resolver.pending import PendingFile
 from gateway.resolver.table import Info, Table
 from gateway.resolver.upstream import Upstream
+
+WAITS = "pending"  # in the place of a registry's name: registered at this box, and on its way to the centre
 
 log = logging.getLogger("headgate.resolver")
 
@@ -32,11 +36,13 @@ class Finder:
         self.table, self._upstream, self._outside, self._numbers = table, upstream, outside, numbers
         self._told = ""  # the damage last logged
         self._source: Source | None = None
+        self._pending = PendingFile(table.folder)
         self.renew()
 
     def renew(self) -> None:
         """Use the current table if it is a new one; a damaged one is told, and the last good one stays."""
         try:
+            self._pending.renew()
             changed = self.table.refresh()
         except Corrupt as error:
             if str(error) != self._told:
@@ -73,6 +79,8 @@ class Finder:
             Unreachable: the code is outside the table's ranges, the registry cannot be asked, and nothing is known.
         """
         self.renew()
+        if (waits := self._pending.raw(code.canonical)) is not None:
+            return Found(waits, Source(WAITS, 0, datetime.now(UTC)))
         raw = self.table.raw(code)
         if raw is None:
             info = self.table.info()

@@ -37,7 +37,7 @@ class Table:
     """The current table; it belongs to one thread."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._file = folder, str(folder / CURRENT)
+        self.folder, self._file = folder, str(folder / CURRENT)
         self._seen: tuple[int, int] | None = None
         self._info: Info | None = None
         self._levels: tuple[Level, ...] = ()
@@ -64,8 +64,8 @@ class Table:
         """
         while (now := self._stamp()) != self._seen and now is not None:
             try:
-                info = levels.parse((self._folder / CURRENT).read_bytes())
-                opened = tuple(Level.open(self._folder / FOLDER / one.name, one.bytes) for one in info.levels)
+                info = levels.parse((self.folder / CURRENT).read_bytes())
+                opened = tuple(Level.open(self.folder / FOLDER / one.name, one.bytes) for one in info.levels)
             except (Corrupt, OSError) as error:
                 if self._stamp() != now:
                     continue  # swapped again and swept away while we looked

@@ -17,6 +17,7 @@ from gateway.resolver.codes import parse
 from gateway.resolver.statement import LARGEST
 from provisioning.registry.asking import Asking
 from provisioning.registry.delegating import Delegating
+from provisioning.registry.handing import HandedIn
 from provisioning.registry.judging import RegistrationRefused, Wrong
 from provisioning.registry.publication import Publication
 from provisioning.registry.registry import Registered, Registry
@@ -36,6 +37,7 @@ class Api:
         self._registry, self._publication = registry, publication
         self._asking = Asking(registry, publication)
         self._delegating = Delegating(registry)
+        self.handed_in = HandedIn(registry, publication)
 
     def routes(self) -> list[web.RouteDef]:
         """Return everything below ``/api/registry``."""
@@ -45,6 +47,7 @@ class Api:
             web.get(f"{base}/{OPENAPI}", self._openapi),
             web.post(REGISTRATIONS, self._register),
             web.get(f"{REGISTRATIONS}/{{digest:[0-9a-f]{{64}}}}", self._became),
+            web.get(f"{base}/handed-in", self._handed_in),
             web.get(f"{base}/records", self._some),
             web.get(f"{base}/records/{{code:.+}}", self._one),
             web.get(f"{base}/history/{{code:.+}}", self._history),
@@ -95,6 +98,10 @@ class Api:
         if found is None:
             raise Refused("unknown-statement", "nothing of this statement is in the log", 404)
         return web.json_response(_done(found))
+
+    async def _handed_in(self, request: web.Request) -> web.Response:
+        most = max(1, min(MOST, _number(request.query.get("limit"), 100)))
+        return web.json_response(await self.handed_in.some(request.query.get("box"), most))
 
     async def _some(self, request: web.Request) -> web.Response:
         most = _number(request.query.get("limit"), 100)

@@ -24,6 +24,7 @@ from gateway.filters.admission.decide import Admitted, Known, Refuse
 from gateway.filters.admission.digests import Digests, read_incoming, read_kept
 from gateway.filters.admission.listings import Listings
 from gateway.filters.admission.questions import Ask, Count, Sha256, Text, needed
+from gateway.filters.admission.registrations import AskRegister, Registrations
 from gateway.isolation.policy import Policy
 from gateway.release import manifest, signed
 from gateway.release.live import judging, signing
@@ -150,6 +151,7 @@ class Admission:
         route("live", AskLive, self._live)
         for ask, listing_model, listing_handler in Listings(self._under, self._incoming, self._trusting).answers():
             route(ask, listing_model, listing_handler)
+        route("register", AskRegister, Registrations(self._under, self._trusting).register)
         return app
 
     async def _admit(self, ask: AskAdmit) -> dict[str, Any]:

@@ -114,6 +114,19 @@ class Trusting:
                 raise Refused("not-admitted", f"'{body}' is not admitted to share by both the policy and the operator")
             return handed.take(stand, files, now)
 
+    def body(self, policy: Policy, name: str, now: datetime) -> Body | Needed | None:
+        """Return a body as policy and operator admit it, None where the policy does not; keys in the policy need no metadata.
+
+        Raises:
+            Refused: there is no metadata to trust.
+        """
+        body = policy.bodies.get(name)
+        if body is None or body.keys or policy.trust is None:
+            return body
+        with self._one:
+            stand = self._of(policy.trust)[0].stand(name, now)
+        return stand if isinstance(stand, Needed) else within(body, stand.delegate)
+
     def base(self, policy: Policy, body: str, code: str, now: datetime) -> Over | Needed:
         """Return what ``body`` signs the listing of ``code`` over.
 
