@@ -61,6 +61,7 @@ class Courier:
         self._since = time.monotonic()
         self._more = asyncio.Event()
         self._instance = ""
+        self._fault = ""  # what was logged last
         self.serial: int | None = None  # of the last order that the exchange took; None: it never answered
 
     def line(self, *, stands: bool) -> None:
@@ -130,8 +131,11 @@ class Courier:
         try:
             answer = await self._ask("order", body)
         except HeadgateError as error:
-            log.warning("the exchange does not take orders now: %s", error)
+            if (told := str(error)) != self._fault:  # it is asked again several times a second
+                log.warning("the exchange does not take orders now: %s", told)
+            self._fault = told
             return False
+        self._fault = ""
         if isinstance(answer, dict) and (answer.get("proofs") or answer.get("refused")):
             for message in _messages(answer):
                 self._publish(message)
