@@ -1,13 +1,8 @@
-"""One line of JSON for each code of a batch; what is plain is told with the table's own bytes. Pure.
-
-A record's dump has its keys in order, so that after ``status`` come only texts and numbers, and a quotation mark inside a text has a
-backslash before it: what is looked for here stands at the record's own level and nowhere else.
-"""
+"""One line of JSON for each code of a batch; what is plain is told with the table's own bytes. Pure."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -17,15 +12,13 @@ from gateway.resolver.answer.here import Here
 from gateway.resolver.answer.known import known
 from gateway.resolver.answer.outcome import Document, Gone, Hidden, NotFound, Source, outcome
 from gateway.resolver.answer.places import places, playable
+from gateway.resolver.answer.raw import on_the_box, plain, without_links
 from gateway.resolver.codes import LONGEST, Code, WrongCode, parse
 
 MOST = 10_000  # codes of one batch
 LARGEST = 4 << 20  # bytes of its body
 CHUNK = 250  # codes that are answered before others have their turn: about a millisecond
 
-# Links are asked for by /id/CODE/links, which leaves out what may not be seen here.
-_LINKS = re.compile(rb'"links":\[(?:\{"target":"(?:[^"\\]|\\.)*","type":"[a-z0-9-]*"\},?)*\],')
-_ON_THE_BOX = re.compile(rb'"locations":\[\{"entry":"([0-9A-Za-z/._-]+)","release":"isli:([0-9-]+)"\}\]')
 _NO_KEY = b"?"  # of what cannot be one: it is not in the table
 Many = Callable[[Sequence[bytes]], Sequence[bytes | None]]
 Count = Counter[tuple[str, str]]  # (scheme, outcome) -> answers
@@ -66,27 +59,24 @@ def lines(
     ]
     for (number, _), raw in zip(again, many([code.encode() for _, code in again]), strict=True):
         found[number] = raw
-    prefix = b',"playable":"' + (here.delivery or "").encode() + b"/r/"
+    prefix = b',"playable":"' + here.delivery.encode() + b"/r/" if here.delivery is not None else None
+    schemes: list[str] = []
     for number, (text, key, raw) in enumerate(zip(asked, keys, found, strict=True)):
-        if raw is not None and number not in spelt and _plain(raw):
+        if raw is not None and number not in spelt and plain(raw) and (path := on_the_box(raw)):
+            playable = prefix + path + b'"' if prefix else b""
             quoted = b'"' + key + b'"' if b'"' not in key and b"\\" not in key else _line(text)[:-1]
-            if place := _ON_THE_BOX.search(raw):
-                playable = prefix + place[2] + b"/" + place[1] + b'"' if here.delivery is not None else b""
-                counted[text.partition(":")[0], "document"] += 1
-                yield b'{"asked":' + quoted + playable + b',"record":' + _LINKS.sub(b"", raw, 1) + b"}\n"
-                continue
-        yield _slow(text, spelt.get(number), raw, source, here, now, counted)
+            schemes.append(text.partition(":")[0])
+            # Links are asked for by /id/CODE/links, which leaves out what may not be seen here.
+            yield b'{"asked":' + quoted + playable + b',"record":' + without_links(raw) + b"}\n"
+        else:
+            yield _slow(text, spelt.get(number), raw, source, here, now, counted)
+    counted.update(Counter((scheme, "document") for scheme in schemes))
 
 
 def damaged(asked: Sequence[str], error: Corrupt, counted: Count) -> bytes:
     """Return the lines of codes that a damaged table cannot tell of."""
     counted["none", "corrupt"] += len(asked)
     return b"".join(_line({"asked": text, "reason": "corrupt", "error": str(error)}) for text in asked)
-
-
-def _plain(raw: bytes) -> bool:
-    """Return whether the record is registered and without rights: seen everywhere."""
-    return raw.startswith(b'registered"', raw.rfind(b'"status":"') + 10) and b',"rights":' not in raw
 
 
 def _slow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,11 +11,14 @@ from urllib.parse import quote
 from gateway.resolver.answer.outcome import Document, Source
 from gateway.resolver.codes import Code
 
+_SAFE = re.compile(r"[0-9A-Za-z:._~-]+").fullmatch  # nothing to be quoted
 Links = Sequence[Mapping[str, str]]
 
 
 def address(code: str) -> str:
     """Return where a canonical code is resolved, relative to the resolver itself."""
+    if _SAFE(code):
+        return f"/id/{code}"
     return f"/id/{quote(code, safe=':')}"
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 FRESH = 5  # seconds; a withdrawal must reach every screen within seconds
 WRONG = 60  # seconds; a wrong code stays wrong, but what was meant by it may be registered
 VARY = "Accept"
 
 
+@lru_cache(maxsize=1024)
 def cache_control(status: int, ttl: int) -> str:
     """Return for how long an answer of ``status`` may be used, and for how long it is better than none.
 

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from appliance.runtime.errors import Corrupt
 
 _ALWAYS = {"code", "status", "title", "body"}
+_DECODE = json.JSONDecoder().decode
 TTL = 86_400  # seconds; of a record that says nothing else
 
 
@@ -19,7 +21,21 @@ class Known:
     """One record: its bytes, and what they say."""
 
     raw: bytes
-    said: Mapping[str, Any]
+
+    @cached_property
+    def said(self) -> Mapping[str, Any]:
+        """What the bytes say; they are read when somebody asks.
+
+        Raises:
+            Corrupt: they are no record.
+        """
+        try:
+            said = _DECODE(self.raw.decode())
+        except ValueError as error:
+            raise Corrupt(f"a record in the table of identifiers is damaged: {error}") from error
+        if not (isinstance(said, dict) and said.keys() >= _ALWAYS):
+            raise Corrupt("a record in the table of identifiers lacks what every record has")
+        return said
 
     @property
     def code(self) -> str:
@@ -86,13 +102,9 @@ def known(raw: bytes) -> Known:
     Raises:
         Corrupt: they are no record.
     """
-    try:
-        said = json.loads(raw)
-    except ValueError as error:
-        raise Corrupt(f"a record in the table of identifiers is damaged: {error}") from error
-    if not (isinstance(said, dict) and said.keys() >= _ALWAYS):
-        raise Corrupt("a record in the table of identifiers lacks what every record has")
-    return Known(raw, said)
+    found = Known(raw)
+    _ = found.said
+    return found
 
 
 def moment(text: str | None) -> datetime | None:

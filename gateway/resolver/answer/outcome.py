@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from gateway.resolver.answer.form import Form
 from gateway.resolver.answer.here import Here, unseen
@@ -24,13 +25,23 @@ class Source:
     made: datetime
     keep: float = STALE_AFTER
 
+    @cached_property
+    def label(self) -> str:
+        """What an answer's header says of it."""
+        return f"serial={self.serial}"
+
+    @cached_property
+    def until(self) -> float:
+        """When it gets stale, in seconds since 1970."""
+        return self.made.timestamp() + self.keep
+
     def age(self, now: datetime) -> float:
         """Return the seconds since it was said."""
         return age(self.made, now)
 
     def stale(self, now: datetime) -> bool:
         """Return whether it is older than it may be."""
-        return self.age(now) > self.keep
+        return (now - self.made).total_seconds() > self.keep
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,11 @@ def application(resolver: Resolver) -> web.Application:
     app.router.add_get("/openapi.json", _document)
     app.router.add_post("/batch", batches.post)
     app.router.add_options("/batch", _preflight)
+    identifier = Identifier(resolver).get
+    app.router.add_get("/id/{code:[^/]+}", identifier)  # nearly all
     # Line feeds too: whatever is asked, it is we who say that it is no code.
     app.router.add_get("/id/{code:[^/]+}/links", Links(resolver).get)
-    app.router.add_get("/id/{code:(?s:.+)}", Identifier(resolver).get)
+    app.router.add_get("/id/{code:(?s:.+)}", identifier)
     app.router.add_get("/api/handles/{prefix:[^/]+}/{suffix:(?s:.+)}", Handles(resolver).get)
     app.on_response_prepare.append(_open)
     return app

@@ -49,7 +49,7 @@ class Batches:
         source, now = finder.source(), datetime.now(UTC)
         headers = {"Content-Type": LINES, "Cache-Control": "no-store"}
         if source is not None:
-            headers["Headgate-Table"] = f"serial={source.serial}"
+            headers["Headgate-Table"] = source.label
             if source.stale(now):
                 headers["Headgate-Stale"] = "true"
         response = web.StreamResponse(headers=headers)

@@ -67,7 +67,7 @@ def _response(answer: Answer, ttl: int, source: Source | None) -> web.Response:
         headers["ETag"] = caching.etag(body)
     if source is not None:
         now = datetime.now(UTC)
-        headers["Headgate-Table"] = f"serial={source.serial}"
+        headers["Headgate-Table"] = source.label
         if source.stale(now):
             headers["Headgate-Stale"] = "true"
             headers["Age"] = str(int(source.age(now)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ from gateway.resolver.answer.as_json import address, as_json
 from gateway.resolver.answer.as_linkset import as_linkset
 from gateway.resolver.answer.form import NAMED, Form, wanted
 from gateway.resolver.answer.outcome import Document, Gone, Hidden, Moved, NoTable, NotFound, Redirect, Source, outcome
-from gateway.resolver.codes import Code, WrongCode, parse
+from gateway.resolver.answer.raw import on_the_box, plain, ttl_of
+from gateway.resolver.codes import LONGEST, Code, WrongCode, parse
 from gateway.resolver.serving.resolver import Resolver
 from gateway.resolver.walk_formats import JSON_LD, LINKSET, as_json_ld
 from gateway.resolver.walks import Edge
@@ -33,8 +35,18 @@ class Asked:
 
     form: Form
     screen: str | None
-    host: str | None
-    if_none_match: str | None
+    headers: Mapping[str, str]
+
+    @property
+    def host(self) -> str | None:
+        """How the asker reached us, such as ``http://10.20.0.11:8080``."""
+        host = self.headers.get("Host", "")
+        return f"http://{host}" if _HOST.fullmatch(host) else None
+
+    def has(self, tag: str) -> bool:
+        """Return whether the asker has the representation ``tag`` already."""
+        sent = self.headers.get("If-None-Match")
+        return sent is not None and caching.matches(sent, tag)
 
 
 def asked(request: web.Request) -> Asked:
@@ -51,13 +63,7 @@ def asked(request: web.Request) -> Asked:
         if screen is not None and screen not in SCREENS:
             raise Refused("bad-request", "'screen' is big or small", 400)
     headers = request.headers
-    host = headers.get("Host", "")
-    return Asked(
-        wanted(headers.get("Accept", "*/*"), form),
-        screen,
-        f"http://{host}" if _HOST.fullmatch(host) else None,
-        headers.get("If-None-Match"),
-    )
+    return Asked(wanted(headers.get("Accept", "*/*"), form), screen, headers)
 
 
 class Identifier:
@@ -68,9 +74,14 @@ class Identifier:
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer ``GET /id/CODE``."""
+        text = request.match_info["code"]
+        if "?" not in request.raw_path and wanted(request.headers.get("Accept", "*/*"), None) == "player":
+            quick = self._quick(text)
+            if quick is not None:
+                return quick
         what = asked(request)
         try:
-            code = parse(request.match_info["code"])
+            code = parse(text)
         except WrongCode as error:
             self._resolver.numbers.answered("none", error.reason)
             return _finished(self._wrong(error, what), 0, None, None)
@@ -81,17 +92,39 @@ class Identifier:
         self._resolver.numbers.answered(code.scheme, word)
         return _finished(response, ttl, source, now)
 
+    def _quick(self, text: str) -> web.Response | None:
+        """Return the redirect of a canonical code whose record names one copy, on the box; None for everything else.
+
+        Nearly all that players ask for, without reading code or record: a key of the table is a canonical code.
+        """
+        finder, delivery = self._resolver.finder, self._resolver.here.delivery
+        if delivery is None or not 0 < len(text) <= LONGEST or not text.isascii():
+            return None
+        finder.renew()
+        raw, source = finder.table.raw_of(text.encode()), finder.source()
+        if raw is None or source is None or not plain(raw) or (path := on_the_box(raw)) is None:
+            return None
+        self._resolver.numbers.answered(text[: text.index(":")], "redirect")
+        response = web.Response(
+            status=302,
+            headers={
+                "Location": f"{delivery}/r/{path.decode()}",
+                "Cache-Control": caching.cache_control(302, ttl_of(raw)),
+                "Vary": caching.VARY,
+                "Headgate-Table": source.label,
+            },
+        )
+        if time.time() > source.until:
+            _stale(response, source, datetime.now(UTC))
+        return response
+
     def _tell(
         self, code: Code, found: object, source: Source | None, what: Asked, now: datetime
     ) -> tuple[web.Response, str, int]:
         """Return the answer, the word for the metric and the seconds for which the record lives."""
         match found:
             case Redirect(location, known):
-                return (
-                    web.Response(status=302, headers={"Location": location, "Link": _links(code, None)}),
-                    "redirect",
-                    known.ttl,
-                )
+                return web.Response(status=302, headers={"Location": location}), "redirect", known.ttl
             case Moved(successor, known):
                 headers = {"Location": address(successor), "Link": _links(code, successor)}
                 return web.Response(status=301, headers=headers), "superseded", known.ttl
@@ -113,16 +146,26 @@ class Identifier:
             raise TypeError("a document has a source")
         known, here = found.known, self._resolver.here
         targets = [link["target"] for link in known.links]
-        hidden, about = self._resolver.beside(targets) if targets else (set[str](), {})
-        tag = caching.etag(
-            known.raw, what.form, code, here, what.screen, sorted(hidden), about, source.stale(now), what.host
+        titles = what.form != "json"
+        hidden, about = self._resolver.beside(targets, titles=titles) if targets else (set[str](), {})
+        host = what.host if what.form == "html" else None
+        made_of = (
+            what.form,
+            code.canonical,
+            here.delivery,
+            what.screen,
+            sorted(hidden),
+            about,
+            source.stale(now),
+            host,
         )
+        tag = caching.etag(known.raw, made_of)
         headers = {"ETag": tag, "Link": _links(code, known.successor)}
-        if what.if_none_match is not None and caching.matches(what.if_none_match, tag):
+        if what.has(tag):
             return web.Response(status=304, headers=headers)
         match what.form:
             case "html":
-                page = as_page.of_document(code, found, source, now, hidden, about, what.host)
+                page = as_page.of_document(code, found, source, now, hidden, about, host)
                 return _page(200, page, headers)
             case "linkset":
                 return _json(as_linkset(code, found, hidden, about), headers, LINKSET)
@@ -181,8 +224,12 @@ def _finished(response: web.Response, ttl: int, source: Source | None, now: date
     headers["Cache-Control"] = caching.cache_control(response.status, ttl)
     headers["Vary"] = caching.VARY
     if source is not None and now is not None:
-        headers["Headgate-Table"] = f"serial={source.serial}"
+        headers["Headgate-Table"] = source.label
         if source.stale(now):
-            headers["Headgate-Stale"] = "true"
-            headers["Age"] = str(int(source.age(now)))
+            _stale(response, source, now)
     return response
+
+
+def _stale(response: web.Response, source: Source, now: datetime) -> None:
+    response.headers["Headgate-Stale"] = "true"
+    response.headers["Age"] = str(int(source.age(now)))

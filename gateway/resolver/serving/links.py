@@ -56,7 +56,7 @@ class Links:
             "Cache-Control": caching.cache_control(200, found.known.ttl),
             "Vary": caching.VARY,
         }
-        if what.if_none_match is not None and caching.matches(what.if_none_match, tag):
+        if what.has(tag):
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, headers=headers)
 

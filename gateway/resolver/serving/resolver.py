@@ -12,6 +12,7 @@ from gateway.isolation import policy
 from gateway.resolver.answer.here import Here, unseen
 from gateway.resolver.answer.known import Known, known
 from gateway.resolver.answer.outcome import Source
+from gateway.resolver.answer.raw import plain
 from gateway.resolver.codes import SHOWN, Code, WrongCode, broader
 from gateway.resolver.finding import Finder, Found
 from gateway.resolver.metrics import Numbers
@@ -38,17 +39,17 @@ class Resolver:
         """
         found: Found = await self.finder.find(code)
         if found.raw is not None:
-            return known(found.raw), found.source
+            return Known(found.raw), found.source
         for wider in broader(code):
             if (raw := self.finder.here(wider)) is not None:
                 return known(raw), self.finder.source()
         return None, found.source
 
-    def beside(self, targets: Collection[str]) -> tuple[set[str], About]:
-        """Return which of the codes may not be told of here, and what is told of those that may."""
+    def beside(self, targets: Collection[str], *, titles: bool = True) -> tuple[set[str], About]:
+        """Return which of the codes may not be told of here, and, with ``titles``, what is told of those that may."""
         hidden, about, now = set[str](), About(), datetime.now(UTC)
         for target, raw in zip(targets, self.finder.many([target.encode() for target in targets]), strict=True):
-            if raw is None:
+            if raw is None or (not titles and plain(raw)):
                 continue
             record = known(raw)
             if record.status == "reserved" or unseen(record, self.here, now):
@@ -59,7 +60,7 @@ class Resolver:
 
     def seen(self, codes: Collection[str]) -> set[str]:
         """Return those of the codes that may be told of here."""
-        return set(codes) - self.beside(list(codes))[0]
+        return set(codes) - self.beside(list(codes), titles=False)[0]
 
     def likely(self, error: WrongCode) -> list[tuple[str, str]]:
         """Return (code, title) of what may have been meant: those that are registered, if any is, else the likeliest."""
