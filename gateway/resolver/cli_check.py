@@ -131,3 +131,6 @@ def _line(told: dict[str, Any]) -> str:
         return f"ok     {told['canonical']}"
     perhaps = "".join(f"\n       perhaps {code}" for code in told.get("likely", []))
     return f"wrong  {told['written']}: {told['error']} ({told['reason']}){perhaps}"
+
+
+COMMANDS = (check, schemes)

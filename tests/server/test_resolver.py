@@ -248,7 +248,8 @@ async def test_from_the_registry_to_the_screen(box: Box, client: aiohttp.ClientS
         assert (await headgate("resolve", FILM, "--at", box.url))[
             "playable"
         ] == f"http://127.0.0.1/r/{FILM}/master.m3u8"
-        assert await headgate("links", FILM, "--at", box.url) == [{"type": "multimedia", "target": OTHER}]
+        (edge,) = (await headgate("links", FILM, "--at", box.url))["edges"]
+        assert (edge["type"], edge["target"]) == ("multimedia", OTHER)
 
         await headgate("withdraw", FILM, "--reason", "版权到期", *signed)
         assert [c["record"]["status"] for c in await headgate("history", FILM, "--at", at)] == [

@@ -11,9 +11,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from click.testing import CliRunner
 
 from appliance.identity.keys import PrivateKey
 from gateway.resolver import writing
+from gateway.resolver.cli import commands
 from gateway.resolver.records import Link, Location, Record, Rights, Snapshot
 from tests.server.resolving import FILM, GONE, OTHER, Box, until
 
@@ -104,6 +106,37 @@ async def test_one_code_in_every_form(box: Box, client: aiohttp.ClientSession) -
     moved, _ = await ask(client, f"{box.url}/id/{OLD}", "*/*")
     assert (moved.status, moved.headers["Location"]) == (301, f"/id/{CODE}")
     assert 'rel="successor-version"' in (await ask(client, f"{box.url}/id/{OLD}"))[0].headers["Link"]
+
+
+async def test_the_command_line_asks_a_box(box: Box) -> None:
+    """``headgate id`` resolves in each format, walks, and asks for a file of codes at once."""
+    writing.install(box.identifiers, table())
+    await box.start()
+
+    async def headgate(*words: str, lines: str = "") -> tuple[int, str]:
+        done = await asyncio.to_thread(CliRunner().invoke, commands, [*words, "--at", box.url], input=lines)
+        return done.exit_code, done.stdout
+
+    shown = await headgate("resolve", FILM)
+    assert shown[0] == 0
+    assert "刘三姐" in shown[1]
+    for form, words in (
+        ("json", '"playable"'),
+        ("linkset", '"linkset"'),
+        ("ld", '"@graph"'),
+        ("html", "<h1>刘三姐</h1>"),
+        ("handle", '"responseCode": 1'),
+    ):
+        status, text = await headgate("resolve", FILM, "--format", form)
+        assert (status, words in text) == (0, True), form
+    assert (await headgate("resolve", "20.500.12345/none", "--format", "handle"))[0] == 1
+    assert (await headgate("resolve", OTHER))[0] == 1
+    walked = await headgate("links", BOOK, "--direction", "both", "--type", "source")
+    assert CODE in walked[1]
+    assert "来源" in walked[1]
+    status, text = await headgate("batch", "-", lines=f"{FILM}\n\n{OTHER}\n")
+    assert status == 1
+    assert [json.loads(line).get("reason") for line in text.splitlines()] == [None, "unknown-code"]
 
 
 async def test_why_there_is_nothing(box: Box, client: aiohttp.ClientSession) -> None:

@@ -74,6 +74,9 @@ def test_schemes_are_listed_with_examples_that_hold() -> None:
         ["resolve", "999999-100000000000001-4", "--at", "http://10.20.0.11:port"],
         ["resolve", "999999-100000000000001-4", "--at", "http://10.20.0.11/elsewhere"],
         ["resolve", "999999-100000000000001-4"],
+        ["resolve", "999999-100000000000001-4", "--at", "http://a", "--format", "xml"],
+        ["links", "999999-100000000000001-4", "--at", "http://a", "--depth", "9"],
+        ["batch", "no-such-file", "--at", "http://a"],
         ["register", "999999-100000000000001-4", "--title", "x", "--body", "b", "--release", "r", "--at", "http://a"],
         ["register", "999999-100000000000001-4", "--title", "x", "--body", "b", "--link", "x", "--at", "http://a"],
     ],
@@ -83,7 +86,7 @@ def test_a_wrong_call_ends_with_2(words: list[str]) -> None:
     assert CliRunner().invoke(commands, words).exit_code == 2
 
 
-@pytest.mark.parametrize("verb", ["check", "schemes", "resolve", "links", "register", "withdraw"])
+@pytest.mark.parametrize("verb", ["check", "schemes", "resolve", "links", "batch", "register", "withdraw"])
 def test_every_command_shows_an_example(verb: str) -> None:
     """Help of each command holds an example."""
     assert "Example: headgate id" in CliRunner().invoke(commands, [verb, "--help"]).output
