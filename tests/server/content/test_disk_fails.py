@@ -81,7 +81,9 @@ def freezing(chain: Any) -> Iterator[Callable[[], None]]:
         subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
-def test_a_read_only_disk_is_served_after_a_restart(chain: Any, freezing: Callable[[], None], until: Until) -> None:
+def test_a_disk_that_takes_nothing_in_is_served_after_a_restart(
+    chain: Any, freezing: Callable[[], None], until: Until
+) -> None:
     """What was verified is judged again by both filters where it lies, and served, with the origin there or not; what is new is refused."""
     files = {"film.mp4": media.sized(300_000), "a.vtt": b"WEBVTT\n", "new.txt": b"new"}
     chain.publish(files)
@@ -94,6 +96,16 @@ def test_a_read_only_disk_is_served_after_a_restart(chain: Any, freezing: Callab
     assert (new.status, json.loads(new.body)["reason"]) == (507, "store-broken")
     chain.origin.stop()
     chain.stop("exchange")
+    chain.start("exchange")
+    told = chain.ask("delivery-bigscreen", "object", {"release": CODE, "path": "film.mp4"})
+    assert (told.status, b'"done"' in told.body) == (200, True), told.body
+
+    chain.stop("exchange")  # and with a disk that is writable, and full to the last byte
+    store = str(chain.state / "store")
+    subprocess.run(["mount", "-o", "remount,rw", store], check=True)
+    subprocess.run(
+        ["dd", "if=/dev/zero", f"of={store}/full", "bs=64k", "status=none"], check=False, capture_output=True
+    )
     chain.start("exchange")
     told = chain.ask("delivery-bigscreen", "object", {"release": CODE, "path": "film.mp4"})
     assert (told.status, b'"done"' in told.body) == (200, True), told.body

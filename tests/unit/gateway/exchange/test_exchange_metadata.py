@@ -136,6 +136,17 @@ async def test_metadata_that_is_not_to_be_trusted_ends_nothing_and_admits_nothin
     assert asks.away == [False, True]
 
 
+@pytest.mark.parametrize("reason", ["store-full", "store-broken"])
+async def test_a_disk_that_takes_no_metadata_in_ends_nothing_that_was_admitted_before(
+    tmp_path: Path, reason: str
+) -> None:
+    with pytest.raises(Refused, match=reason):
+        await Desk(tmp_path, Filter(Refused(reason)), Origin()).admit()
+    asks = Filter(Refused(reason))
+    assert isinstance(await Desk(tmp_path, asks, Origin()).admit(before=True), Admitted)
+    assert asks.away == [False, True]
+
+
 @pytest.mark.parametrize("reason", [*reasons.SAYS_NO, "not-as-listed", "older-version", "no-grant"])
 async def test_what_good_metadata_says_counts_for_what_was_admitted_before_too(tmp_path: Path, reason: str) -> None:
     verdict = await Desk(tmp_path, Filter(Refused(reason)), Origin()).admit(before=True)
