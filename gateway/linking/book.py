@@ -226,15 +226,15 @@ class Book:
         What was decided stays as it was decided, so nothing comes again after a rejection; what was proposed and is not any more goes.
         """
         told = {"new": 0, "known": 0, "decided": 0, "gone": 0}
+        fresh: dict[str, Proposal] = {}
+        for proposal in proposals:  # compared before the book is locked: curators go on meanwhile
+            before = fresh.get(proposal.statement)
+            if before is None or proposal.score > before.score:
+                fresh[proposal.statement] = proposal
         with self._writing():
             self._db.execute("UPDATE passes SET number = number + 1")
             (number,) = self._db.execute("SELECT number FROM passes").fetchone()
             known = dict(self._db.execute("SELECT statement, state FROM proposals"))
-            fresh: dict[str, Proposal] = {}
-            for proposal in proposals:
-                before = fresh.get(proposal.statement)
-                if before is None or proposal.score > before.score:
-                    fresh[proposal.statement] = proposal
             for statement in fresh:
                 state = known.get(statement)
                 told["new" if state is None else "known" if state == "proposed" else "decided"] += 1
