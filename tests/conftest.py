@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Generator
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 # A green run that had tested nothing would be the worst of all results, and it looks just like the best. CI has root and every
 # package (./dev test installs them), so there a test that needs them may not stay out; only the kernel is not ours to choose.
 GROUPS = ("server", "kernel", "flow")
+# Whatever lies there is of that group, whether its file says so or not: a forgotten mark would start servers in every quick check.
+FOLDERS = {Path(__file__).parent / "server": "server", Path(__file__).parent / "flows": "flow"}
 ALLOWED = re.compile(r"\bkernel (module|has no|lacks)\b")
 MISSING = re.compile(r"\bnot installed\b")
 
@@ -29,6 +32,13 @@ def pytest_configure() -> None:
         signal.SIGTERM,
     ):  # a shell's background job is born deaf to SIGINT, and so were its children
         signal.signal(number, end)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test by its folder."""
+    for folder, group in FOLDERS.items():
+        if item.path.is_relative_to(folder):
+            item.add_marker(group)
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly

@@ -86,3 +86,14 @@ def test_the_quick_groups_come_first(pytester: pytest.Pytester):
     told = run(pytester, f"import pytest\n{tests}", "-v")
 
     told.stdout.fnmatch_lines(["*::test_other*", "*::test_server*", "*::test_kernel*", "*::test_flow*"])
+
+
+def test_a_folder_is_a_group(pytester: pytest.Pytester):
+    """A test below tests/server or tests/flows stays out of the quick check, also where its file forgot to say what it is."""
+    for folder in ("server", "flows", "unit"):
+        place = pytester.mkdir(folder) / f"test_{folder}.py"
+        place.write_text("def test_it(): pass\n")
+    told = run(pytester, "", "-v", "-m", "not kernel and not server and not flow")
+
+    told.assert_outcomes(passed=1, deselected=2)
+    told.stdout.fnmatch_lines(["*test_unit.py::test_it PASSED*"])

@@ -12,6 +12,8 @@ import pytest
 from appliance.runtime.errors import Refused
 from gateway.isolation.errands import Errands
 
+pytestmark = pytest.mark.server  # each errand is a process that loads all engines
+
 
 async def told(errands: Errands, request: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the lines of one errand."""
