@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -86,7 +87,11 @@ def _record(peer: Peer, digest: str, ask: AskRegister) -> Record:
         "kind": "registration",
         "time": datetime.now(UTC).isoformat(),
         "source": peer.source,
-        "body": {"zone": peer.zone, "statement": ask.statement, "records": ask.records},
+        "body": {
+            "zone": peer.zone,
+            "statement": json.loads(ask.statement),
+            "records": list(map(json.loads, ask.records)),
+        },
     }
     try:
         return Record.of(told)

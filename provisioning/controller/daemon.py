@@ -69,7 +69,6 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             publication = Publication(registry)
             await publication.open()
             api = Api(registry, publication)
-            hub.handed_in = api.handed_in
             more += api.routes()
             backlinks = Backlinks(registry, publication)
             more += identifiers_web.routes(Looking(registry, publication, backlinks))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from appliance.runtime.errors import Corrupt, HeadgateError, Unreachable
+from appliance.runtime.errors import Corrupt, Unreachable
 from appliance.telemetry import sparkplug
 from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
 from appliance.telemetry.records import acknowledgement, read_time, to_json, written
@@ -28,7 +28,6 @@ from provisioning.controller.settings import Controller
 from provisioning.controller.store import Store
 from provisioning.controller.trust import Keeper
 from provisioning.controller.wanted import Wanted
-from provisioning.registry.handing import HandedIn
 
 log = logging.getLogger("headgate.controller")
 
@@ -54,7 +53,6 @@ class Hub:
         self.damaged = 0  # messages that nobody could read
         self.wanted = wanted
         self.trust: Keeper | None = None  # where the settings have 'trust:'
-        self.handed_in: HandedIn | None = None  # where the settings have 'registry:'
         self._changed = asyncio.Condition()
         self._shown: tuple[int, Overview] | None = None
         self._state_time = 0  # of this connection's STATE, in milliseconds
@@ -249,22 +247,10 @@ class Hub:
             log.error("%d messages of records are not stored and not acknowledged: %s", len(deliveries), error)
             return
         for delivery in deliveries:
-            if delivery.ids and await self._handed_in(delivery):
+            if delivery.ids:
                 self._publish(f"headgate/v1/{delivery.box}/ack", acknowledgement(delivery.ids), qos=1)
         if new:
             await self._bump()
-
-    async def _handed_in(self, delivery: ingest.Delivery) -> bool:
-        """Hand on what a message registers; return whether its records may be acknowledged."""
-        records = [item.record for item in delivery.items if item.record.kind == "registration"]
-        if not records or self.handed_in is None:
-            return not records  # a centre that is no registry yet may become one
-        try:
-            await self.handed_in.take(delivery.box, records, datetime.now(UTC))
-        except HeadgateError as error:
-            log.error("registrations of %s are not taken and not acknowledged: %s", delivery.box, error)
-            return False
-        return True
 
     async def _hear(self, who: ingest.State, payload: Payload) -> None:
         now = time.time()

@@ -15,9 +15,9 @@ from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Refused
 from gateway.resolver.codes import parse
 from gateway.resolver.statement import LARGEST
+from provisioning.registry import rows
 from provisioning.registry.asking import Asking
 from provisioning.registry.delegating import Delegating
-from provisioning.registry.handing import HandedIn
 from provisioning.registry.judging import RegistrationRefused, Wrong
 from provisioning.registry.publication import Publication
 from provisioning.registry.registry import Registered, Registry
@@ -37,7 +37,6 @@ class Api:
         self._registry, self._publication = registry, publication
         self._asking = Asking(registry, publication)
         self._delegating = Delegating(registry)
-        self.handed_in = HandedIn(registry, publication)
 
     def routes(self) -> list[web.RouteDef]:
         """Return everything below ``/api/registry``."""
@@ -101,7 +100,8 @@ class Api:
 
     async def _handed_in(self, request: web.Request) -> web.Response:
         most = max(1, min(MOST, _number(request.query.get("limit"), 100)))
-        return web.json_response(await self.handed_in.some(request.query.get("box"), most))
+        async with self._registry.begin() as connection:
+            return web.json_response(await rows.handed_in(connection, request.query.get("box"), most))
 
     async def _some(self, request: web.Request) -> web.Response:
         most = _number(request.query.get("limit"), 100)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from appliance.runtime.errors import Refused
 from provisioning.registry.judging import Block, Known, Service
-from provisioning.registry.tables import blocks, identifiers, services, state, statements
+from provisioning.registry.tables import blocks, handed, identifiers, services, state, statements
 
 _FIND = {
     "sqlite": "SELECT code, status, body, number, signed, document FROM identifiers"
@@ -49,6 +49,13 @@ async def standing(connection: AsyncConnection) -> Standing:
     """Return how far the database has come."""
     row = (await connection.execute(select(state.c.applied, state.c.records))).first()
     return Standing(row.applied, row.records) if row else Standing(0, 0)
+
+
+async def handed_in(connection: AsyncConnection, box: str | None, most: int) -> list[dict[str, Any]]:
+    """Return what boxes, or one of them, handed in and what became of it, the newest first."""
+    query = select(handed).order_by(handed.c.time.desc()).limit(most)
+    found = await connection.execute(query if box is None else query.where(handed.c.box == box))
+    return [{**row._mapping, "told": json.loads(row.told)} for row in found]
 
 
 async def advance(connection: AsyncConnection, to: Standing) -> None:

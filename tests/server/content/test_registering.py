@@ -75,7 +75,7 @@ def test_a_code_of_the_block_is_registered_while_the_line_is_down(box, tmp_path,
 
     assert waits(box, name) == record(0)
     (spooled,) = box.records("registration")
-    assert (spooled.source, spooled.body["records"]) == ("publish/institution", [record(0).decode()])
+    assert (spooled.source, spooled.body["records"]) == ("publish/institution", [json.loads(record(0))])
     assert registered(box, record(0))[0] == 202
     assert len(box.records("registration")) == 2  # signed anew, it is another statement
 
