@@ -174,6 +174,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "search_releases": ("题名、标识或主体", "title, code or body"),
     "on_boxes": ("网关（完整存储/准入/全部）", "boxes: stored whole / admitted / all"),
     "refused_by": ("被拒于", "refused by"),
+    "waits_at": ("等待于", "waits at"),
     "more_boxes": ("个网关", "more"),
     "held": ("存储", "holds"),
     "held_whole": ("完整", "all of it"),

@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp.test_utils import unused_port
 from click.testing import CliRunner
 
 from appliance.identity.keys import PrivateKey
+from appliance.journal.log import Journal
 from appliance.runtime import config, http
 from appliance.runtime.errors import Refused
+from appliance.telemetry.mqtt import Message
 from appliance.telemetry.records import Numbered, Record
 from gateway.release import catalogue
 from gateway.release import orders as signing
@@ -74,14 +77,19 @@ def orders(store: Store, regulator: PrivateKey) -> Orders:
 
 
 @pytest.fixture
-async def controller(tmp_path: Path, store: Store, orders: Orders) -> AsyncIterator[str]:
-    """The address of a controller to which the box headend told of one good and one bad release."""
+async def hub(tmp_path: Path, store: Store, orders: Orders) -> Hub:
+    """A controller to which the box headend told of one good and one bad release."""
     text = f"database: sqlite:///{tmp_path}/c.db\nbroker: {{address: a}}\nlisten: {{address: a, port: 1}}\n"
     settings = config.parse(text, Controller)
     items = tuple(Numbered(n, one) for n, one in enumerate(records(), 1))
     await store.save([Delivery("headend", items)], STAMP)
     witness = Witness.named("controller", PrivateKey.generate())
-    hub = Hub(settings, store, Journals(store, witness), Wanted(None), orders)
+    return Hub(settings, store, Journals(store, witness), Wanted(None), orders)
+
+
+@pytest.fixture
+async def controller(hub: Hub) -> AsyncIterator[str]:
+    """Its address."""
     port = unused_port()
     routes = [*content_web.routes(hub), *orders_web.routes(hub)]
     async with http.serving(application(hub, routes), tcp=[("127.0.0.1", port)]):
@@ -173,3 +181,34 @@ async def test_orders_are_paged(controller: str, orders: Orders, regulator: Priv
     assert "--before 2" in await run("orders", "--at", controller, "--limit", "2")
     rest = await told("orders", "--at", controller, "--before", "2")
     assert ([one["serial"] for one in rest["orders"]], rest["next"]) == ([1], None)
+
+
+async def test_proofs_arrive_on_an_open_page(
+    hub: Hub, controller: str, orders: Orders, regulator: PrivateKey, tmp_path: Path
+) -> None:
+    """The stream tells a page that follows an order as soon as a proof comes; the part that it fetches then has that box in it."""
+    made = Order(serial=1, act="withdraw", what=What(label="film"), reason="x", by="regulator", time=datetime.now(UTC))
+    await orders.give(signing.seal(made, regulator), datetime.now(UTC))
+    journal = Journal(tmp_path / "journal", PrivateKey.generate(), "headend/exchange")
+    entry = {"decision": "withdraw", "serial": 1, "order": made.digest, "objects": 214, "unconfirmed": []}
+    proof = journal.prove(entry, journal.append(entry)).decode()
+    report = json.dumps({"serial": 1, "proofs": [{"serial": 1, "proof": proof}], "refused": None}).encode()
+    async with aiohttp.ClientSession() as session, session.get(f"{controller}/events") as stream, asyncio.timeout(10):
+        assert stream.headers["Content-Type"] == "text/event-stream"
+        assert await _event(stream) == "change"
+        async with session.get(f"{controller}/orders/1?part=live&lang=en") as before:
+            assert "214" not in await before.text()
+        await hub._message(Message("headgate/v1/headend/proofs", report, 1), [])
+        assert await _event(stream) == "change"
+        async with session.get(f"{controller}/orders/1?part=live&lang=en") as after:
+            html = await after.text()
+    assert "headend" in html
+    assert "214 objects removed" in html
+
+
+async def _event(stream: aiohttp.ClientResponse) -> str:
+    """Return the name of the next event."""
+    while True:
+        line = (await stream.content.readline()).decode().strip()
+        if line.startswith("event: "):
+            return line.removeprefix("event: ")

@@ -252,3 +252,24 @@ async def test_other_boxes_are_given_what_is_verified_also_while_everybody_is_aw
     with pytest.raises(Refused) as refused:
         await made.give(PARENTS, layout.parse("2.root.json"))
     assert refused.value.reason == "unknown-path"
+
+
+async def test_what_plays_is_asked_about_and_shown_only_where_something_changed(tmp_path: Path) -> None:
+    """Unchanged is unchanged; no metadata to trust, or nobody who has any, leads to the whole look; a filter that fails is told."""
+    answers: list[Any] = [True, False, STAMP, Refused("frozen", "old", 503), Refused("filter-failed", "away", 503)]
+    asked = list[bool]()
+
+    class Still(Filter):
+        async def still(self, policy: str, digest: str, *, away: bool = False) -> Any:
+            asked.append(away)
+            answer = answers.pop(0)
+            if isinstance(answer, Refused):
+                raise answer
+            return answer
+
+    desk = Desk(tmp_path, Still(), Origin())
+    admitted = Admitted(RELEASE, "digest", "ed25519:key")
+    assert [await desk.judge.unchanged(POLICY, admitted) for _ in range(4)] == [True, False, False, False]
+    assert asked == [False, False, False, True], "the origin was away a moment ago"
+    with pytest.raises(Refused):
+        await desk.judge.unchanged(POLICY, admitted)

@@ -9,7 +9,7 @@ import pytest
 
 from appliance.runtime.errors import Unreachable
 from gateway.exchange.decide import Admitted, Refuse
-from gateway.exchange.releases import DIRECT, FRESH, OLDEST, Releases
+from gateway.exchange.releases import DIRECT, FRESH, LISTED, OLDEST, Releases
 from gateway.store.manifests import Manifests
 
 CODE = "999999-100000000000001-4"
@@ -44,9 +44,18 @@ class Upstreams:
 
 
 class Judge:
-    """Takes whatever is newer."""
+    """Takes whatever is newer; tells how often it was shown what is kept."""
 
-    async def admit(self, policy, envelope, code, known):
+    def __init__(self):
+        self.shown, self.same = 0, True
+
+    async def unchanged(self, policy, admitted):
+        return self.same
+
+    async def admit(self, policy, envelope, code, known, *, before=False):
+        if before:
+            self.shown += 1
+            return None
         version = int(envelope)
         if known is not None and version < known.version:
             return Refuse("older-version", "older")
@@ -80,14 +89,15 @@ async def box(tmp_path):
     upstreams, kept = Upstreams(), Manifests(tmp_path)
     kept.prepare()
     async with asyncio.TaskGroup() as tasks:
-        releases = Releases(tasks, upstreams, kept, Judge(), Journal(), lambda: now[0], Orders())
+        judge = Judge()
+        releases = Releases(tasks, upstreams, kept, judge, Journal(), lambda: now[0], Orders())
 
-        async def after(seconds):
+        async def after(seconds, policy=POLICY):
             now[0] += seconds
-            held = await releases.get(POLICY, CODE)
+            held = await releases.get(policy, CODE)
             return held.admitted.release.version, now[0] - held.heard
 
-        yield SimpleNamespace(upstreams=upstreams, after=after)
+        yield SimpleNamespace(upstreams=upstreams, after=after, judge=judge)
 
 
 async def test_a_parent_holds_a_newer_version_back_for_a_minute_at_most(box):
@@ -125,3 +135,15 @@ async def test_the_age_of_what_is_passed_on_adds_up(box):
 
     assert await box.after(0) == (1, 3)
     assert await box.after(2) == (1, 5)
+
+
+async def test_what_plays_is_shown_to_the_filter_again_only_where_its_listing_changed(box):
+    """Every few seconds the filter is asked whether anything changed; the envelope is shown where it did."""
+    trusting = SimpleNamespace(trust=SimpleNamespace(origin="centre"))
+    await box.after(0, trusting)
+    for _ in range(5):
+        await box.after(LISTED, trusting)
+    assert box.judge.shown == 0
+    box.judge.same = False
+    await box.after(LISTED, trusting)
+    assert box.judge.shown == 1
