@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import HeadgateError
 from appliance.runtime.files import write_atomic
+from gateway.isolation import policy as policies
 from gateway.resolver import codes, proof
+from gateway.resolver.auditing import Audit, Keys
 from gateway.resolver.cli_words import AT, FILE, JSON, console, show
 from gateway.resolver.proof import Proven
 from gateway.resolver.registry_client import segment, with_registry
@@ -91,7 +96,65 @@ def verify_proof(file: Path, key: str, bodies: tuple[str, ...], *, as_json: bool
         show(told)
 
 
-COMMANDS = (history, prove, verify_proof)
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--key", required=True, help="The registry's verifier key, name+hash+base64.")
+@click.option(
+    "--policy", "sites", multiple=True, type=FILE, help="A site's policy: its bodies' keys, and who gives orders."
+)
+@click.option(
+    "--body-key", "named", multiple=True, metavar="BODY=KEY", help="A key of a body, also one of earlier days."
+)
+@JSON
+def audit(folder: Path, key: str, sites: tuple[Path, ...], named: tuple[str, ...], *, as_json: bool) -> None:
+    """Check a whole log offline, in a copy of a registry's folder: tree, each code's chain, each change in what its body signed,
+    and the snapshot; exit 1 where anything is wrong. Some 200 bytes of memory for each code.
+
+    Example: headgate id audit mirror/registry --key headgate.registry/centre+6f3c21aa+AW... --policy sites/headend/policy.yaml
+    """
+    with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+        task: Any = bar.add_task("changes")
+        keys = _keys(sites, named)
+        report = Audit(folder, proof.parse_key(key), keys).run(
+            lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    if as_json:
+        click.echo(json.dumps(vars(report) | {"ok": report.ok}, ensure_ascii=False))
+    else:
+        for fault in report.faults:
+            click.echo(fault, err=True)
+        show(
+            {
+                "changes": report.changes,
+                "codes": report.codes,
+                "statements": report.statements,
+                "bodies' signatures": "checked" if report.signed else "not checked: no key of a body was given",
+                "snapshot": "none" if report.snapshot is None else f"as the log had it after {report.snapshot} changes",
+                "faults": len(report.faults) + report.more,
+            }
+        )
+    if not report.ok:
+        raise SystemExit(1)
+
+
+COMMANDS = (history, prove, verify_proof, audit)
+
+
+def _keys(sites: tuple[Path, ...], named: tuple[str, ...]) -> Keys:
+    bodies: dict[str, list[PublicKey]] = {}
+    operators: list[PublicKey] = []
+    for path in sites:
+        site = policies.load(path)
+        for name, body in site.bodies.items():
+            bodies.setdefault(name, []).extend(body.keys)
+        operators += site.orders.keys.values() if site.orders else ()
+    for text in named:
+        name, _, written = text.partition("=")
+        try:
+            bodies.setdefault(name, []).append(PublicKey.parse(written))
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--body-key") from error
+    return Keys(bodies, operators)
 
 
 def _told(proven: Proven) -> dict[str, Any]:
