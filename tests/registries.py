@@ -14,11 +14,16 @@ from appliance.journal import note
 from appliance.journal.proofs import inclusion, leaf_hash
 from appliance.journal.tiles import pack
 from appliance.journal.verify import ENTRIES, HASH, WIDTH, Checkpoint, Tree
+from gateway.replica.replica import Replica
 from gateway.resolver import change, published
 from gateway.resolver.codes import check_digit
 from gateway.resolver.level import code_of
+from gateway.resolver.levels import Head, Info
 from gateway.resolver.proof import ORIGIN
-from gateway.resolver.published import Answer, Chunk, Head, Snapshot
+from gateway.resolver.published import Answer, Chunk, Snapshot
+from gateway.resolver.published import Head as Told
+from gateway.resolver.records import Record
+from gateway.resolver.writing import Writer
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -34,6 +39,23 @@ def dump(number: int, title: str = "film", links: Sequence[int] = (), service: s
     if links:
         told["links"] = [{"target": code(other), "type": "multimedia"} for other in links]
     return json.dumps({**told, **more}, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def put(folder: Path, size: int, records: Iterable[Record], made: datetime | None = None, root: str = "") -> Info:
+    """Make a table of ``records`` the current one, as a replica does."""
+    writer = Writer(folder)
+    writer.prepare()
+    head = Head("centre", size, root or f"{size:064x}", made or datetime.now(UTC))
+    return writer.replace(head, sorted((record.code.encode(), record.dump()) for record in records))
+
+
+async def follow(replica: Replica, folder: Path) -> bool:
+    """Bring a replica what it wants of what is published in ``folder``; return whether the table is what the registry says."""
+    told = await replica.step({}, begin=True)
+    while told.paths:
+        files = {path: (folder / path).read_bytes() if (folder / path).is_file() else None for path in told.paths}
+        told = await replica.step(files, begin=False)
+    return told.fresh
 
 
 class Registry:
@@ -84,7 +106,7 @@ class Registry:
     def head(self) -> None:
         """Sign the head anew."""
         told = {"services": self.services, "blocks": self.blocks}
-        head = Head(registry=self.name, size=self.size, root=self.root(), made=self.made, **told)
+        head = Told(registry=self.name, size=self.size, root=self.root(), made=self.made, **told)
         self.write(published.HEAD, published.seal(head, self.key))
 
     def snapshot(self, each: int = 50_000, chunks: Iterable[Chunk] | None = None, count: int | None = None) -> Snapshot:

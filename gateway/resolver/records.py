@@ -1,14 +1,13 @@
-"""What is known of an identifier, and the whole table as the registry signs it: any bytes -> ``Snapshot`` or ``Corrupt``."""
+"""What is known of an identifier: any bytes -> ``Record`` or ``Corrupt``."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from appliance.runtime.errors import Corrupt
 from gateway.release.manifest import Moment, Screen, Territory, Word
@@ -16,9 +15,6 @@ from gateway.release.paths import fault_in
 from gateway.resolver.codes import WrongCode, parse
 from gateway.resolver.vocabulary import KINDS
 
-KIND = "application/vnd.headgate.identifiers+json"  # payload type of the envelope
-LARGEST = 48 << 20  # bytes of a snapshot; in base64 it fits an envelope of 64 MiB
-MOST_RECORDS = 200_000
 LONGEST_RECORD = 48 << 10  # bytes of a dump: with what the log says of it, it fits an entry of 64 KiB
 TTL = 86_400  # seconds for which an answer may be kept, where a record says nothing else
 LONGEST_TTL = 30 * 86_400  # seconds
@@ -154,44 +150,6 @@ class Record(Noun):
         return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
-class Snapshot(Noun):
-    """The whole table at one time; ``serial`` only grows."""
-
-    registry: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")
-    serial: int = Field(ge=1, le=LARGEST_SERIAL)
-    made: AwareDatetime
-    records: list[Record] = Field(max_length=MOST_RECORDS)
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Snapshot:
-        seen: set[str] = set()
-        for record in self.records:
-            if record.code in seen:
-                raise ValueError(f"{record.code} is there twice")
-            seen.add(record.code)
-        return self
-
-    def dump(self) -> bytes:
-        """Return the snapshot as JSON, its records in the order of their codes."""
-        records = b",".join(record.dump() for record in sorted(self.records, key=lambda r: r.code))
-        head = json.dumps({"registry": self.registry, "serial": self.serial, "made": self.made.isoformat()}).encode()
-        return head[:-1] + b', "records": [' + records + b"]}"
-
-
-def parse_snapshot(payload: bytes) -> Snapshot:
-    """Return the table that ``payload`` holds.
-
-    Raises:
-        Corrupt: it is not one; the message names the first faults.
-    """
-    if len(payload) > LARGEST:
-        raise Corrupt(f"the table of identifiers is longer than {LARGEST} bytes")
-    try:
-        return Snapshot.model_validate_json(payload)
-    except ValidationError as error:
-        raise Corrupt(f"this is no table of identifiers: {told(error)}") from error
-
-
 def parse_record(payload: bytes) -> Record:
     """Return the record that ``payload`` holds.
 
@@ -213,11 +171,6 @@ def faults(error: ValidationError) -> list[tuple[str, str]]:
         message = details["msg"].removeprefix("Value error, ")
         found.append((".".join(str(part) for part in details["loc"]), message))
     return found
-
-
-def digest(payload: bytes) -> str:
-    """Return the SHA-256 of a snapshot's bytes, in hex."""
-    return hashlib.sha256(payload).hexdigest()
 
 
 def age(made: datetime, now: datetime) -> float:

@@ -12,18 +12,17 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
 
-from appliance.runtime.errors import Corrupt, Refused
+from appliance.runtime.errors import Corrupt
 from appliance.runtime.files import write_atomic
 from gateway.resolver import levels
 from gateway.resolver.level import BUILDING, Built, Level, build
 from gateway.resolver.levels import CURRENT, Head, Info
-from gateway.resolver.records import digest, parse_snapshot
-from gateway.resolver.table import FOLDER, Table
+from gateway.resolver.table import FOLDER
 
 
 class Writer:
@@ -146,43 +145,3 @@ def merged(sources: Sequence[Iterable[tuple[bytes, bytes]]]) -> Iterator[tuple[b
         if code != last:
             yield code, record
             last = code
-
-
-@dataclass(frozen=True)
-class Installed:
-    """The table that is current after an installation; ``fresh`` tells whether it is a new one."""
-
-    serial: int
-    count: int
-    fresh: bool
-
-
-def install(folder: Path, payload: bytes) -> Installed:
-    """Make the snapshot ``payload`` (opened from its envelope) the current table in ``folder``; the same one again changes nothing.
-
-    Raises:
-        Corrupt: ``payload`` is no snapshot.
-        Refused: the current table is newer (``older-serial``), or another one has the same serial (``same-serial``).
-    """
-    snapshot, name, writer = parse_snapshot(payload), digest(payload), Writer(folder)
-    writer.prepare()
-    if current := writer.info():
-        if (current.size, current.root) == (snapshot.serial, name) and _whole(folder):
-            return Installed(snapshot.serial, len(snapshot.records), fresh=False)
-        if snapshot.serial < current.size:
-            raise Refused("older-serial", f"the table here has serial {current.size}, this one only {snapshot.serial}")
-        if snapshot.serial == current.size and current.root != name:
-            raise Refused(
-                "same-serial", f"another table with serial {current.size} is here already: the registry erred"
-            )
-    head = Head(snapshot.registry, snapshot.serial, name, snapshot.made)
-    writer.replace(head, sorted((record.code.encode(), record.dump()) for record in snapshot.records))
-    return Installed(snapshot.serial, len(snapshot.records), fresh=True)
-
-
-def _whole(folder: Path) -> bool:
-    found = Table(folder)
-    try:
-        return found.refresh()
-    except Corrupt:
-        return False

@@ -14,7 +14,7 @@ from appliance.runtime.errors import HeadgateError
 from gateway.resolver.change import record_in
 from gateway.resolver.published import Chunk, Head, Snapshot
 from gateway.resolver.records import parse_record
-from provisioning.registry import legacy, rows
+from provisioning.registry import rows
 from provisioning.registry.publishing import CHUNK, LARGEST, Publisher, Span, head_is_due, plan, sizes, snapshot_is_due
 from provisioning.registry.registry import Registry
 
@@ -69,7 +69,6 @@ class Publication:
                 return last
             head = await asyncio.to_thread(self._put, told, now)
             self._told = told
-        await legacy.publish(registry, now)
         return head
 
     def _put(self, told: dict[str, Any], now: datetime) -> Head:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,19 +14,18 @@ from aiohttp import web
 from click.testing import CliRunner
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from appliance.identity import envelope
 from appliance.identity.keys import PrivateKey
 from appliance.runtime import http
 from appliance.runtime.errors import Refused, Unreachable
-from gateway.resolver import writing
+from gateway.replica.replica import Replica
 from gateway.resolver.cli import commands
-from gateway.resolver.records import KIND, Link, Location, Record, Snapshot
+from gateway.resolver.records import Link, Location, Record
 from provisioning.registry import tables
 from provisioning.registry.judging import Admitted, Rules
-from provisioning.registry.legacy import FILE
 from provisioning.registry.publication import Publication
 from provisioning.registry.registry import Registry
 from provisioning.registry.routes import Api
+from tests.registries import follow, put
 from tests.server.resolving import FILM, GONE, OTHER, Box, free_port, until
 
 pytestmark = pytest.mark.server
@@ -34,7 +33,7 @@ pytestmark = pytest.mark.server
 UNKNOWN = "isli:999998-000000000000000000000001-6"
 
 
-def snapshot(serial: int, made: datetime | None = None) -> bytes:
+def snapshot(serial: int, made: datetime | None = None) -> tuple[int, list[Record], datetime]:
     film = Record(
         code=f"isli:{FILM}",
         title="刘三姐",
@@ -43,7 +42,7 @@ def snapshot(serial: int, made: datetime | None = None) -> bytes:
         links=[Link(type="multimedia", target=OTHER)],
     )
     gone = Record(code=GONE, title="x", body="library", status="withdrawn", reason="版权到期")
-    return Snapshot(registry="centre", serial=serial, made=made or datetime.now(UTC), records=[gone, film]).dump()
+    return serial, [gone, film], made or datetime.now(UTC)
 
 
 async def get(client: aiohttp.ClientSession, url: str, accept: str = "*/*") -> aiohttp.ClientResponse:
@@ -53,14 +52,14 @@ async def get(client: aiohttp.ClientSession, url: str, accept: str = "*/*") -> a
 
 
 @asynccontextmanager
-async def exchange(box: Box, payload: Callable[[], bytes]) -> AsyncIterator[list[str]]:
-    """The exchange's socket: a look-up installs what ``payload`` gives."""
+async def exchange(box: Box, refresh: Callable[[], Awaitable[object]]) -> AsyncIterator[list[str]]:
+    """The exchange's socket: a look-up makes the table new by ``refresh``."""
     asked: list[str] = []
 
     async def lookup(request: web.Request) -> web.Response:
         asked.append((await request.json())["code"])
-        done = await asyncio.to_thread(writing.install, box.identifiers, payload())
-        return web.json_response({"fresh": done.fresh})
+        await refresh()
+        return web.json_response({"fresh": True})
 
     app = http.application()
     app.router.add_post("/lookup", lookup)
@@ -72,7 +71,7 @@ async def exchange(box: Box, payload: Callable[[], bytes]) -> AsyncIterator[list
 
 async def test_screens_and_programs_are_answered_from_the_table(box: Box, client: aiohttp.ClientSession) -> None:
     """A player is redirected, a program told, a browser shown a page; wrong, unknown and withdrawn codes are refused in words."""
-    writing.install(box.identifiers, snapshot(1))
+    put(box.identifiers, *snapshot(1))
     await box.start()
 
     played = await get(client, f"{box.url}/id/{FILM}")
@@ -130,7 +129,7 @@ async def test_a_box_without_a_table_says_so_and_fetches_one(box: Box, client: a
     await box.start()
     refused = await get(client, f"{box.url}/id/{FILM}")
     assert (refused.status, (await refused.json())["reason"]) == (503, "no-table")
-    async with exchange(box, lambda: snapshot(3)) as asked:
+    async with exchange(box, lambda: asyncio.to_thread(put, box.identifiers, *snapshot(3))) as asked:
 
         async def resolves() -> bool:
             return (await get(client, f"{box.url}/id/{FILM}")).status == 302
@@ -141,7 +140,7 @@ async def test_a_box_without_a_table_says_so_and_fetches_one(box: Box, client: a
 
 async def test_a_table_changes_under_load_without_a_failed_request(box: Box, client: aiohttp.ClientSession) -> None:
     """While tables are installed one after another, every request is answered, at the end from the newest table."""
-    writing.install(box.identifiers, snapshot(1))
+    put(box.identifiers, *snapshot(1))
     await box.start()
     done = asyncio.Event()
     statuses: list[int] = []
@@ -154,7 +153,7 @@ async def test_a_table_changes_under_load_without_a_failed_request(box: Box, cli
         for _ in range(4):
             tasks.create_task(load())
         for serial in range(2, 32):
-            await asyncio.to_thread(writing.install, box.identifiers, snapshot(serial))
+            await asyncio.to_thread(put, box.identifiers, *snapshot(serial))
         done.set()
     assert set(statuses) == {302}
     assert len(statuses) > 30
@@ -163,18 +162,18 @@ async def test_a_table_changes_under_load_without_a_failed_request(box: Box, cli
 
 async def test_a_damaged_new_table_leaves_the_last_good_one(box: Box, client: aiohttp.ClientSession) -> None:
     """If what is current cannot be read, the resolver goes on with the table it has, and takes the next good one."""
-    writing.install(box.identifiers, snapshot(1))
+    put(box.identifiers, *snapshot(1))
     await box.start()
-    writing.install(box.identifiers, snapshot(2))
+    put(box.identifiers, *snapshot(2))
     (next((box.identifiers / "levels").glob("2-*")) / "data.mdb").write_bytes(b"\x00" * 4096)
     assert (await get(client, f"{box.url}/id/{FILM}")).headers["Headgate-Table"] == "serial=1"
-    writing.install(box.identifiers, snapshot(3))
+    put(box.identifiers, *snapshot(3))
     assert (await get(client, f"{box.url}/id/{FILM}")).headers["Headgate-Table"] == "serial=3"
 
 
 async def test_an_old_table_answers_marked_stale(box: Box, client: aiohttp.ClientSession) -> None:
     """Cut off for days, the box still answers, and says that what it knows is old."""
-    writing.install(box.identifiers, snapshot(1, datetime.now(UTC) - timedelta(days=3)))
+    put(box.identifiers, *snapshot(1, datetime.now(UTC) - timedelta(days=3)))
     await box.start()
     answer = await get(client, f"{box.url}/id/{FILM}")
     assert (answer.status, answer.headers["Headgate-Stale"]) == (302, "true")
@@ -183,7 +182,7 @@ async def test_an_old_table_answers_marked_stale(box: Box, client: aiohttp.Clien
 async def test_a_zone_without_delivery_tells_where_it_is_instead(box: Box, client: aiohttp.ClientSession) -> None:
     """In an institution's zone nothing plays: even a player gets the record."""
     box.delivery = False
-    writing.install(box.identifiers, snapshot(1))
+    put(box.identifiers, *snapshot(1))
     await box.start()
     answer = await get(client, f"{box.url}/id/{FILM}")
     record = await answer.json()
@@ -193,7 +192,7 @@ async def test_a_zone_without_delivery_tells_where_it_is_instead(box: Box, clien
 
 async def test_a_new_policy_moves_the_resolver_and_a_bad_one_does_not(box: Box, client: aiohttp.ClientSession) -> None:
     """SIGHUP takes a new listening port in; a policy without this resolver is refused and the last good one stays."""
-    writing.install(box.identifiers, snapshot(1))
+    put(box.identifiers, *snapshot(1))
     await box.start()
     assert box.process is not None
     old, box.port = box.port, free_port()
@@ -226,10 +225,14 @@ async def test_from_the_registry_to_the_screen(box: Box, client: aiohttp.ClientS
     app = http.application()
     app.add_routes(Api(registry, Publication(registry)).routes())
 
-    def payload() -> bytes:
-        return envelope.open_sealed((box.root / "registry" / FILE).read_bytes(), KIND, [key.public])[0]
-
-    async with http.serving(app, tcp=[("127.0.0.1", 0)]) as addresses, exchange(box, payload):
+    async with (
+        asyncio.TaskGroup() as tasks,
+        http.serving(app, tcp=[("127.0.0.1", 0)]) as addresses,
+        exchange(box, lambda: follow(replica, box.root / "registry")),
+    ):
+        replica = Replica(box.identifiers, box.root / "coming", tasks)
+        replica.prepare()
+        replica.keys = (key.public,)
         at = f"http://127.0.0.1:{addresses[0][1]}"
         await box.start()
 
@@ -262,7 +265,7 @@ async def test_from_the_registry_to_the_screen(box: Box, client: aiohttp.ClientS
         verifier = registry.ledger.verifier
         proven = await headgate("verify-proof", str(proof), "--key", verifier, "--body-key", str(admitted.keys[0]))
         assert (proven["status"], proven["record"]["reason"]) == ("withdrawn", "版权到期")
-        await asyncio.to_thread(writing.install, box.identifiers, payload())
+        await follow(replica, box.root / "registry")
         with pytest.raises(Refused) as gone:
             await headgate("resolve", FILM, "--at", box.url)
         assert (gone.value.reason, gone.value.status) == ("withdrawn", 410)

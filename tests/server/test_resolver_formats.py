@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from appliance.identity.keys import PrivateKey
-from gateway.resolver import writing
 from gateway.resolver.cli import commands
-from gateway.resolver.records import Link, Location, Record, Rights, Snapshot
+from gateway.resolver.records import Link, Location, Record, Rights
+from tests.registries import put
 from tests.server.resolving import FILM, GONE, OTHER, Box, until
 
 pytestmark = pytest.mark.server
@@ -26,7 +26,7 @@ BOOK, SECRET, OLD, ITEM = "isbn:9780471117094", "doi:10.5555/secret", "hdl:20.50
 FUZZED = 10  # seconds
 
 
-def table(made: datetime | None = None) -> bytes:
+def table(made: datetime | None = None) -> tuple[int, list[Record], datetime]:
     """Return a table with a code of each kind."""
     plays = Location(release=CODE, entry="master.m3u8", screens=("big",))
     records = [
@@ -44,7 +44,7 @@ def table(made: datetime | None = None) -> bytes:
         Record(code=GONE, title="x", body="library", status="withdrawn", reason="版权到期"),
         Record(code=ITEM, title="铜鼓", body="museum", locations=[Location(url="http://example.com/drum")]),
     ]
-    return Snapshot(registry="centre", serial=1, made=made or datetime.now(UTC), records=records).dump()
+    return 1, records, made or datetime.now(UTC)
 
 
 async def ask(
@@ -58,7 +58,7 @@ async def ask(
 
 async def test_one_code_in_every_form(box: Box, client: aiohttp.ClientSession) -> None:
     """JSON, linkset, JSON-LD, page, Handle and walk say the same of one code; what this zone may not see is in none of them."""
-    writing.install(box.identifiers, table())
+    put(box.identifiers, *table())
     await box.start()
     plays = f"http://127.0.0.1/r/{FILM}/master.m3u8"
 
@@ -110,7 +110,7 @@ async def test_one_code_in_every_form(box: Box, client: aiohttp.ClientSession) -
 
 async def test_the_command_line_asks_a_box(box: Box) -> None:
     """``headgate id`` resolves in each format, walks, and asks for a file of codes at once."""
-    writing.install(box.identifiers, table())
+    put(box.identifiers, *table())
     await box.start()
 
     async def headgate(*words: str, lines: str = "") -> tuple[int, str]:
@@ -147,7 +147,7 @@ async def test_why_there_is_nothing(box: Box, client: aiohttp.ClientSession) -> 
         "reach: {origin: {zone: culture, run: fetch, to: [10.10.0.20], port: tcp/80}}\n"
     )
     box.zones = "  culture: {port: '02:68:67:0a:00:0b', addresses: [10.10.0.11/24]}\n"
-    writing.install(box.identifiers, table())
+    put(box.identifiers, *table())
     await box.start()
     hidden, told = await ask(client, f"{box.url}/id/{SECRET}")
     assert (hidden.status, told["reason"]) == (403, "zone-not-granted")
@@ -174,7 +174,7 @@ async def test_why_there_is_nothing(box: Box, client: aiohttp.ClientSession) -> 
 
 async def test_ten_thousand_codes_at_once(box: Box, client: aiohttp.ClientSession) -> None:
     """A batch is answered line by line, as it was asked; more or longer is refused before anything is looked up."""
-    writing.install(box.identifiers, table(datetime.now(UTC) - timedelta(days=3)))
+    put(box.identifiers, *table(datetime.now(UTC) - timedelta(days=3)))
     await box.start()
     asked = [CODE, f"ISLI {FILM}", OTHER, "nonsense"] * 2500
     async with client.post(f"{box.url}/batch", json=asked) as response:
@@ -206,7 +206,7 @@ async def test_ten_thousand_codes_at_once(box: Box, client: aiohttp.ClientSessio
 async def test_no_question_breaks_it(box: Box, client: aiohttp.ClientSession) -> None:
     """Schemathesis asks what the document allows, and what it does not: no answer is a 5xx, and each is as the document says."""
     box.delivery = False  # or it would follow redirects to where nothing plays
-    writing.install(box.identifiers, table())
+    put(box.identifiers, *table())
     await box.start()
     program = Path(sys.executable).with_name("schemathesis")
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,unsupported_method"

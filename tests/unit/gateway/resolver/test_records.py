@@ -1,7 +1,7 @@
-"""Records and snapshots from the wire."""
+"""Records from the wire."""
 
+import contextlib
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,15 +10,10 @@ from hypothesis import strategies as st
 
 from appliance.runtime.errors import Corrupt
 from gateway.resolver.codes import check_digit
-from gateway.resolver.records import LONGEST_RECORD, Record, Snapshot, parse_record, parse_snapshot
+from gateway.resolver.records import LONGEST_RECORD, Record, parse_record
 
 CODE, OTHER = "isli:999999-100000000000001-4", "isli:999999-000000000000001-5"
 GOOD: dict[str, Any] = {"code": CODE, "title": "刘三姐", "body": "guangxi-film"}
-
-
-def snapshot(*records: dict[str, Any], **changes: Any) -> bytes:
-    told = {"registry": "centre", "serial": 1, "made": "2026-01-01T00:00:00+00:00", "records": list(records)}
-    return json.dumps(told | changes).encode()
 
 
 @pytest.mark.parametrize(
@@ -52,29 +47,16 @@ def snapshot(*records: dict[str, Any], **changes: Any) -> bytes:
 )
 def test_a_wrong_record_is_told_with_its_place(changes: dict[str, Any], words: str) -> None:
     """What the schema does not allow is Corrupt, with the place and the fault."""
-    with pytest.raises(Corrupt, match=r"records\.0") as corrupt:
-        parse_snapshot(snapshot(GOOD | changes))
-    assert words in str(corrupt.value)
-
-
-@pytest.mark.parametrize(
-    ("payload", "words"),
-    [
-        (snapshot(GOOD, GOOD), "there twice"),
-        (snapshot(serial=0), "serial"),
-        (snapshot(serial=2**53), "serial"),
-        (snapshot(serial="1"), "serial"),
-        (snapshot(made="2026-01-01T00:00:00"), "made"),
-        (b"", "JSON"),
-        (b"[" * 100_000, "JSON"),
-        (b"\xff", "JSON"),
-    ],
-)
-def test_a_wrong_snapshot_is_corrupt(payload: bytes, words: str) -> None:
-    """A table with a code twice, a wrong serial, a time without zone, or no JSON is Corrupt."""
     with pytest.raises(Corrupt) as corrupt:
-        parse_snapshot(payload)
+        parse_record(json.dumps(GOOD | changes).encode())
     assert words in str(corrupt.value)
+
+
+@pytest.mark.parametrize("payload", [b"", b"[" * 40_000, b"\xff"])
+def test_what_is_no_json_is_corrupt(payload: bytes) -> None:
+    """Neither nothing, nor depth, nor bytes that are no text do more harm."""
+    with pytest.raises(Corrupt, match="JSON"):
+        parse_record(payload)
 
 
 def test_a_dump_is_canonical_and_says_nothing_twice() -> None:
@@ -111,16 +93,10 @@ RECORDS = st.builds(
 
 
 @settings(max_examples=60)
-@given(
-    st.lists(RECORDS, max_size=5, unique_by=lambda r: r.code),
-    st.integers(1, 2**53 - 1),
-    st.datetimes(timezones=st.just(UTC)),
-)
-def test_what_is_written_reads_back_the_same(records: list[Record], serial: int, made: datetime) -> None:
-    """A snapshot and each of its records survive dump and parse."""
-    written = Snapshot(registry="centre", serial=serial, made=made, records=sorted(records, key=lambda r: r.code))
-    assert parse_snapshot(written.dump()) == written
-    assert [parse_record(record.dump()) for record in records] == records
+@given(RECORDS)
+def test_what_is_written_reads_back_the_same(record: Record) -> None:
+    """A record survives dump and parse."""
+    assert parse_record(record.dump()) == record
 
 
 @settings(max_examples=150)
@@ -130,18 +106,12 @@ def test_what_is_written_reads_back_the_same(records: list[Record], serial: int,
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
         lambda inner: (
             st.lists(inner, max_size=4)
-            | st.dictionaries(
-                st.sampled_from(["registry", "serial", "made", "records", "code", "x"]), inner, max_size=5
-            )
+            | st.dictionaries(st.sampled_from(["code", "title", "body", "links", "status", "x"]), inner, max_size=5)
         ),
         max_leaves=12,
     ).map(lambda value: json.dumps(value).encode())
 )
-def test_any_bytes_are_a_snapshot_or_corrupt(payload: bytes) -> None:
-    """Any bytes give a Snapshot or Corrupt, and nothing else."""
-    for parser in (parse_snapshot, parse_record):
-        try:
-            value: Snapshot | Record | Corrupt = parser(payload)
-        except Corrupt as error:
-            value = error
-        assert isinstance(value, Snapshot | Record | Corrupt)
+def test_any_bytes_are_a_record_or_corrupt(payload: bytes) -> None:
+    """Any bytes give a Record or Corrupt, and nothing else."""
+    with contextlib.suppress(Corrupt):
+        assert isinstance(parse_record(payload), Record)

@@ -11,16 +11,8 @@ import pytest
 from gateway.replica import decide
 from gateway.replica.replica import Replica
 from gateway.resolver.table import Table
+from tests.registries import follow
 from tests.unit.provisioning.registry.conftest import NOW, Place, code
-
-
-async def follow(replica: Replica, folder: Path) -> bool:
-    """Bring what is wanted; return whether the table is what the registry says."""
-    told = await replica.step({}, begin=True)
-    while told.paths:
-        files = {path: (folder / path).read_bytes() if (folder / path).is_file() else None for path in told.paths}
-        told = await replica.step(files, begin=False)
-    return told.fresh
 
 
 async def test_a_box_has_what_was_registered(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
