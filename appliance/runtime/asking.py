@@ -18,7 +18,7 @@ from typing import Any, Self
 from appliance.runtime import descriptors, http
 
 LONGEST_HEAD = 16 << 10  # bytes of status line and headers
-LONGEST_ANSWER = 32 << 20  # bytes of an answer that is read whole
+LONGEST_ANSWER = 64 << 20  # bytes of an answer that is read whole: a release of 100 000 files has some 16 MiB
 LONGEST_LINE = 64 << 10  # bytes
 READ = 64 << 10  # bytes of a head, and what comes with it
 BUFFER = 1 << 20  # bytes of a body that are handed on at once

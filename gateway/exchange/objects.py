@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import BinaryIO
 
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
@@ -23,7 +24,7 @@ from gateway.exchange.judge import Judge
 from gateway.exchange.origin import MOST_WRONG, Origins
 from gateway.exchange.releases import Held, Orders
 from gateway.filters.client import Inspection
-from gateway.release.manifest import CHUNK, File
+from gateway.release.manifest import CHUNK, File, Release
 from gateway.store import metrics as kept
 from gateway.store.incoming import Arrival, Incoming
 from gateway.store.keeper import Keeper
@@ -168,9 +169,9 @@ class Fills:
             async with self._free:
                 if self._store.has(fill.file.sha256, fill.file.size):
                     await self._inspect_again(fill, held, path)
+                    await asyncio.to_thread(self._passed.add, fill.what)
                 else:
                     await self._fill(fill, held, path, zone, bring)
-                await asyncio.to_thread(self._passed.add, fill.what)
                 fill.verified = fill.file.size
             failure = None
         except HeadgateError as error:
@@ -185,7 +186,9 @@ class Fills:
         began, file, release = time.monotonic(), fill.file, held.admitted.release
         async with contextlib.AsyncExitStack() as stack:
             try:  # before anything of it came
-                room = await asyncio.to_thread(self._keeper.room_for, file.size, release.body, zone)
+                room = self._keeper.room_at_once(file.size, release.body, zone)
+                if room is None:
+                    room = await asyncio.to_thread(self._keeper.room_for, file.size, release.body, zone)
                 stack.enter_context(room)
                 arrival = stack.enter_context(self._incoming.arrive(file.sha256, file.size))
                 inspecting = self._inspection.inspecting(fill.what, path, file.size, arrival.name)
@@ -195,20 +198,25 @@ class Fills:
                 await self._journal.refused(refusal, None, release=release.code, path=path)
                 raise refusal.error() from error
             await bring(Crossing(fill, arrival, room, held, path, self._judge, looking))
-            await self._finish(arrival)
-            await asyncio.to_thread(self._keeper.added, file.sha256, file.size, release.body, zone, release.code)
+            await self._finish(arrival, partial(self._settle, arrival, fill.what, release, zone))
         await self._orders.withheld(release, file.sha256)
         metrics.FILLS.labels("stored").inc()
         metrics.FILLED.inc(file.size)
         metrics.SECONDS.observe(time.monotonic() - began)
 
-    async def _finish(self, arrival: Arrival) -> None:
+    def _settle(self, arrival: Arrival, what: As, release: Release, zone: str) -> None:
+        """Make the object durable, and take note of it."""
+        arrival.finish()
+        self._keeper.added(what.sha256, arrival.written, release.body, zone, release.code)
+        self._passed.add(what)
+
+    async def _finish(self, arrival: Arrival, settle: Callable[[], None]) -> None:
         try:
-            await asyncio.to_thread(arrival.finish)
+            await asyncio.to_thread(settle)
         except Refused as error:
             if not await self._squeezed(error, arrival.written):
                 raise
-            await asyncio.to_thread(arrival.finish)
+            await asyncio.to_thread(settle)
 
     async def _squeezed(self, error: Corrupt | Refused, size: int) -> bool:
         """Return whether the disk, which got full in the middle, has room again."""

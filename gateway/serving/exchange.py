@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import aiohttp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from appliance.runtime import http
+from appliance.runtime.asking import Asking, BrokeOff
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
 from appliance.telemetry.records import Record
@@ -32,8 +31,10 @@ RESTART = 5.0  # seconds for which a request waits for an exchange that is being
 AT_ONCE = 64  # objects asked for
 WAITING = 1000  # objects that wait for their turn
 MOST_ALLOWED = 200_000  # files of releases kept in mind as allowed
-FOLLOW = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=600)  # seconds; an object may come slowly
-TIMEOUT = aiohttp.ClientTimeout(total=600)  # seconds; the exchange has narrower ones towards origins
+CONNECTIONS = 256
+PATIENCE = (
+    600.0  # seconds without a byte: an object may come slowly, and the exchange has narrower ones towards origins
+)
 
 log = logging.getLogger("headgate.delivery")
 
@@ -70,7 +71,7 @@ class Exchange:
 
     def __init__(self, socket: Path, tasks: asyncio.TaskGroup, clock: Callable[[], float] = time.monotonic) -> None:
         self._socket, self._clock = socket, clock
-        self._session: aiohttp.ClientSession | None = None
+        self._asking: Asking | None = None
         self._known: OrderedDict[str, tuple[float, Manifest | Refused]] = OrderedDict()
         self._orders = 0  # how often orders came: an answer asked for before says nothing of them
         self._once: Once[str, Manifest] = Once(tasks, at_once=16, waiting=1000)
@@ -80,14 +81,12 @@ class Exchange:
         self._allowed: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=http.UnixConnector(str(self._socket), limit=256), timeout=TIMEOUT
-        )
+        self._asking = Asking(self._socket, most=CONNECTIONS, patience=PATIENCE)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._asking is not None:
+            self._asking.close()
 
     async def manifest(self, code: str, via: Sequence[str] = (), fresh: float = FRESH) -> Manifest:
         """Return the verified manifest of the release, asked for at most ``fresh`` seconds ago.
@@ -177,36 +176,40 @@ class Exchange:
 
     async def _listen(self, asked: dict[str, Any], coming: Coming) -> None:
         """Follow the exchange's lines about one object to the end."""
-        begun = False
+        begun = done = False
         deadline = self._clock() + RESTART
         while True:
             try:
-                async with self._open_session.post("http://exchange/object", json=asked, timeout=FOLLOW) as response:
-                    async for line in (await http.check(response)).content:
+                async with self._open.post("object", asked) as answer:
+                    async for line in (await answer.check()).lines():
                         told = json.loads(line)
                         if "reason" in told:
                             raise Refused(str(told["reason"]), str(told["error"]), 502)
                         if "done" in told:
-                            return
-                        if "verified" in told:
+                            done = True  # what follows is the answer's end alone: its connection is used again
+                        elif "verified" in told:
                             coming.advance(int(told["verified"]))
                         else:
                             begun = True
                             what = Object(str(told["sha256"]), int(told["size"]), str(told["type"]))
                             coming.began(what, told["incoming"], stored=told["from"] == "store")
-                raise aiohttp.ClientPayloadError("it ended in the middle")  # noqa: TRY301 (as where the connection does)
-            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
+                if done:
+                    return
+                raise BrokeOff("it ended in the middle")  # noqa: TRY301 (as where the connection does)
+            except (BrokeOff, TimeoutError) as error:
+                if done:
+                    return
                 if begun or self._clock() >= deadline:
                     raise Unreachable(f"the exchange does not answer: {error or 'no answer in time'}") from error
-            except (aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError) as error:
                 raise Corrupt(f"the exchange's answer about an object is none: {error}") from error
             await asyncio.sleep(0.1)
 
     @property
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _open(self) -> Asking:
+        if self._asking is None:
             raise RuntimeError("used outside its 'async with'")
-        return self._session
+        return self._asking
 
     async def live(self, code: str, path: str) -> LiveFile:
         """Return a channel's file as its packager signed it last.
@@ -282,12 +285,12 @@ class Exchange:
         deadline = self._clock() + wait
         while True:
             try:
-                async with self._open_session.post(f"http://exchange/{ask}", json=body) as response:
-                    return await (await http.check(response)).json() if response.status != 204 else None
-            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
+                async with self._open.post(ask, body) as answer:
+                    return await answer.json()
+            except (BrokeOff, TimeoutError) as error:
                 if self._clock() >= deadline:
                     raise Unreachable(f"the exchange does not answer: {error or 'no answer in time'}") from error
-            except (aiohttp.ClientError, ValueError) as error:
+            except ValueError as error:
                 raise Corrupt(f"the exchange's answer is none: {error}") from error
             await asyncio.sleep(0.1)
 

@@ -31,6 +31,8 @@ from gateway.store.policies import DEFAULT, KNOWN
 from gateway.store.rows import Of
 from gateway.store.shadow import Shadows
 
+MOST_ARRIVED = 64  # objects that came whose rows are written at once
+MOST_WAITING = 1000  # of those, while the disk takes no row
 MOST_USES = 50_000  # objects whose uses wait for being written down; more are not noted, only served
 AT_ONCE = 500  # objects that go, or whose uses are written down, in one transaction
 
@@ -76,7 +78,9 @@ class Keeper:
         self._uses: dict[str, set[str]] = {}
         self._pinned: frozenset[str] | None = None
         self._brought = Brought(root)
-        self.index = _open(root)
+        self._index = _open(root)
+        self._arrived: list[Coming] = []  # objects that came since the index was written last
+        self._arrived_lock = threading.Lock()
         self.told: Moved = _nobody
         self.changed = threading.Event()  # the index must be brought in line with the files
         self.changed.set()
@@ -98,6 +102,12 @@ class Keeper:
             self._with_index(lambda index: index.pin(codes), None)
             self._pinned = codes
 
+    @property
+    def index(self) -> Index:
+        """The index, with everything that came."""
+        self._write_arrived()
+        return self._index
+
     def capacity(self) -> int:
         """Return the bytes that the store may take now."""
         return limits.capacity(self._settings, self.index.bytes(), self.disk.room())
@@ -117,9 +127,27 @@ class Keeper:
                     raise Refused(
                         "store-full", f"{excess.least} bytes {whose}must go, only {freed} bytes are not pinned", 507
                     )
-            room = Room(self, size, body, zone)
-            self._rooms.add(room)
-            return room
+            return self._held(size, body, zone)
+
+    def room_at_once(self, size: int, body: str, zone: str) -> Room | None:
+        """Return room as ``room_for``, where nothing has to go for it and nobody else makes room now: it does not wait.
+
+        Raises:
+            Refused: as ``room_for``.
+        """
+        if self._arrived_lock.locked() or not self._room.acquire(blocking=False):
+            return None
+        try:
+            if limits.excesses(self._settings, self._standing(body, zone), size, body, zone):
+                return None
+            return self._held(size, body, zone)
+        finally:
+            self._room.release()
+
+    def _held(self, size: int, body: str, zone: str) -> Room:
+        room = Room(self, size, body, zone)
+        self._rooms.add(room)
+        return room
 
     def let_go(self, room: Room) -> None:
         """Give back what was held."""
@@ -133,8 +161,12 @@ class Keeper:
             return self._evict(size + min(limits.SLACK, size), None, "full")
 
     def added(self, digest: str, size: int, body: str, zone: str, release: str) -> None:
-        """Take note that an object is in the store now."""
-        self._with_index(lambda index: index.add([Coming(digest, size, body, zone, release)]), 0)
+        """Take note that an object is in the store now; its row is written with those of others, or found missing at the next start."""
+        with self._arrived_lock:
+            self._arrived.append(Coming(digest, size, body, zone, release))
+            full = len(self._arrived) >= MOST_ARRIVED
+        if full:
+            self._write_arrived()
         self.told([digest], True)
 
     def used(self, digest: str, size: int, sent: int, release: str, *, hit: bool = True) -> None:
@@ -148,7 +180,7 @@ class Keeper:
                 self._uses.setdefault(digest, set()).add(release)
 
     def flush(self) -> None:
-        """Write the uses down, and let the policy say what is kept that would have served most."""
+        """Write down the uses and what came, and let the policy say what is kept that would have served most."""
         with self._uses_lock:
             uses, self._uses = self._uses, {}
             choice = self.shadows.choice
@@ -238,7 +270,7 @@ class Keeper:
     def close(self) -> None:
         """Write down what waits, and let the index go."""
         self.flush()
-        self.index.close()
+        self.index.close()  # with what came last
 
     def measure(self) -> None:
         """Set the gauges."""
@@ -265,15 +297,18 @@ class Keeper:
 
     def _standing(self, body: str, zone: str) -> Standing:
         coming: Counter[tuple[Of, str]] = Counter()
-        for room in self._rooms:
-            coming["body", room.body] += room.size
-            coming["zone", room.zone] += room.size
+        with self._arrived_lock:
+            held = [(one.size, one.body, one.zone) for one in self._arrived]
+        held += [(room.size, room.body, room.zone) for room in self._rooms]
+        for size, its_body, its_zone in held:
+            coming["body", its_body] += size
+            coming["zone", its_zone] += size
         quotas = limits.quotas_of(self._settings, body, zone)
         return Standing(
-            self.index.bytes() + sum(room.size for room in self._rooms),
-            self.index.bytes(pinned=True),
+            self._index.bytes() + sum(size for size, _, _ in held),
+            self._index.bytes(pinned=True),
             self.disk.room() - sum(room.left for room in self._rooms),
-            {of: self.index.bytes(of) + coming[of] for of in quotas},
+            {of: self._index.bytes(of) + coming[of] for of in quotas},
         )
 
     def _evict(self, wanted: int, of: tuple[Of, str] | None, cause: str) -> int:
@@ -304,16 +339,39 @@ class Keeper:
         if chosen is not None:
             return chosen, True
         none: list[Going] = []
-        return self._with_index(lambda index: index.spare(least, of, AT_ONCE), none), False
+        spare = self._with_index(lambda index: index.spare(least, of, AT_ONCE), none)
+        return (spare, False) if spare else (self._just_arrived(least, of), True)
+
+    def _just_arrived(self, least: int, of: tuple[Of, str] | None) -> list[Going]:
+        """Return of what came and has no row yet as much as must go, the first that came first; nothing that is pinned."""
+        going: list[Going] = []
+        with self._arrived_lock:
+            for one in tuple(self._arrived):
+                may_go = one.release not in (self._pinned or ()) and (of is None or of[1] == getattr(one, of[0]))
+                if may_go and sum(each.size for each in going) < least:
+                    self._arrived.remove(one)
+                    going.append(Going(one.digest, one.size))
+        return going
 
     def _with_index(self, work: Callable[[Index], T], otherwise: T) -> T:
+        """Do ``work`` on the index with everything that came, as ``_try`` does."""
+        self._write_arrived()
+        return self._try(work, otherwise)
+
+    def _write_arrived(self) -> None:
+        with self._arrived_lock:  # to the end: who waits for it sees all rows
+            if self._arrived and self._try(lambda index: index.add(self._arrived), -1) >= 0:
+                self._arrived.clear()
+            del self._arrived[:-MOST_WAITING]  # the files tell of them when the index can be written again
+
+    def _try(self, work: Callable[[Index], T], otherwise: T) -> T:
         """Do ``work``; a damaged index is made anew, and one that cannot be used now gives ``otherwise``: it is only advice."""
         try:
-            return work(self.index)
+            return work(self._index)
         except Corrupt as error:
             metrics.REBUILT.inc()
             with contextlib.suppress(Unreachable, Corrupt):
-                self.index.restart(error)
+                self._index.restart(error)
             self.changed.set()
             return otherwise
         except Unreachable as error:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+MOST_NEW = 64  # entries that are written at once
 _TABLE = """
 create table if not exists passed (
     sha256 blob not null, type text not null, application integer not null, depth integer not null, rules integer not null,
@@ -36,6 +37,7 @@ class Passed:
 
     def __init__(self, root: Path, rules: int) -> None:
         self._rules, self._lock = rules, threading.Lock()
+        self._new: set[As] = set()  # what was not written down yet
         path = root / "passed.db"
         try:
             self._database = self._open(path)
@@ -67,6 +69,8 @@ class Passed:
     def has(self, what: As) -> bool:
         """Return whether the object passed as this, by the rules of today."""
         with self._lock:
+            if what in self._new:
+                return True
             row = self._database.execute(
                 "select 1 from passed where sha256=? and type=? and application=? and depth=? and rules>=?",
                 (*self._key(what), self._rules),
@@ -74,24 +78,38 @@ class Passed:
         return row is not None
 
     def add(self, what: As) -> None:
-        """Remember that the object passed as this."""
-        with (
-            self._lock,
-            contextlib.suppress(sqlite3.OperationalError),
-        ):  # a full disk: it is inspected again another time
-            self._database.execute("insert or replace into passed values (?,?,?,?,?)", (*self._key(what), self._rules))
+        """Remember that the object passed as this; it is written down with others."""
+        with self._lock:
+            self._new.add(what)
+            if len(self._new) >= MOST_NEW:
+                self._write()
 
     def forget(self, digests: Iterable[str]) -> None:
         """Forget objects that the store gave away."""
+        gone = frozenset(digests)
         with (
             self._lock,
             contextlib.suppress(sqlite3.OperationalError),
         ):  # a full disk: a row too many says nothing wrong
-            self._database.executemany("delete from passed where sha256=?", [(bytes.fromhex(d),) for d in digests])
+            self._new = {what for what in self._new if what.sha256 not in gone}
+            self._database.executemany("delete from passed where sha256=?", [(bytes.fromhex(d),) for d in gone])
 
     def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+        """Write down what was not, and close the file."""
+        with self._lock:
+            self._write()
+            self._database.close()
+
+    def _write(self) -> None:
+        rows = [(*self._key(what), self._rules) for what in self._new]
+        self._new.clear()
+        try:
+            self._database.execute("begin")
+            self._database.executemany("insert or replace into passed values (?,?,?,?,?)", rows)
+            self._database.execute("commit")
+        except sqlite3.OperationalError:  # a full disk: they are inspected again another time
+            if self._database.in_transaction:
+                self._database.execute("rollback")
 
     @staticmethod
     def _key(what: As) -> tuple[bytes, str, int, int]:

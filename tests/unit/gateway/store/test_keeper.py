@@ -13,10 +13,12 @@ from appliance.runtime.errors import Refused
 from gateway.isolation.content import Quotas, Store
 from gateway.store import limits
 from gateway.store.index import NAME
-from gateway.store.keeper import Keeper
+from gateway.store.keeper import MOST_ARRIVED, Keeper
 from gateway.store.limits import Standing
+from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 from gateway.store.passed import As, Passed
+from gateway.store.reconcile import Reconciling
 from tests.unit.gateway.store import filled
 
 SIZE = 1000
@@ -349,3 +351,47 @@ def test_whoever_remembers_objects_is_told_what_came_and_went(make, tmp_path):
     store.keeper.gone([held[3]])
     assert not any(passed.has(As(digest, "text/plain", False, 0)) for digest in held)
     passed.close()
+
+
+def test_what_just_came_counts_before_it_has_a_row(make):
+    """Rows are written together; size and quotas hold meanwhile, and who looks at the index sees them all."""
+    store = make(size=10 * SIZE, quotas=Quotas(bodies={"museum": 3 * SIZE}))
+    held = [store.fill(n, body="museum") for n in range(3)]
+    assert (store.keeper._index.objects(), len(store.keeper._arrived)) == (0, 3)
+    store.fill(3, body="museum")
+    assert store.there(held) == [False, True, True]
+    more = [store.fill(n) for n in range(10, 18)]
+    assert sum(store.there([*held, *more])) <= 10
+    assert store.keeper.index.objects() == sum(path.is_file() for path in (store.root / "objects").glob("*/*"))
+
+
+def test_rows_of_many_are_written_by_themselves(make):
+    """No more than ``MOST_ARRIVED`` wait."""
+    store = make()
+    for n in range(MOST_ARRIVED):
+        store.fill(n)
+    assert store.keeper._index.objects() == MOST_ARRIVED
+
+
+def test_rows_that_a_crash_took_are_found_by_the_files(make, tmp_path):
+    """What was stored is kept and known after a start that follows no end."""
+    store = make()
+    held = [store.fill(n) for n in range(5)]
+    assert not store.keeper._index.objects()
+    again = Keeper(tmp_path, settings())
+    assert again.changed.is_set()
+    assert sum(Reconciling(again, Manifests(tmp_path)).steps()) == 5
+    assert again.index.objects() == 5
+    assert all(store.there(held))
+    again.close()
+
+
+def test_room_is_had_at_once_where_nothing_must_go(make):
+    """Only somebody who may wait makes others go; what fits by no means is refused as ever."""
+    store = make(size=3 * SIZE)
+    held = [store.fill(n) for n in range(2)]
+    with store.keeper.room_at_once(SIZE, "library", ZONE):
+        assert store.keeper.room_at_once(SIZE, "library", ZONE) is None
+    assert store.there(held) == [True, True]
+    with pytest.raises(Refused, match="the store takes"):
+        store.keeper.room_at_once(4 * SIZE, "library", ZONE)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from gateway.store.passed import As, Passed
+from gateway.store.passed import MOST_NEW, As, Passed
 
 WHAT = As("ab" * 32, "image/png", application=False, depth=0)
 
@@ -40,4 +40,23 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path):
     assert not passed.has(WHAT)
     passed.add(WHAT)
     assert passed.has(WHAT)
+    passed.close()
+
+
+def test_what_was_not_written_down_counts_until_a_crash(tmp_path):
+    """Entries are written with others: what a crash takes is inspected again, what was forgotten stays so."""
+    passed = Passed(tmp_path, 1)
+    passed.add(WHAT)
+    assert passed.has(WHAT)
+    crashed = Passed(tmp_path, 1)
+    assert not crashed.has(WHAT)
+    crashed.close()
+    passed.forget([WHAT.sha256])
+    assert not passed.has(WHAT)
+    for number in range(MOST_NEW):
+        passed.add(dataclasses.replace(WHAT, sha256=f"{number:064x}"))
+    other = Passed(tmp_path, 1)
+    assert other.has(dataclasses.replace(WHAT, sha256=f"{0:064x}"))
+    assert not other.has(WHAT)
+    other.close()
     passed.close()
