@@ -68,6 +68,10 @@ class Finder:
         """Return the record of ``code`` in the table at hand."""
         return self.table.raw(code)
 
+    def settled(self, code: str) -> bytes | None:
+        """Return the record of a canonical code in the table at hand, None also where a newer one waits at this box."""
+        return None if self._pending.raw(code) is not None else self.table.raw_of(code.encode())
+
     def many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         """Return the records of canonical codes in the table at hand, in their order."""
         return self.table.many(keys)

@@ -54,6 +54,11 @@ class PendingFile:
         Raises:
             Corrupt: it was not written by us; what was read before stays.
         """
+        if not self._waiting and not os.access(
+            self._path, os.R_OK
+        ):  # nearly always, and without the price of an exception
+            self._seen = None
+            return
         try:
             found = os.stat(self._path)  # noqa: PTH116 (a microsecond a request)
         except FileNotFoundError:

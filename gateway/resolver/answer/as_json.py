@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from gateway.resolver.answer.known import TTL
 from gateway.resolver.answer.outcome import Document, Source
-from gateway.resolver.codes import Code
+from gateway.resolver.answer.raw import with_address
+from gateway.resolver.codes import SCHEMES, Code
 
+# What a record's dump leaves out where it is as usual.
+_DEFAULTS = (
+    (b',"links":[', b',"links":[]'),
+    (b',"metadata":{', b',"metadata":{}'),
+    (b',"ttl":', b',"ttl":%d' % TTL),
+)
 _SAFE = re.compile(r"[0-9A-Za-z:._~-]+").fullmatch  # nothing to be quoted
 Links = Sequence[Mapping[str, str]]
 
@@ -20,6 +29,16 @@ def address(code: str) -> str:
     if _SAFE(code):
         return f"/id/{code}"
     return f"/id/{quote(code, safe=':')}"
+
+
+def about(source: Source, now: datetime) -> dict[str, Any]:
+    """Return what is told of who said it."""
+    return {
+        "registry": source.registry,
+        "serial": source.serial,
+        "made": source.made.isoformat(),
+        "stale": source.stale(now),
+    }
 
 
 def visible(links: Links, hidden: Collection[str]) -> list[Mapping[str, str]]:
@@ -54,10 +73,27 @@ def as_json(code: Code, found: Document, source: Source, now: datetime, hidden: 
         told["rights"] = known.rights
     if known.successor:
         told["superseded_by"] = known.successor
-    told["table"] = {
-        "registry": source.registry,
-        "serial": source.serial,
-        "made": source.made.isoformat(),
-        "stale": source.stale(now),
-    }
+    told["table"] = about(source, now)
     return told
+
+
+def spliced(code: str, raw: bytes, path: bytes, delivery: str, table: bytes) -> bytes:
+    """Return what ``as_json`` tells, made of the record's own bytes: of a plain record with one copy ``path`` on the box.
+
+    ``code`` is canonical, ``table`` what the answer says of the source; no link leads to what is hidden.
+    """
+    scheme, _, text = code.partition(":")
+    known = SCHEMES[scheme]
+    address = f"{delivery}/r/{path.decode()}".encode()
+    told: dict[str, Any] = {"scheme": scheme, "display": known.show(text)}
+    if uri := known.uri(text):
+        told["uri"] = uri
+    parts = [
+        json.dumps(told, ensure_ascii=False)[:-1].encode(),
+        b',"playable":"',
+        address,
+        b'",',
+        with_address(raw, address),
+    ]
+    parts += [default for key, default in _DEFAULTS if key not in raw]
+    return b"".join((*parts, b',"table":', table, b"}"))

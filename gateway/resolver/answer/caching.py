@@ -29,7 +29,7 @@ def cache_control(status: int, ttl: int) -> str:
 def etag(raw: bytes, *parts: object) -> str:
     """Return a weak validator of what is made of the record ``raw`` and of ``parts``, such as the form and the zone's delivery."""
     digest = hashlib.blake2b(raw, digest_size=12)
-    digest.update(repr(parts).encode(errors="replace"))
+    digest.update(str(parts).encode(errors="replace"))
     return f'W/"{digest.hexdigest()}"'
 
 

@@ -10,9 +10,11 @@ import re
 
 from gateway.resolver.answer.known import TTL
 
+_LOCATIONS = b'"locations":[{"entry":"'
 # One copy on the box, for every screen, whose name needs no quoting in an address.
-_ON_THE_BOX = re.compile(rb'"locations":\[\{"entry":"([0-9A-Za-z/._-]+)","release":"isli:([0-9-]+)"\}\]').search
-_LINKS = re.compile(rb'"links":\[(?:\{"target":"(?:[^"\\]|\\.)*","type":"[a-z0-9-]*"\},?)*\],')
+_ON_THE_BOX = re.compile(rb'"locations":\[\{"entry":"([0-9A-Za-z/._-]+)","release":"isli:([0-9-]+)"\}\]').match
+_LINKS, _END = b'"links":[', b'],"'
+_TARGET = re.compile(rb'"target":"([^"\\]+)"').findall
 _TTL = re.compile(rb',"ttl":([0-9]{1,9})\}$').search
 
 
@@ -23,8 +25,25 @@ def plain(raw: bytes) -> bool:
 
 def on_the_box(raw: bytes) -> bytes | None:
     """Return the path of the record's only location below a delivery's ``/r/``, None where there is another or more than one."""
-    found = _ON_THE_BOX(raw)
+    at = raw.find(_LOCATIONS)
+    found = _ON_THE_BOX(raw, at) if at >= 0 else None
     return None if found is None else found[2] + b"/" + found[1]
+
+
+def targets_of(raw: bytes) -> list[bytes] | None:
+    """Return the codes that the record links to, None where they need to be read."""
+    at = raw.find(_LINKS)
+    if at < 0:
+        return []
+    links = raw[at : raw.index(_END, at)]
+    found: list[bytes] = _TARGET(links)
+    return None if b"\\" in links else found
+
+
+def with_address(raw: bytes, address: bytes) -> bytes:
+    """Return what stands between the braces of the record, its only location (``on_the_box``) with its ``address``."""
+    at = raw.index(b'"}]', raw.index(_LOCATIONS)) + 1
+    return raw[1:at] + b',"url":"' + address + b'"' + raw[at:-1]
 
 
 def ttl_of(raw: bytes) -> int:
@@ -35,4 +54,5 @@ def ttl_of(raw: bytes) -> int:
 
 def without_links(raw: bytes) -> bytes:
     """Return the record without its links."""
-    return _LINKS.sub(b"", raw, 1)
+    at = raw.find(_LINKS)
+    return raw if at < 0 else raw[:at] + raw[raw.index(_END, at) + 2 :]

@@ -14,11 +14,11 @@ from aiohttp import web
 
 from appliance.runtime.errors import Refused
 from gateway.resolver.answer import as_page, caching
-from gateway.resolver.answer.as_json import address, as_json
+from gateway.resolver.answer.as_json import about, address, as_json, spliced
 from gateway.resolver.answer.as_linkset import as_linkset
 from gateway.resolver.answer.form import NAMED, Form, wanted
 from gateway.resolver.answer.outcome import Document, Gone, Hidden, Moved, NoTable, NotFound, Redirect, Source, outcome
-from gateway.resolver.answer.raw import on_the_box, plain, ttl_of
+from gateway.resolver.answer.raw import on_the_box, plain, targets_of, ttl_of
 from gateway.resolver.codes import LONGEST, Code, WrongCode, parse
 from gateway.resolver.serving.resolver import Resolver
 from gateway.resolver.walk_formats import JSON_LD, LINKSET, as_json_ld
@@ -71,13 +71,15 @@ class Identifier:
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
+        self._source: Source | None = None  # the one that was last told of, and how
+        self._table = b""
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer ``GET /id/CODE``."""
         text = request.match_info["code"]
-        if "?" not in request.raw_path and wanted(request.headers.get("Accept", "*/*"), None) == "player":
-            quick = self._quick(text)
-            if quick is not None:
+        if "?" not in request.raw_path:
+            form = wanted(request.headers.get("Accept", "*/*"), None)
+            if (form in ("player", "json")) and (quick := self._quick(text, form, request.headers)) is not None:
                 return quick
         what = asked(request)
         try:
@@ -92,31 +94,48 @@ class Identifier:
         self._resolver.numbers.answered(code.scheme, word)
         return _finished(response, ttl, source, now)
 
-    def _quick(self, text: str) -> web.Response | None:
-        """Return the redirect of a canonical code whose record names one copy, on the box; None for everything else.
+    def _quick(self, text: str, form: Form, asked: Mapping[str, str]) -> web.Response | None:
+        """Return the answer to a player or a program about a canonical code whose record names one copy, on the box; None for others.
 
-        Nearly all that players ask for, without reading code or record: a key of the table is a canonical code.
+        Nearly all that is asked for, without reading code or record: a key of the table is a canonical code.
         """
         finder, delivery = self._resolver.finder, self._resolver.here.delivery
         if delivery is None or not 0 < len(text) <= LONGEST or not text.isascii():
             return None
         finder.renew()
-        raw, source = finder.table.raw_of(text.encode()), finder.source()
-        if raw is None or source is None or not plain(raw) or (path := on_the_box(raw)) is None:
+        raw, source = finder.settled(text), finder.source()
+        if raw is None or source is None or time.time() > source.until or not plain(raw):
             return None
-        self._resolver.numbers.answered(text[: text.index(":")], "redirect")
-        response = web.Response(
-            status=302,
-            headers={
-                "Location": f"{delivery}/r/{path.decode()}",
-                "Cache-Control": caching.cache_control(302, ttl_of(raw)),
-                "Vary": caching.VARY,
-                "Headgate-Table": source.label,
-            },
-        )
-        if time.time() > source.until:
-            _stale(response, source, datetime.now(UTC))
-        return response
+        path = on_the_box(raw)
+        if path is None:
+            return None
+        headers = {
+            "Cache-Control": caching.cache_control(200, ttl_of(raw)),
+            "Vary": caching.VARY,
+            "Headgate-Table": source.label,
+        }
+        if form == "player":
+            headers["Location"] = f"{delivery}/r/{path.decode()}"
+            self._resolver.numbers.answered(text[: text.index(":")], "redirect")
+            return web.Response(status=302, headers=headers)
+        targets = targets_of(raw)
+        if targets is None or (targets and not all(one is None or plain(one) for one in finder.many(targets))):
+            return None
+        self._resolver.numbers.answered(text[: text.index(":")], "document")
+        headers["ETag"] = tag = caching.etag(raw, delivery)
+        headers["Link"] = _linkset(text)
+        sent = asked.get("If-None-Match")
+        if sent is not None and caching.matches(sent, tag):
+            return web.Response(status=304, headers=headers)
+        headers["Content-Type"] = "application/json"
+        return web.Response(body=spliced(text, raw, path, delivery, self._told_of(source)), headers=headers)
+
+    def _told_of(self, source: Source) -> bytes:
+        """Return what answers say of a source that is not stale."""
+        if self._source is not source:
+            self._source = source
+            self._table = json.dumps(about(source, source.made), separators=(",", ":")).encode()
+        return self._table
 
     def _tell(
         self, code: Code, found: object, source: Source | None, what: Asked, now: datetime
@@ -147,7 +166,7 @@ class Identifier:
         known, here = found.known, self._resolver.here
         targets = [link["target"] for link in known.links]
         titles = what.form != "json"
-        hidden, about = self._resolver.beside(targets, titles=titles) if targets else (set[str](), {})
+        hidden, beside = self._resolver.beside(targets, titles=titles) if targets else (set[str](), {})
         host = what.host if what.form == "html" else None
         made_of = (
             what.form,
@@ -165,17 +184,17 @@ class Identifier:
             return web.Response(status=304, headers=headers)
         match what.form:
             case "html":
-                page = as_page.of_document(code, found, source, now, hidden, about, host)
+                page = as_page.of_document(code, found, source, now, hidden, beside, host)
                 return _page(200, page, headers)
             case "linkset":
-                return _json(as_linkset(code, found, hidden, about), headers, LINKSET)
+                return _json(as_linkset(code, found, hidden, beside), headers, LINKSET)
             case "ld":
                 edges = [
                     Edge(code.canonical, link["type"], link["target"])
                     for link in known.links
                     if link["target"] not in hidden
                 ]
-                told = {code.canonical: {"title": known.title, "body": known.body}, **about}
+                told = {code.canonical: {"title": known.title, "body": known.body}, **beside}
                 return _json(as_json_ld(edges, told, address, told), headers, JSON_LD)
             case _:
                 return _json(as_json(code, found, source, now, hidden), headers)
@@ -193,14 +212,12 @@ class Identifier:
 
 
 def _links(code: Code, successor: str | None) -> str:
-    here = address(code.canonical)
-    links = [
-        f'<{here}?format=linkset>; rel="linkset"; type="{LINKSET}"',
-        f'<{here}?format=json>; rel="describedby"; type="application/json"',
-    ]
-    if successor:
-        links.append(f'<{address(successor)}>; rel="successor-version"')
-    return ", ".join(links)
+    here = _linkset(code.canonical)
+    return f'{here}, <{address(successor)}>; rel="successor-version"' if successor else here
+
+
+def _linkset(code: str) -> str:
+    return f'<{address(code)}?format=linkset>; rel="linkset"; type="{LINKSET}"'
 
 
 def _told(status: int, reason: str, sentence: str, what: Asked, title: str, code: Code) -> web.Response:

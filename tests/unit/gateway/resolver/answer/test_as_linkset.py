@@ -1,12 +1,17 @@
 """Linksets and JSON of one code."""
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 
-from gateway.resolver.answer.as_json import as_json
+import pytest
+
+from gateway.resolver.answer.as_json import about, as_json, spliced
 from gateway.resolver.answer.as_linkset import GS1_DEFAULT, as_linkset
 from gateway.resolver.answer.here import Here
 from gateway.resolver.answer.known import known
 from gateway.resolver.answer.outcome import Document, Source, outcome
+from gateway.resolver.answer.raw import on_the_box, targets_of
 from gateway.resolver.codes import Code, parse
 from gateway.resolver.records import Link, Location, Record, Rights
 
@@ -59,3 +64,22 @@ def test_a_serial_that_is_not_registered_is_told_with_its_items_record() -> None
     serial = parse("gs1:01/06901234567892/21/9")
     told = as_json(serial, document(ITEM), SOURCE, NOW, set())
     assert (told["code"], told["record"]) == (serial.canonical, ITEM.canonical)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"ttl": 60, "metadata": {"x": '"}]'}}, {"links": [Link(type="source", target=OTHER)]}]
+)
+def test_a_plain_record_is_spliced_to_what_it_would_be_told_as(more: Any) -> None:
+    """The short way to JSON, made of the table's own bytes, says the same as the long one."""
+    code = parse("doi:10.1000/182")
+    record = Record(
+        code=str(code), title='漓江 "', body="film", locations=[Location(release=HIDDEN, entry="a.m3u8")], **more
+    )
+    found = outcome(code, known(record.dump()), SOURCE, Here("s", "bigscreen", "http://10.20.0.11"), "json", NOW)
+    assert isinstance(found, Document)
+    path = on_the_box(record.dump())
+    assert path is not None
+    table = json.dumps(about(SOURCE, NOW)).encode()
+    short = spliced(str(code), record.dump(), path, "http://10.20.0.11", table)
+    assert json.loads(short) == as_json(code, found, SOURCE, NOW, set())
+    assert targets_of(record.dump()) == [one["target"].encode() for one in found.known.links]
