@@ -19,6 +19,8 @@ PAGES = [
     "docs/isolation.zh.md",
     "docs/releases.md",
     "docs/releases.zh.md",
+    "docs/identifiers.md",
+    "docs/identifiers.zh.md",
     "docs/operations.md",
     "docs/architecture.md",
 ]
@@ -71,9 +73,10 @@ def test_a_command_that_is_not_there_is_found():
     assert faults_of("box", ["apply", "--confirm"]) == ["headgate box: no --confirm"]
 
 
-def test_both_languages_show_the_same():
+@pytest.mark.parametrize("page", ["first-site", "identifiers"])
+def test_both_languages_show_the_same(page: str):
     """The Chinese page is the English one: as many chapters and rows, the same commands, the same output."""
-    english, chinese = ((ROOT / f"docs/first-site{tongue}.md").read_text() for tongue in ("", ".zh"))
+    english, chinese = ((ROOT / f"docs/{page}{tongue}.md").read_text() for tongue in ("", ".zh"))
 
     def shown(text: str) -> list[str]:
         """Return what the page's code blocks hold, without comments and the words of commits."""
@@ -81,5 +84,5 @@ def test_both_languages_show_the_same():
         return [re.sub(r"\s*#.*|m '.*?'", "", line) for line in lines]
 
     assert shown(chinese) == shown(english)
-    for mark in (r"^## \d+", r"^\| "):
+    for mark in (r"^##+ ", r"^\| "):
         assert len(re.findall(mark, chinese, re.MULTILINE)) == len(re.findall(mark, english, re.MULTILINE))
