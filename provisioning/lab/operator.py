@@ -31,6 +31,8 @@ SITES = {
     "institution": ("10.40.0.13", 2),
 }
 LIBRARY = "guangxi-library"
+SERVICE = "999999"  # the ISLI service code that the lab uses
+BLOCK = "isli:999999-17"  # which the institution's box gives out by itself
 RANGE = "isli:999999-1"  # the library's
 PORTAL = "isli:999999-100000000000002-3"  # the portal page's identifier
 FILM = "isli:999999-100000000000001-4"  # the first film's
@@ -139,6 +141,7 @@ def provision(lab: Lab, progress: Progress) -> None:
     run([sys.executable, "-m", "provisioning", "fleet", "bundle", "--folder", str(operator.folder)], seconds=600)
     progress("provisioning the boxes from blank by Ansible over SSH")
     operator.follow("fleet", "rollout", "start", "--yes", "--controller", CONTROLLER, seconds=900, progress=progress)
+    allot(operator, progress)
     progress("encoding a film and publishing it with the portal page")
     content = lab.folder / "content"
     if not (content / "portal").exists():
@@ -155,6 +158,18 @@ def provision(lab: Lab, progress: Progress) -> None:
     if not (content / "film").exists():
         film.encode(content / "film", hue=0)
     release(operator, content / "film", FILM, "漓江 · The Li River", entry="master.m3u8", progress=progress)
+
+
+def allot(operator: Operator, progress: Progress) -> None:
+    """Record the service of the lab's codes, and allot a block of them to the institution's box; again, it changes nothing."""
+    at = ["--at", CONTROLLER]
+    if SERVICE not in operator.get(f"{CONTROLLER}/api/registry/services"):
+        progress(f"service {SERVICE}, of whose codes the institution's box gives out {BLOCK}...")
+        signed = ["--key", str(operator.key(trust.REGULATOR))]
+        operator.headgate("id", "service", SERVICE, "--link", "15", "--body", LIBRARY, *signed, *at)
+    if not operator.get(f"{CONTROLLER}/api/registry/blocks?box=institution"):
+        signed = ["--key", str(operator.key("library"))]
+        operator.headgate("id", "block", BLOCK, "--body", LIBRARY, "--box", "institution", *signed, *at)
 
 
 def release(

@@ -1,14 +1,16 @@
-"""Flow 3: an ISLI code resolves at the box, in the screen zone, also with the centre unplugged."""
+"""Flow 3: an ISLI code resolves at the box, and a body registers at its own, also with the centre unplugged."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
-from provisioning.lab.operator import FILM
-from provisioning.lab.tour.stage import Stage, Step
+from provisioning.lab.operator import CONTROLLER, FILM, LIBRARY
+from provisioning.lab.tour.stage import Stage, Step, until
 
 CODE = FILM.removeprefix("isli:")
+BOX = "http://10.50.0.13:8090"  # the institution's, from its own network
 PLAYABLE = f"http://10.20.0.11/r/{CODE}/master.m3u8"
 
 
@@ -27,9 +29,44 @@ def walk(stage: Stage) -> Iterator[Step]:
         stage.lab.unplug("centre", network)
     try:
         yield from resolves(stage, ", with the centre unplugged")
+        code, step = registered(stage)
+        yield step
     finally:
         for network in ("culture", "management"):
             stage.lab.plug("centre", network)
+    yield everywhere(stage, code)
+
+
+def registered(stage: Stage) -> tuple[str, Step]:
+    """Register at the institution's box, from its own network, while nobody else can be reached; return the code too."""
+    key, body = str(stage.operator.key("library")), ["--body", LIBRARY, "--at", BOX]
+    code = stage.operator.headgate("id", "next", *body, at="archive").stdout.strip()
+    named = ["--title", "馆藏手稿 · A manuscript", "--metadata", "language=zh", "--key", key]
+    stage.operator.headgate("id", "register", code, *named, *body, at="archive")
+    asked = f"{BOX.replace('8090', '8080')}/id/{code}?format=json"
+    told = json.loads(stage.operator.call("curl", "-sS", "--max-time", "10", asked, at="archive").stdout)
+    step = Step(
+        "with the centre unplugged the library registers the next code of its block at its own box, which resolves it at once",
+        told.get("code") == code and told.get("table", {}).get("registry") == "pending",
+        {"code": code, "record": told},
+    )
+    return code, step
+
+
+def everywhere(stage: Stage, code: str) -> Step:
+    """With the line back the centre has it in its log, and another site's box resolves it."""
+
+    def resolved() -> dict[str, Any] | None:
+        status, _, body = stage.curl("settop", f":8080/id/{code}", "-H", "Accept: application/json")
+        return json.loads(body) if status == 200 else None
+
+    told = until("the headend resolves what was registered at the institution", resolved, seconds=120)
+    history = stage.operator.get(f"{CONTROLLER}/api/registry/history/{code}")["changes"]
+    return Step(
+        "with the centre back, what was registered there is in its log, and the television's box resolves it",
+        told["table"]["registry"] != "pending" and len(history) == 1,
+        {"code": code, "registry": told["table"]["registry"], "change": history[0].get("number") if history else None},
+    )
 
 
 def resolves(stage: Stage, when: str) -> Iterator[Step]:
