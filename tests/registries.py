@@ -65,6 +65,7 @@ class Registry:
         self.folder, self.key, self.name = folder, key, name
         self.entries: list[bytes] = []
         self.tree, self.table = Tree(), dict[bytes, bytes]()
+        self._last = dict[bytes, int]()  # number of each code's newest change
         self.made, self._written = MADE, 0
         self.services: dict[str, object] = {}
         self.blocks: list[object] = []
@@ -81,7 +82,11 @@ class Registry:
 
     def change(self, records: Iterable[bytes], *, publish: bool = True) -> None:
         """Take records in, a change each."""
-        fresh = [change.entry(record, "0" * 64, 0, self.made.isoformat(), None) for record in records]
+        fresh = []
+        for number, record in enumerate(records, self.size + 1):
+            code = code_of(record)
+            fresh.append(change.entry(record, "0" * 64, 0, self.made.isoformat(), self._last.get(code)))
+            self._last[code] = number
         self.entries += fresh
         self.tree.add(b"".join(map(leaf_hash, fresh)))
         for entry in fresh:

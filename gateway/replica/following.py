@@ -9,7 +9,7 @@ from appliance.journal.proofs import leaf_hash
 from appliance.journal.verify import WIDTH, Damaged, unpack
 from appliance.runtime.errors import Corrupt, HeadgateError
 from gateway.replica.decide import Follow, Hashes, check_goes_on, frontier_of
-from gateway.resolver.change import record_in
+from gateway.resolver.change import is_first, record_in
 from gateway.resolver.level import code_of
 from gateway.resolver.levels import Head, Info
 from gateway.resolver.published import Head as Told
@@ -17,10 +17,11 @@ from gateway.resolver.published import Head as Told
 
 @dataclass(frozen=True)
 class Followed:
-    """The head of a table with these changes, which are of the codes that are taken here."""
+    """The head of a table with these changes, which are of the codes that are taken here; ``fresh`` of them are new ones."""
 
     head: Head
     changes: tuple[tuple[bytes, bytes], ...]
+    fresh: int
 
 
 class Doubtful(Corrupt):
@@ -51,7 +52,8 @@ def follow(here: Info | None, told: Told, plan: Follow, bundles: Sequence[bytes]
     made = told.made if plan.end == told.size or here is None else here.made
     roots = tuple(root.hex() for root in frontier.subtrees)
     head = Head(told.registry, plan.end, frontier.root.hex(), made, roots)
-    return Followed(head, tuple(taken(map(record_in, entries), ranges)))
+    fresh = sum(1 for _ in taken(map(record_in, filter(is_first, entries)), ranges))
+    return Followed(head, tuple(taken(map(record_in, entries), ranges)), fresh)
 
 
 def ranged(here: Info | None, ranges: Sequence[str]) -> Info | None:

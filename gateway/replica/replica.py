@@ -303,9 +303,9 @@ class Replica:
             self._doubt = True  # tiles of the past tell whether the log or what came is at fault
             return
         if plan.anew:
-            self._told = self._writer.replace(followed.head, [], ranges, followed.changes)
+            self._told = self._writer.replace(followed.head, [], ranges, followed.changes, followed.fresh)
         else:
-            self._told = self._writer.add(followed.head, followed.changes)
+            self._told = self._writer.add(followed.head, followed.changes, followed.fresh)
         metrics.CHANGES.inc(plan.end - plan.start)
         self._bundles = {number: data for number, data in self._bundles.items() if number * 256 + 256 > plan.end}
 

@@ -14,6 +14,7 @@ from gateway.resolver.statement import MOST
 
 LONGEST = (64 << 10) - 1  # bytes: an entry bundle says lengths in 16 bits
 _RECORD = re.compile(rb'^\{"index":\d+,(?:"previous":\d+,)?"record":(\{.*\}),"statement":"', re.DOTALL)
+_FIRST = re.compile(rb'^\{"index":\d+,"record":')
 
 
 class Change(Noun):
@@ -52,6 +53,11 @@ def record_in(data: bytes) -> bytes:
     if not found:
         raise Corrupt("this is no change of the registry's log")
     return found[1]
+
+
+def is_first(data: bytes) -> bool:
+    """Return whether an entry of the log is the first change of its code."""
+    return _FIRST.match(data) is not None
 
 
 def parse_change(data: bytes) -> Change:

@@ -53,9 +53,16 @@ class Writer:
             return None
 
     def replace(
-        self, head: Head, records: Iterable[tuple[bytes, bytes]], ranges: Sequence[str] = (), adding: Changes = ()
+        self,
+        head: Head,
+        records: Iterable[tuple[bytes, bytes]],
+        ranges: Sequence[str] = (),
+        adding: Changes = (),
+        fresh: int = 0,
     ) -> Info:
         """Make a table of ``records``, in the order of their codes, and of the changes ``adding`` since them, and nothing else.
+
+        So many of the changes are ``fresh``: of codes that are not there yet.
 
         Raises:
             Corrupt: they are not in order, or cannot be read.
@@ -66,11 +73,13 @@ class Writer:
             told = (head.registry, head.size, head.made, base.records, head.root, (base,), tuple(ranges), head.subtrees)
             info = Info(*told)
             if adding:
-                info = self._added(info, head, adding)
+                info = self._added(info, head, adding, fresh)
             return self._point(info)
 
-    def add(self, head: Head, changes: Changes) -> Info:
+    def add(self, head: Head, changes: Changes, fresh: int = 0) -> Info:
         """Put the records of ``changes``, the last of each code, before what is there, and merge levels that became many.
+
+        So many of them are ``fresh``: of codes that are not there yet. Nothing is looked up: it would read all over the disk.
 
         Raises:
             Corrupt: what is there is damaged, or a record cannot be read.
@@ -79,7 +88,7 @@ class Writer:
             info = self.info()
             if info is None:
                 raise Corrupt("there is no table yet that something could be added to")
-            return self._point(self._added(info, head, changes) if changes else info.at(head))
+            return self._point(self._added(info, head, changes, fresh) if changes else info.at(head))
 
     def touch(self, made: datetime) -> Info:
         """Note that the registry said at ``made`` what is here.
@@ -94,14 +103,15 @@ class Writer:
             write_atomic(self._folder / CURRENT, replace(info, made=made).dump())
             return replace(info, made=made)
 
-    def _added(self, info: Info, head: Head, changes: Changes) -> Info:
+    def _added(self, info: Info, head: Head, changes: Changes, fresh: int) -> Info:
         latest = dict(changes)
-        olders = [self._open(level) for level in info.levels]
-        fresh = sum(1 for code in latest if all(level.raw(code) is None for level in olders))
         counts = [len(latest), *(level.records for level in info.levels)]
         number = levels.merging(counts) - 1  # of the older ones, merged with the new one at once
-        built = self._built(head, merged([sorted(latest.items()), *(level.records() for level in olders[:number])]))
-        return replace(info.at(head), count=info.count + fresh, levels=(built, *info.levels[number:]))
+        built = self._built(
+            head, merged([sorted(latest.items()), *(self._open(level).records() for level in info.levels[:number])])
+        )
+        rest = info.levels[number:]
+        return replace(info.at(head), count=info.count + fresh if rest else built.records, levels=(built, *rest))
 
     def _open(self, level: Built) -> Level:
         return Level.open(self._folder / FOLDER / level.name, level.bytes)

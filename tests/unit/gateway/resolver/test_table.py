@@ -119,7 +119,7 @@ def test_damage_is_told(tmp_path: Path, size: int | None) -> None:
 def test_a_newer_level_stands_before_older_ones(tmp_path: Path, writer: Writer) -> None:
     """Of each code the last change counts, for records, batches and links backward, and the number of codes is exact."""
     writer.replace(head(10), [item(n, "old", ("part", n + 100)) for n in range(40)])
-    writer.add(head(12), [item(5, "between"), item(5, "new", ("part", 7)), item(50, "more", ("part", 107))])
+    writer.add(head(12), [item(5, "between"), item(5, "new", ("part", 7)), item(50, "more", ("part", 107))], 1)
     table = Table.open(tmp_path)
     info = table.info()
     assert info is not None
@@ -143,7 +143,8 @@ def test_levels_are_merged_and_say_the_same(tmp_path: Path, writer: Writer) -> N
     table = Table.open(tmp_path)
     for size in range(1, 40):
         changes = [(choose.randrange(90), choose.choice((1000, 1001))) for _ in range(choose.randrange(1, 6))]
-        writer.add(head(size), [item(n, str(size), ("part", target)) for n, target in changes])
+        fresh = len({n for n, _ in changes} - set(known))
+        writer.add(head(size), [item(n, str(size), ("part", target)) for n, target in changes], fresh)
         known.update({n: (str(size), target) for n, target in changes})
         table.refresh()
         assert {n: title_of(table, n) for n in known} == {n: title for n, (title, _) in known.items()}
@@ -159,7 +160,7 @@ def test_levels_are_merged_and_say_the_same(tmp_path: Path, writer: Writer) -> N
 def test_links_backward_come_page_by_page(tmp_path: Path, writer: Writer) -> None:
     """Pages of links to one code, over two levels, of all types or one, together are all of them in order."""
     writer.replace(head(1), [item(n, "x", ("part" if n % 2 else "film", 999)) for n in range(40)])
-    writer.add(head(2), [item(n, "y", ("part", 999)) for n in (3, 4, 50)])
+    writer.add(head(2), [item(n, "y", ("part", 999)) for n in (3, 4, 50)], 1)
     table = Table.open(tmp_path)
     for types in ((), ("part",)):
         seen, after = list[Edge](), ""
@@ -227,7 +228,7 @@ def test_kill_9_at_any_instant_leaves_a_whole_table(tmp_path: Path, writer: Writ
         "print('go', flush=True)\n"
         "for n in range(size + 1, size + 5000):\n"
         "    items = [t.item(m, str(n), ('part', 999)) for m in range(300)]\n"
-        "    (writer.replace if n % 3 == 0 else writer.add)(t.head(n), items)\n"
+        "    writer.replace(t.head(n), items) if n % 3 == 0 else writer.add(t.head(n), items, 0)\n"
     )
     wait, last, seen = random.Random(7), 1, set()
     for _ in range(3):
