@@ -11,7 +11,7 @@ import errno
 import itertools
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, MODE_FILTER = 4, 22, 38, 2  # <linux/prctl.h>, <linux/seccomp.h>
@@ -59,7 +59,8 @@ class Sandbox:
 
     def __init__(self, readable: Iterable[str] = LIBRARIES) -> None:
         self._walls: dict[str, Any] = {}
-        for name, build in zip(PARTS, (_filter, lambda: _files(readable)), strict=True):
+        builders: tuple[Callable[[], Any], ...] = (_filter, lambda: _files(readable))
+        for name, build in zip(PARTS, builders, strict=True):
             try:
                 self._walls[name] = build()
                 self._try()
