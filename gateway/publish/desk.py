@@ -24,9 +24,15 @@ READING = 2  # envelopes looked at at once: a long one takes seconds, and memory
 IDLE = 24 * 3600.0  # seconds without a byte until an upload is thrown away
 WAITING = 7 * IDLE  # the same, of one that waits for its listing
 AGAIN = 1.0  # seconds until the exchange is asked again where it could not
+DEAR, SELDOM = 5.0, 60.0  # times what the last try took, and at most so many seconds
 EVERY = 60.0  # seconds between two looks for what is idle
 
 log = logging.getLogger("headgate.publish")
+
+
+def pause(took: float) -> float:
+    """Return the seconds until a release is offered again that waits for its listing: judging a long manifest ``took`` a while too."""
+    return max(AGAIN, min(SELDOM, DEAR * took))
 
 
 class Desk:
@@ -141,16 +147,17 @@ class Desk:
         return upload
 
     async def _listed(self, upload: Upload) -> None:
-        code = upload.release.code
+        code, took = upload.release.code, 0.0
         while self._uploads.get(code) is upload:
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(pause(took))
             if self._uploads.get(code) is not upload:
                 return
+            began = self._clock()
             try:
                 offered = await self._exchange.offer(code)
             except HeadgateError as error:
                 if passing(error) or (isinstance(error, Refused) and error.reason == WAITS):
-                    upload.waits = str(error)
+                    upload.waits, took = str(error), self._clock() - began
                     continue
                 upload.refusal = error if isinstance(error, Refused) else Refused("corrupt", str(error))
                 await self._forget(upload)

@@ -136,3 +136,8 @@ async def test_a_watched_folder_tells_it_once_and_others_go_on(folder: Path, tmp
             await asyncio.sleep(0)
         assert json.loads(result.read_bytes())["state"] == "accepted"
         assert [path.name[:11] for path in folder.parent.iterdir() if path.is_dir()] == ["film.taken-"]
+
+
+def test_a_long_manifest_is_offered_again_less_often() -> None:
+    """Judging one of a hundred thousand files takes seconds: at most a fifth of the time goes into that."""
+    assert [desks.pause(took) for took in (0.0, 2.0, 13.0, 1000.0)] == [0.01, 10.0, desks.SELDOM, desks.SELDOM]
