@@ -70,7 +70,8 @@ def lines(
             yield b'{"asked":' + quoted + playable + b',"record":' + without_links(raw) + b"}\n"
         else:
             yield _slow(text, spelt.get(number), raw, source, here, now, counted)
-    counted.update(Counter((scheme, "document") for scheme in schemes))
+    for scheme, count in Counter(schemes).items():
+        counted[scheme, "document"] += count
 
 
 def damaged(asked: Sequence[str], error: Corrupt, counted: Count) -> bytes:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from gateway.resolver.answer.as_json import address, visible
 from gateway.resolver.answer.outcome import Document, Source
-from gateway.resolver.answer.words import OTHER, STATES, Word
+from gateway.resolver.answer.words import FIELDS, OTHER, STATES, Word
 from gateway.resolver.codes import SCHEMES, Code, parse
 from gateway.resolver.vocabulary import KINDS
 from gateway.resolver.walk_formats import About
@@ -71,7 +71,7 @@ def of_document(
         Row("标识", "identifier", code.display),
         Row("体系", "scheme", f"{scheme.chinese} · {scheme.title}"),
         Row("主体", "body", known.body),
-        *(Row(name, name, text) for name, text in known.metadata.items()),
+        *(Row(FIELDS.get(name, ""), name, text) for name, text in known.metadata.items()),
     ]
     links = [
         Item(
@@ -105,10 +105,11 @@ def of_failure(
     reason: str, sentence: str, title: str = "", likely: Sequence[tuple[str, str]] = (), code: Code | None = None
 ) -> Page:
     """Return the page that tells why there is nothing; ``likely`` are (canonical code, title) that may have been meant."""
+    state = STATES.get(reason, OTHER)
     return Page(
-        title=title or (code.display if code else sentence),
-        state=STATES.get(reason, OTHER),
-        sentences=[sentence] if title or code else [],
+        title=title or (code.display if code else str(state)),
+        state=state,
+        sentences=[sentence],
         likely=[Item(address(one), _display(one), name) for one, name in likely],
         rows=[Row("标识", "identifier", code.display), Row("体系", "scheme", str(SCHEMES[code.scheme].chinese))]
         if code

@@ -35,6 +35,25 @@ STATES = {
     "territory-not-granted": Word("本地区未获授权", "not granted in this territory"),
     "not-yet": Word("尚未到公布时间", "not yet", "old"),
     "expired": Word("授权已到期", "expired"),
+    "unreachable": Word("暂时无法查询登记中心", "the registry cannot be asked now", "old"),
     "corrupt": Word("记录已损坏", "damaged"),
 }
 OTHER = Word("无法解析", "cannot be resolved")
+# Names of metadata that catalogues have in common; others are shown as they are.
+FIELDS = {
+    "title": "题名",
+    "author": "作者",
+    "creator": "创作者",
+    "director": "导演",
+    "contributor": "其他责任者",
+    "publisher": "出版者",
+    "year": "年份",
+    "date": "日期",
+    "language": "语种",
+    "subject": "主题",
+    "place": "地点",
+    "format": "格式",
+    "duration": "时长",
+    "material": "材质",
+    "collection": "馆藏",
+}

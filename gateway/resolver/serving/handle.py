@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from appliance.runtime.errors import Corrupt
+from appliance.runtime.errors import Corrupt, Unreachable
 from gateway.resolver.answer import caching
 from gateway.resolver.answer.as_handle import ERROR, INVALID, MOST_ASKED, Answer, as_handle, failure
 from gateway.resolver.answer.outcome import Source, outcome
@@ -38,8 +38,8 @@ class Handles:
             )
         try:
             known, source = await self._resolver.find(code)
-        except Corrupt as error:
-            self._resolver.numbers.answered(code.scheme, "corrupt")
+        except (Corrupt, Unreachable) as error:
+            self._resolver.numbers.answered(code.scheme, "corrupt" if isinstance(error, Corrupt) else "unreachable")
             return _response(failure(handle, ERROR, str(error)), 0, None)
         found = outcome(code, known, source, self._resolver.here, "json", datetime.now(UTC))
         hidden, _ = self._resolver.beside([link["target"] for link in known.links] if known else [])

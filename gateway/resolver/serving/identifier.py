@@ -12,7 +12,7 @@ from typing import assert_never
 
 from aiohttp import web
 
-from appliance.runtime.errors import Refused
+from appliance.runtime.errors import Refused, Unreachable
 from gateway.resolver.answer import as_page, caching
 from gateway.resolver.answer.as_json import about, address, as_json, spliced
 from gateway.resolver.answer.as_linkset import as_linkset
@@ -87,7 +87,11 @@ class Identifier:
         except WrongCode as error:
             self._resolver.numbers.answered("none", error.reason)
             return _finished(self._wrong(error, what), 0, None, None)
-        known, source = await self._resolver.find(code)
+        try:
+            known, source = await self._resolver.find(code)
+        except Unreachable as error:
+            self._resolver.numbers.answered(code.scheme, "unreachable")
+            return _finished(_told(504, "unreachable", str(error), what, "", code), 0, None, None)
         now = datetime.now(UTC)
         found = outcome(code, known, source, self._resolver.here, what.form, now, what.screen)
         response, word, ttl = self._tell(code, found, source, what, now)

@@ -108,6 +108,7 @@ def _failures(*statuses: str, page: bool = True) -> dict[str, Any]:
         "410": "The code was withdrawn; the sentence says why",
         "502": "The record in the table is damaged",
         "503": "The box has no table yet, or is busy",
+        "504": "The code is outside what this box holds, and the registry cannot be asked now",
     }
     found = {}
     for status in statuses:
@@ -139,7 +140,7 @@ def document() -> dict[str, Any]:
             "301": {"description": "Another code took its place (for a player)"},
             "302": {"description": "The nearest copy that this zone's screens play (for a player)"},
             "304": {"description": "The asker has it already"},
-            **_failures("400", "403", "404", "410", "502", "503"),
+            **_failures("400", "403", "404", "410", "502", "503", "504"),
         },
     }
     links = {
@@ -162,7 +163,7 @@ def document() -> dict[str, Any]:
         "responses": {
             "200": walked,
             "304": {"description": "The asker has it already"},
-            **_failures("400", "403", "404", "410", "502", "503", page=False),
+            **_failures("400", "403", "404", "410", "502", "503", "504", page=False),
         },
     }
     handle = {
@@ -202,7 +203,7 @@ def document() -> dict[str, Any]:
             "403": _json(HANDLE, "400: may not be seen in this zone"),
             "404": _json(HANDLE, "100: not registered"),
             "410": _json(HANDLE, "100: withdrawn; the message says why"),
-            "500": _json(HANDLE, "2: no table, or a damaged record"),
+            "500": _json(HANDLE, "2: no table, a damaged record, or nobody to ask"),
         },
     }
     batch = {
