@@ -14,7 +14,7 @@ from appliance.runtime import config as configuration
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from appliance.runtime.service import Service
-from appliance.telemetry import exposition, figures, listings, orders, status, witnessing
+from appliance.telemetry import exposition, figures, listings, orders, registered, status, witnessing
 from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
 from appliance.telemetry.outbox import Outbox, fitting
 from appliance.telemetry.records import batch, parse_acknowledgement, plain_json
@@ -64,6 +64,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
                 tasks.create_task(reporter.send_records()),
                 tasks.create_task(reporter.courier.run()),
                 tasks.create_task(reporter.carrier.run()),
+                tasks.create_task(reporter.messenger.run()),
             ]
             service.ready()
             await service.stopped()
@@ -93,12 +94,14 @@ class Reporter:
                 (f"headgate/v1/{settings.site}/witness", 1),
                 (f"headgate/v1/{settings.site}/orders", 1),
                 (f"headgate/v1/{settings.site}/listed", 1),
+                (f"headgate/v1/{settings.site}/registrations", 1),
                 (STATE_TOPIC, 1),
             ],
         )
         exchange = settings.run / "exchange" / "telemetry-management" / "exchange.sock"
         self.courier = orders.Courier(exchange, self._publish_proof)
         self.carrier = listings.Carrier(exchange, self._publish_listing)
+        self.messenger = registered.Messenger(exchange)
         self._born = False
         self._more = asyncio.Event()  # something to send may be there: looks again before its time
 
@@ -140,6 +143,8 @@ class Reporter:
             self.courier.take(orders.parse(message.payload))
         elif message.topic.endswith("/listed"):
             self.carrier.take(listings.parse(message.payload))
+        elif message.topic.endswith("/registrations"):
+            self.messenger.take(registered.parse(message.payload))
         elif message.topic.endswith("/witness"):
             try:
                 await asyncio.to_thread(witnessing.keep_answer, self.settings.run, message.payload)

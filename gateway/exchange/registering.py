@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from appliance.runtime.errors import Corrupt, Refused
 from appliance.telemetry.records import Record
@@ -42,6 +42,13 @@ class AskNext(Ask):
     count: Annotated[int, Field(ge=1, le=1000)]
 
 
+class AskNotRegistered(Ask):
+    """``POST /not-registered``, of telemetry: what the centre did not take of a statement; no places: all of it."""
+
+    statement: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    places: Annotated[list[Annotated[int, Field(ge=0, lt=64)]], Field(default_factory=list, max_length=64)]
+
+
 class Registering:
     """``policy`` gives the one in force."""
 
@@ -50,6 +57,8 @@ class Registering:
 
     def answers(self, peer: Peer) -> dict[str, Handler]:
         """Return what ``peer`` may ask, with who answers."""
+        if peer == decide.ORDERS:
+            return {"not-registered": self._not_registered}
         return {"register": self._register, "next": self._next} if peer.run in decide.BRINGS else {}
 
     async def _register(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
@@ -62,7 +71,7 @@ class Registering:
                 await self._journal.refused(Refuse(error.reason, str(error)), peer, object="registration")
             raise
         await self._journal.append(_record(peer, found.digest, ask))
-        await self._replica.keep(policy.digest, found.body, ask.records)
+        await self._replica.keep(policy.digest, found.body, ask.records, found.digest)
         return web.json_response({"digest": found.digest, "codes": list(found.codes), "pending": True})
 
     async def _next(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
@@ -70,6 +79,11 @@ class Registering:
         if ask.body not in policy.bodies:
             raise Refused("not-admitted", f"the policy of this box admits no body '{ask.body[:64]}'")
         return web.json_response({"codes": await self._replica.next_codes(policy.digest, ask.body, ask.count)})
+
+    async def _not_registered(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
+        ask = parse(AskNotRegistered, data)
+        await self._replica.drop(ask.statement, ask.places)
+        return web.Response(status=204)
 
     def _under(self, peer: Peer) -> Policy:
         policy = self._policy()

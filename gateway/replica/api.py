@@ -53,12 +53,19 @@ class AskLookup(_Ask):
 
 
 class AskPending(_Ask):
-    """``POST /pending``: may the body register these records here? ``keep``: it did, and they wait for the centre."""
+    """``POST /pending``: may the body register these records here? ``keep``: it did, by this statement, and they wait for the centre."""
 
     policy: Sha256
     body: Text
     records: Annotated[list[Annotated[str, Field(max_length=LONGEST_RECORD)]], Field(min_length=1, max_length=64)]
-    keep: bool = False
+    keep: Sha256 | None = None
+
+
+class AskDrop(_Ask):
+    """``POST /drop``: the centre did not take these records of a statement, by their places (from 0); none: all of them."""
+
+    statement: Sha256
+    places: Annotated[list[Annotated[int, Field(ge=0, lt=64)]], Field(max_length=64)] = []
 
 
 class AskNext(_Ask):
@@ -94,6 +101,7 @@ class Api:
         app.router.add_post("/lookup", self._lookup)
         app.router.add_post("/pending", self._pending)
         app.router.add_post("/next", self._next)
+        app.router.add_post("/drop", self._drop)
         return app
 
     async def _step(self, request: web.Request) -> web.Response:
@@ -123,12 +131,17 @@ class Api:
     async def _pending(self, request: web.Request) -> web.Response:
         ask = _parse(AskPending, await request.read())
         await self._under(ask.policy)
-        if ask.keep:
-            await self._replica.give(lambda giving: giving.keep(ask.records))
+        if (statement := ask.keep) is not None:
+            await self._replica.give(lambda giving: giving.keep(ask.records, statement))
         else:
             site = self.policy.site
             await self._replica.give(lambda giving: giving.check(site, ask.body, ask.records))
         return web.json_response({})
+
+    async def _drop(self, request: web.Request) -> web.Response:
+        ask = _parse(AskDrop, await request.read())
+        gone = await self._replica.give(lambda giving: giving.pending.drop(ask.statement, ask.places))
+        return web.json_response({"dropped": gone})
 
     async def _next(self, request: web.Request) -> web.Response:
         ask = _parse(AskNext, await request.read())

@@ -82,14 +82,22 @@ class Replica(Filter):
         """
         await self._ask("pending", {"policy": policy, "body": body, "records": list(records)}, bool, wait=RESTART)
 
-    async def keep(self, policy: str, body: str, records: Sequence[str]) -> None:
-        """Let the resolvers answer from records that wait for the centre.
+    async def keep(self, policy: str, body: str, records: Sequence[str], statement: str) -> None:
+        """Let the resolvers answer from records that wait for the centre; ``statement`` is the digest of what covers them.
 
         Raises:
             Refused: too many wait, or the replica is away.
         """
-        told = {"policy": policy, "body": body, "records": list(records), "keep": True}
+        told = {"policy": policy, "body": body, "records": list(records), "keep": statement}
         await self._ask("pending", told, bool, wait=RESTART)
+
+    async def drop(self, statement: str, places: Sequence[int]) -> None:
+        """Let go of records of a statement that the centre did not take.
+
+        Raises:
+            Refused: the replica is away.
+        """
+        await self._ask("drop", {"statement": statement, "places": list(places)}, bool, wait=RESTART)
 
     async def next_codes(self, policy: str, body: str, count: int) -> list[str]:
         """Return the next free codes of the blocks of ``body`` at this box.

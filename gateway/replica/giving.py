@@ -69,14 +69,14 @@ class Giving:
             codes.append(code)
         blocks.check(self._allotted, site, body, codes, self._is_known)
 
-    def keep(self, dumps: Sequence[str]) -> None:
-        """Let resolvers answer from ``dumps`` until the registry has spoken.
+    def keep(self, dumps: Sequence[str], statement: str) -> None:
+        """Let resolvers answer from ``dumps``, which the statement of this digest covers, until the registry has spoken.
 
         Raises:
             Refused: too many wait.
         """
         self._table.refresh()
-        self.pending.add(dumps, self._table.raw)
+        self.pending.add(dumps, self._table.raw, statement)
 
     def next_codes(self, site: str, body: str, count: int) -> list[str]:
         """Hand out the next free codes; they are not handed out again, whatever becomes of them.

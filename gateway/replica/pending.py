@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from appliance.runtime.errors import Refused
@@ -43,7 +43,7 @@ class Pending:
         """Return whether a record of ``code`` waits."""
         return code in self._waiting
 
-    def add(self, dumps: Sequence[str], look: Look, now: float | None = None) -> None:
+    def add(self, dumps: Sequence[str], look: Look, statement: str, now: float | None = None) -> None:
         """Keep records, durably; one that the table has already does not wait.
 
         Raises:
@@ -55,7 +55,7 @@ class Pending:
             code = parse_record(dump.encode()).code
             known = look(code)
             if known != dump.encode():
-                after[code] = Waiting(dump, None if known is None else known.decode(), when)
+                after[code] = Waiting(dump, None if known is None else known.decode(), when, statement)
         if len(after) > MOST:
             raise Refused("too-many", f"{MOST} registrations wait for the centre already", 503)
         self._keep(after)
@@ -73,8 +73,16 @@ class Pending:
             self._keep(left)
         return gone
 
+    def drop(self, statement: str, places: Collection[int]) -> int:
+        """Let go of what the registry did not take of a statement, by the records' places (from 0), all without any; return how many."""
+        of_it = [code for code, one in self._waiting.items() if one.statement == statement]
+        gone = {code for place, code in enumerate(of_it) if not places or place in places}
+        if gone:
+            self._keep({code: one for code, one in self._waiting.items() if code not in gone})
+        return len(gone)
+
     def _keep(self, waiting: Mapping[str, Waiting]) -> None:
-        told = {code: [one.dump, one.before, one.since] for code, one in waiting.items()}
+        told = {code: [one.dump, one.before, one.since, one.statement] for code, one in waiting.items()}
         write_atomic(self._path, json.dumps(told, ensure_ascii=False).encode(), mode=0o644)
         self._waiting = dict(waiting)
 

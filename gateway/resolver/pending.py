@@ -21,6 +21,7 @@ class Waiting:
     dump: str
     before: str | None
     since: float
+    statement: str  # digest of what its body signed
 
 
 def read(path: Path) -> dict[str, Waiting]:
@@ -35,7 +36,7 @@ def read(path: Path) -> dict[str, Waiting]:
         return {}
     try:
         told = json.loads(data[: LONGEST + 1])
-        return {str(code): Waiting(str(one[0]), one[1], float(one[2])) for code, one in told.items()}
+        return {str(code): Waiting(str(one[0]), one[1], float(one[2]), str(one[3])) for code, one in told.items()}
     except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
         raise Corrupt(f"{path} was not written by us: {error}") from error
 

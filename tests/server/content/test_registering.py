@@ -84,6 +84,12 @@ def test_a_code_of_the_block_is_registered_while_the_line_is_down(box, tmp_path,
         box.processes.pop(daemon).wait()
         box.start(daemon)
     assert waits(box, name) == record(0)
+    statement = registered(box, record(5))[2]["digest"]
+    gone = json.loads(record(5))["code"]
+    assert waits(box, gone) == record(5)
+    assert box.ask("telemetry-management", "not-registered", {"statement": statement}).status == 204
+    assert waits(box, gone) is None
+
     box.origin.start()
     box.registry.change([record(0)])
     until(lambda: waits(box, name) is None, "the registry has it")

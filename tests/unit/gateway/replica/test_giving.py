@@ -18,6 +18,7 @@ from gateway.resolver.writing import Writer
 from tests.registries import MADE, Registry, code, dump
 
 PART = "isli:999999-0000000000000"  # two digits are left: a hundred codes
+SIGNED = "5" * 64  # digest of a statement
 SERVICES = {"999999": {"link": 15, "body": "library"}}
 BLOCK = {"part": PART, "body": "library", "box": "archive"}
 
@@ -88,7 +89,7 @@ def test_new_codes_come_out_of_this_boxs_blocks_alone(box):
 def test_the_next_codes_are_handed_out_once_also_after_a_crash(box):
     """Codes that are registered or wait are left out, and none comes twice."""
     box.log(dump(1))
-    box.giving.keep([dump(2).decode()])
+    box.giving.keep([dump(2).decode()], SIGNED)
     assert box.giving.next_codes("archive", "library", 3) == [code(0), code(3), code(4)]
     assert box.again().next_codes("archive", "library", 2) == [code(5), code(6)]
     assert len(box.giving.next_codes("archive", "library", 93)) == 93
@@ -119,7 +120,7 @@ def test_entries_of_another_form_are_left_out(tmp_path):
 def test_what_waits_is_answered_until_the_registry_has_spoken(box):
     """Kept durably, read by resolvers, let go of when the log has it, or another word on its code."""
     resolver = PendingFile(box.folder)
-    box.giving.keep([dump(2, "mine").decode(), dump(3).decode()])
+    box.giving.keep([dump(2, "mine").decode(), dump(3).decode()], SIGNED)
     resolver.renew()
     assert resolver.raw(code(2)) == dump(2, "mine")
     assert len(box.again().pending) == 2
@@ -129,17 +130,29 @@ def test_what_waits_is_answered_until_the_registry_has_spoken(box):
     assert box.giving.settle() == 1
     resolver.renew()
     assert resolver.raw(code(2)) is None
-    box.giving.keep([dump(3).decode()])
+    box.giving.keep([dump(3).decode()], SIGNED)
     assert len(box.giving.pending) == 0  # the table has it already
+
+
+def test_what_the_centre_did_not_take_is_let_go_of(tmp_path):
+    """All of a statement, or the records at some places of it; other statements stay."""
+    held = Pending(tmp_path)
+    held.add([dump(n).decode() for n in (3, 1, 2)], lambda code: None, SIGNED)
+    held.add([dump(4).decode()], lambda code: None, "6" * 64)
+    assert held.drop(SIGNED, [1]) == 1
+    assert [held.has(code(n)) for n in (1, 2, 3, 4)] == [False, True, True, True]
+    assert held.drop(SIGNED, []) == 2
+    assert held.drop("7" * 64, []) == 0
+    assert len(held) == 1
 
 
 def test_too_many_and_too_old_do_not_wait(tmp_path, monkeypatch):
     """Bounded in number and time; what was refused changes nothing."""
     monkeypatch.setattr(pending, "MOST", 2)
     held = Pending(tmp_path)
-    held.add([dump(1).decode(), dump(2).decode()], lambda code: None, now=100.0)
+    held.add([dump(1).decode(), dump(2).decode()], lambda code: None, SIGNED, now=100.0)
     with pytest.raises(Refused) as refused:
-        held.add([dump(3).decode()], lambda code: None)
+        held.add([dump(3).decode()], lambda code: None, SIGNED)
     assert refused.value.reason == "too-many"
     assert len(held) == 2
     assert held.settle(lambda code: None, now=100.0 + pending.OLDEST) == 2
@@ -149,7 +162,7 @@ def test_too_many_and_too_old_do_not_wait(tmp_path, monkeypatch):
 def test_a_file_that_is_not_ours_is_refused(tmp_path, text):
     """Anything else in its place is told, and a resolver keeps what it read before."""
     held = Pending(tmp_path)
-    held.add([dump(1).decode()], lambda code: None)
+    held.add([dump(1).decode()], lambda code: None, SIGNED)
     resolver = PendingFile(tmp_path)
     resolver.renew()
     (tmp_path / FILE).unlink()
