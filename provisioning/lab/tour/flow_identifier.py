@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from provisioning.lab.operator import CONTROLLER, FILM, LIBRARY
-from provisioning.lab.tour.stage import Stage, Step, until
+from provisioning.lab.tour.stage import Stage, Step, new_code, until
 
 CODE = FILM.removeprefix("isli:")
 BOX = "http://10.50.0.13:8090"  # the institution's, from its own network
@@ -23,6 +27,7 @@ def walk(stage: Stage) -> Iterator[Step]:
         status == 400 and "check" in body,
         {"status": status, "answer": body},
     )
+    yield from registered(stage)
     played = stage.play(f"http://10.20.0.11:8080/id/{CODE}")
     yield Step("a player that is given nothing but the code's address plays the film", played["frames"] > 0, played)
     for network in ("culture", "management"):
@@ -83,4 +88,39 @@ def resolves(stage: Stage, when: str) -> Iterator[Step]:
         f"the box tells a program what is known of the code{when}",
         status == 200 and record.get("playable") == PLAYABLE,
         {"record": record},
+    )
+
+
+def registered(stage: Stage) -> Iterator[Step]:
+    """Register a code of a tour's own as its body, and as nobody; withdraw it, and prove what it meant before."""
+    operator, code = stage.operator, new_code()
+    told = ["--title", "漓江渔歌 · Songs of the fishermen", "--body", LIBRARY, "--url", "http://example.invalid/songs"]
+
+    def headgate(*argv: str, key: str = "") -> subprocess.CompletedProcess[str]:
+        signed = ["--key", str(operator.key(key))] if key else []
+        return operator.headgate("id", *argv, *signed, "--at", CONTROLLER, check=False)
+
+    def answers(status: int) -> bool:
+        return stage.curl("settop", f":8080/id/{code}", "-H", "Accept: application/json")[0] == status
+
+    refused = headgate("register", code, *told, key="stranger")
+    done = headgate("register", code, *told, key="library")
+    resolved = done.returncode == 0 and until("the box has the new code", lambda: answers(200))
+    yield Step(
+        "a code that its body signed for resolves at the box within seconds; one that a stranger signed for is not registered",
+        refused.returncode != 0 and "not-signed" in refused.stderr and resolved,
+        {"stranger": refused.stderr.strip()[-300:], "body": done.stdout.strip()},
+    )
+    while_there = datetime.now(UTC).isoformat()
+    gone = headgate("withdraw", code, "--reason", "版权到期", key="library")
+    withdrawn = gone.returncode == 0 and until("the box has the withdrawal", lambda: answers(410))
+    with tempfile.TemporaryDirectory() as folder:
+        proof, key = str(Path(folder) / "code.proof"), json.loads(operator.text(f"{CONTROLLER}/api/registry"))["key"]
+        headgate("prove", code, "--on", while_there, "--out", proof)
+        shown = operator.headgate("id", "verify-proof", proof, "--key", key, "--json", check=False)
+    proven = json.loads(shown.stdout) if shown.returncode == 0 else {"status": shown.stderr}
+    yield Step(
+        "withdrawn, it is gone at the box, and the registry's log proves offline what it meant before",
+        withdrawn and proven.get("status") == "registered" and proven.get("until") is not None,
+        {"proof": proven},
     )
