@@ -19,6 +19,7 @@ from provisioning.controller.hub import Hub
 from provisioning.controller.journals import Journals
 from provisioning.controller.orders import Orders
 from provisioning.controller.published import Published
+from provisioning.controller.registrations import Registrations
 from provisioning.controller.rulebook import Rulebook
 from provisioning.controller.settings import Controller
 from provisioning.controller.store import Store
@@ -68,6 +69,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             stack.callback(registry.close)
             publication = Publication(registry)
             await publication.open()
+            hub.registry = publication
+            hub.registrations = Registrations(store, registry, publication, hub.answer_registration)
             api = Api(registry, publication)
             more += api.routes()
             backlinks = Backlinks(registry, publication)
@@ -84,6 +87,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             running = [tasks.create_task(work) for work in (hub.connection.run(), hub.listen(), hub.watch())]
             if publication is not None and settings.registry is not None:
                 running.append(tasks.create_task(publication.run(settings.registry.publish)))
+            if hub.registrations is not None:
+                running.append(tasks.create_task(hub.registrations.run()))
             if backlinks is not None:
                 running.append(tasks.create_task(backlinks.run()))
             if trusted is not None:

@@ -24,10 +24,12 @@ from provisioning.controller import ingest, listings, witness
 from provisioning.controller.journals import Journals
 from provisioning.controller.orders import TOGETHER as ORDERS_TOGETHER
 from provisioning.controller.orders import Orders, parse_report
+from provisioning.controller.registrations import Registrations
 from provisioning.controller.settings import Controller
 from provisioning.controller.store import Store
 from provisioning.controller.trust import Keeper
 from provisioning.controller.wanted import Wanted
+from provisioning.registry.publication import Publication
 
 log = logging.getLogger("headgate.controller")
 
@@ -53,6 +55,8 @@ class Hub:
         self.damaged = 0  # messages that nobody could read
         self.wanted = wanted
         self.trust: Keeper | None = None  # where the settings have 'trust:'
+        self.registry: Publication | None = None  # where they have 'registry:'
+        self.registrations: Registrations | None = None  # where they have 'registry:'
         self._changed = asyncio.Condition()
         self._shown: tuple[int, Overview] | None = None
         self._state_time = 0  # of this connection's STATE, in milliseconds
@@ -212,6 +216,10 @@ class Hub:
         if (answer := await listings.take(self.trust, site, brought)) is not None:
             self._publish(f"headgate/v1/{site}/listed", answer, qos=1)
 
+    def answer_registration(self, site: str, payload: bytes) -> None:
+        """Tell a box what became of a registration that it handed in."""
+        self._publish(f"headgate/v1/{site}/registrations", payload, qos=1)
+
     async def next_version(self, after: int) -> int:
         """Wait until the state changed since version ``after`` and return its version."""
         async with self._changed:
@@ -250,6 +258,8 @@ class Hub:
             if delivery.ids:
                 self._publish(f"headgate/v1/{delivery.box}/ack", acknowledgement(delivery.ids), qos=1)
         if new:
+            if self.registrations is not None:
+                self.registrations.look()
             await self._bump()
 
     async def _hear(self, who: ingest.State, payload: Payload) -> None:

@@ -24,7 +24,7 @@ records = Table(
     Column("box", String(63), nullable=False),
     Column("id", String(36), nullable=False),
     Column("seq", BigInteger, nullable=False),  # the box's spool gave it
-    Column("kind", String(8), nullable=False),
+    Column("kind", String(16), nullable=False),
     Column("time", String(32), nullable=False),
     Column("source", String(64), nullable=False),
     Column("received", String(32), nullable=False),
@@ -37,7 +37,7 @@ counts = Table(  # records by kind, kept in the transaction that stores them
     "record_counts",
     metadata,
     Column("box", String(63), primary_key=True),
-    Column("kind", String(8), primary_key=True),
+    Column("kind", String(16), primary_key=True),
     Column("records", BigInteger, nullable=False),
 )
 

@@ -107,6 +107,18 @@ class _Families(Collector):
             ("refused", "Messages that the broker did not take", self._hub.connection.refused),
         ):
             yield CounterMetricFamily(f"headgate_controller_messages_{name}", told, value=value)
+        if self._hub.registry is not None:
+            head = self._hub.registry.head
+            yield GaugeMetricFamily(
+                "headgate_registry_changes",
+                "Changes in the registry's log that are published",
+                value=head.size if head else 0,
+            )
+            yield GaugeMetricFamily(
+                "headgate_registry_published_timestamp_seconds",
+                "When the head of the registry's log was signed last; 0 before the first",
+                value=head.made.timestamp() if head else 0,
+            )
         if self._hub.trust is not None:
             yield GaugeMetricFamily(
                 "headgate_controller_trust_expires_timestamp_seconds",

@@ -73,3 +73,10 @@ handed = Table(  # registrations that boxes handed in, and what became of them
     Column("reason", String(64), nullable=False),  # empty: taken
     Column("told", Text, nullable=False),  # JSON
 )
+
+inbox = Table(  # one row: up to which of the boxes' records their registrations were taken
+    "registry_inbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)

@@ -27,7 +27,7 @@ def walk(stage: Stage) -> Iterator[Step]:
         status == 400 and "check" in body,
         {"status": status, "answer": body},
     )
-    yield from registered(stage)
+    yield from signed_for(stage)
     played = stage.play(f"http://10.20.0.11:8080/id/{CODE}")
     yield Step("a player that is given nothing but the code's address plays the film", played["frames"] > 0, played)
     for network in ("culture", "management"):
@@ -91,7 +91,7 @@ def resolves(stage: Stage, when: str) -> Iterator[Step]:
     )
 
 
-def registered(stage: Stage) -> Iterator[Step]:
+def signed_for(stage: Stage) -> Iterator[Step]:
     """Register a code of a tour's own as its body, and as nobody; withdraw it, and prove what it meant before."""
     operator, code = stage.operator, new_code()
     told = ["--title", "漓江渔歌 · Songs of the fishermen", "--body", LIBRARY, "--url", "http://example.invalid/songs"]
