@@ -125,9 +125,11 @@ def test_any_text_is_refused_by_name(text):
     st.dictionaries(
         st.integers(0, 330),
         st.recursive(
-            st.none() | st.integers() | st.text() | st.binary(),
-            lambda c: st.lists(c) | st.dictionaries(st.integers(), c),
+            st.none() | st.integers() | st.text(max_size=20) | st.binary(max_size=20),
+            lambda c: st.lists(c, max_size=3) | st.dictionaries(st.integers(), c, max_size=3),
+            max_leaves=6,
         ),
+        max_size=5,
     )
 )
 def test_any_claims_are_a_permit_or_refused(claims):
