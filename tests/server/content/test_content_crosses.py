@@ -217,7 +217,6 @@ def test_new_version_replaces_and_an_older_one_never_comes_back(chain, until):
         ({"Range": "bytes=100-199"}, 206, 100, 199),
         ({"Range": "bytes=-5"}, 206, 1_499_995, 1_499_999),
         ({"Range": "bytes=1400000-9999999"}, 206, 1_400_000, 1_499_999),
-        ({"Range": "bytes=0-1,5-6"}, 200, 0, 1_499_999),
     ],
 )
 def test_ranges_of_a_cold_object_fill_the_store(chain, headers, status, first, last):
