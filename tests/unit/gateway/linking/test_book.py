@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,16 @@ def test_what_is_no_book_is_told(tmp_path: Path):
     with pytest.raises(Corrupt, match="cannot be used"):
         Book(path)
     assert path.read_bytes() == b"x" * 5000
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_makes_belongs_to_the_daemon(tmp_path: Path):
+    """Root's command may come before the page ever ran: the book is the folder's owner's all the same, also what SQLite lays beside it."""
+    folder = tmp_path / "linking"
+    folder.mkdir()
+    os.chown(folder, 4242, 4243)
+    book = Book(folder / "linking.db")
+    book.propose([proposal("a", "b")])
+
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in folder.iterdir()} == {(4242, 4243)}
+    book.close()

@@ -10,9 +10,10 @@ import pytest
 from gateway.linking.elsewhere import propose, thing_of
 from gateway.linking.entries import Entry
 from gateway.linking.judging import Thing
-from gateway.resolver import writing
-from gateway.resolver.records import Link, Record, Snapshot
+from gateway.resolver.levels import Head
+from gateway.resolver.records import Link, Record
 from gateway.resolver.table import Table
+from gateway.resolver.writing import Writer
 
 ISBN, OURS, MINE = "isbn:9780306406157", "isli:999999-100000000000001-4", "isli:999999-123456789012345-8"
 THEIRS, GONE, OTHER = (
@@ -32,8 +33,10 @@ def table(tmp_path: Path):
         record(OTHER, "刘三姐", kind="related"),
         record(MINE, "刘三姐"),
     ]
-    payload = Snapshot(registry="centre", serial=1, made=datetime.now(UTC), records=records).dump()
-    writing.install(tmp_path, payload)
+    writer = Writer(tmp_path)
+    writer.prepare()
+    head = Head("centre", 4, "0" * 64, datetime.now(UTC))
+    writer.replace(head, sorted((one.code.encode(), one.dump()) for one in records))
     opened = Table.open(tmp_path)
     yield opened
     opened.close()
