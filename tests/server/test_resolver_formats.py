@@ -42,7 +42,13 @@ def table(made: datetime | None = None) -> tuple[int, list[Record], datetime]:
         Record(code=SECRET, title="秘密", body="library", rights=Rights(zones=("culture",))),
         Record(code=OLD, title="旧版", body="library", status="superseded", superseded_by=CODE),
         Record(code=GONE, title="x", body="library", status="withdrawn", reason="版权到期"),
-        Record(code=ITEM, title="铜鼓", body="museum", locations=[Location(url="http://example.com/drum")]),
+        Record(
+            code=ITEM,
+            title="铜鼓",
+            body="museum",
+            locations=[Location(url="http://example.com/drum")],
+            links=[Link(type="cite", target=CODE)],
+        ),
     ]
     return 1, records, made or datetime.now(UTC)
 
@@ -89,12 +95,20 @@ async def test_one_code_in_every_form(box: Box, client: aiohttp.ClientSession) -
         assert words in texts[-1]
         assert "壮族山歌" in texts[-1]
     _, walk = await ask(client, f"{box.url}/id/{FILM}/links?direction=both&depth=2")
-    assert {node["code"] for node in walk["nodes"]} == {CODE, BOOK}
+    assert {node["code"] for node in walk["nodes"]} == {CODE, BOOK, ITEM}
     assert {(edge["source"], edge["type"], edge["across"]) for edge in walk["edges"]} == {
         (CODE, "source", True),
         (BOOK, "multimedia", True),
+        (ITEM, "cite", True),
     }
     texts.append(json.dumps(walk))
+    paged, first = await ask(client, f"{box.url}/id/{CODE}/links?direction=backward&breadth=1&after=")
+    assert [edge["source"] for edge in first["edges"]] == [ITEM]
+    (more,) = (str(link["url"]) for link in paged.links.values())
+    _, last = await ask(client, more)
+    assert ([edge["source"] for edge in last["edges"]], last["whole"]) == ([BOOK], True)
+    wrong, told_of = await ask(client, f"{box.url}/id/isbn:9780471171094/links")
+    assert (wrong.status, told_of["likely"]) == (400, [BOOK])
     _, handle = await ask(client, f"{box.url}/api/handles/isli/{FILM}")
     assert handle["responseCode"] == 1
     assert handle["values"][0]["data"]["value"] == plays

@@ -204,15 +204,9 @@ class Identifier:
                 return _json(as_json(code, found, source, now, hidden), headers)
 
     def _wrong(self, error: WrongCode, what: Asked) -> web.Response:
-        likely = self._resolver.likely(error)
         if what.form == "html":
-            return _page(400, as_page.of_failure(error.reason, str(error), likely=likely))
-        told: dict[str, object] = {"reason": error.reason, "error": str(error)}
-        if likely:
-            told["likely"] = [code for code, _ in likely]
-        if error.schemes:
-            told["schemes"] = list(error.schemes)
-        return _json(told, {}, status=400)
+            return _page(400, as_page.of_failure(error.reason, str(error), likely=self._resolver.likely(error)))
+        return _json(self._resolver.told(error), {}, status=400)
 
 
 def _links(code: Code, successor: str | None) -> str:

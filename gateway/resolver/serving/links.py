@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -11,12 +12,14 @@ from appliance.runtime.errors import Refused
 from gateway.resolver.answer import caching
 from gateway.resolver.answer.as_json import address
 from gateway.resolver.answer.outcome import Document, Gone, Hidden, NotFound, outcome
-from gateway.resolver.codes import parse
+from gateway.resolver.codes import WrongCode, parse
 from gateway.resolver.serving.identifier import asked
 from gateway.resolver.serving.resolver import Resolver
 from gateway.resolver.vocabulary import types_of
 from gateway.resolver.walk_formats import JSON_LD, LINKSET, as_graph, as_json_ld, as_linkset
-from gateway.resolver.walks import Asked, Walk
+from gateway.resolver.walks import Asked, Node, Walk
+
+LONGEST_AFTER = 400  # bytes of what says where to go on
 
 
 class Links:
@@ -32,7 +35,11 @@ class Links:
             Refused: the question is wrong, or the code may not be told of here.
         """
         what, walked = asked(request), bounds(request)
-        code = parse(request.match_info["code"])
+        try:
+            code = parse(request.match_info["code"])
+        except WrongCode as error:
+            self._resolver.numbers.answered("none", error.reason)
+            return web.json_response(self._resolver.told(error), status=400)
         known, source = await self._resolver.find(code)
         found = outcome(code, known, source, self._resolver.here, "json", datetime.now(UTC))
         match found:
@@ -46,8 +53,12 @@ class Links:
                 raise Refused(reason, sentence, 404)
             case _:
                 raise Refused("no-table", "this box has received no table of identifiers yet", 503)
-        walk = self._resolver.finder.table.walk(found.known.code, walked, self._resolver.seen)
         self._resolver.numbers.answered(code.scheme, word)
+        after = request.query.get("after")
+        if after is None:
+            walk, more = self._resolver.finder.table.walk(found.known.code, walked, self._resolver.seen), ""
+        else:
+            walk, more = self._page(found.known.code, walked, after)
         kind, body = self._form(walk, what.form)
         tag = caching.etag(body)
         headers = {
@@ -56,9 +67,24 @@ class Links:
             "Cache-Control": caching.cache_control(200, found.known.ttl),
             "Vary": caching.VARY,
         }
+        if more:
+            query = [(name, text) for name, text in request.query.items() if name != "after"]
+            headers["Link"] = f'<?{urlencode([*query, ("after", more)])}>; rel="next"'
         if what.has(tag):
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, headers=headers)
+
+    def _page(self, code: str, walked: Asked, after: str) -> tuple[Walk, str]:
+        """Return the next links to ``code`` behind ``after``, and where to go on; a code of many links is told page by page."""
+        if walked.direction != "backward" or walked.depth != 1:
+            raise Refused("bad-request", "'after' goes with direction=backward and depth 1", 400)
+        if len(after.encode(errors="replace")) > LONGEST_AFTER:
+            raise Refused("bad-request", "'after' is none that an answer told", 400)
+        page = self._resolver.finder.table.backward(code, after, walked.breadth, walked.types)
+        seen = self._resolver.seen({edge.source for edge in page.edges})
+        edges = tuple(edge for edge in page.edges if edge.source in seen)
+        nodes = (Node(code, 0), *(Node(source, 1) for source in dict.fromkeys(edge.source for edge in edges)))
+        return Walk(code, nodes, edges, whole=not page.after), page.after
 
     def _form(self, walk: Walk, form: str) -> tuple[str, bytes]:
         codes = [node.code for node in walk.nodes]

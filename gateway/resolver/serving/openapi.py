@@ -154,6 +154,11 @@ def document() -> dict[str, Any]:
                 "forward: what it links to; backward: what links to it",
             ),
             _query("type", {"type": "array", "items": {"enum": list(KINDS)}}, "Only these types of GB/T 38378"),
+            _query(
+                "after",
+                {"type": "string", "maxLength": 90},
+                "Page by page, with direction=backward: empty, then by Link: rel=next",
+            ),
             _query("depth", {"type": "integer", "minimum": 1, "maximum": DEEPEST}, "Links from the start"),
             _query(
                 "breadth", {"type": "integer", "minimum": 1, "maximum": BROADEST}, "Links of one code that are followed"

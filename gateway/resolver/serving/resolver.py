@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
-
-from aiohttp import web
 
 from gateway.isolation import policy
 from gateway.resolver.answer.here import Here, unseen
@@ -69,6 +67,15 @@ class Resolver:
         registered = [(code, str(about[code]["title"])) for code in candidates if code in about]
         return registered[:SHOWN] or [(code, "") for code in candidates[:SHOWN]]
 
+    def told(self, error: WrongCode) -> dict[str, Any]:
+        """Return what a program is told of a wrong code."""
+        told: dict[str, Any] = {"reason": error.reason, "error": str(error)}
+        if likely := self.likely(error):
+            told["likely"] = [code for code, _ in likely]
+        if error.schemes:
+            told["schemes"] = list(error.schemes)
+        return told
+
 
 def here_of(site: policy.Policy, zone: str) -> Here:
     """Return where the resolver of ``zone`` answers, by the policy."""
@@ -87,13 +94,3 @@ def address(service: policy.Service) -> str:
     """Return the address at which ``service`` is reached."""
     host = f"[{service.address}]" if ":" in service.address else service.address
     return f"http://{host}" if service.port == 80 else f"http://{host}:{service.port}"
-
-
-def fail(status: int, told: dict[str, Any]) -> web.Response:
-    """Return a failure for a program: ``{"reason", "error", ...}``."""
-    return web.json_response(told, status=status)
-
-
-def names(request: web.Request, allowed: Iterable[str]) -> str | None:
-    """Return the name of the first parameter of the query that nobody knows here, None if there is none."""
-    return next((name for name in request.query if name not in set(allowed)), None)
