@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,8 @@ CODES = int(os.environ.get("HEADGATE_BENCH_CODES", "200000"))
 LINKS = 3  # of each
 CHANGES = 100_000  # of a day
 ASKED = 20_000  # different codes that are asked for
-SECONDS = 4.0  # of load on each server
+SECONDS = 5.0  # of load on each server
+TURNS = 5
 BATCH = 10_000
 POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
@@ -204,20 +206,43 @@ def gets(asked: list[bytes], accept: str) -> list[bytes]:
     return [b"GET /id/%s HTTP/1.1\r\nHost: box\r\nAccept: %s\r\n\r\n" % (code, accept.encode()) for code in asked]
 
 
-def single(what: str, port: int, pids: Callable[[], list[int]], requests: list[bytes]) -> float:
-    """Measure one server flat out and at half of that; return its answers per second of its processor."""
-    asyncio.run(flat_out(port, requests, 1.0))  # warm
-    before, begun = processor(pids()), time.perf_counter()
-    times = asyncio.run(flat_out(port, requests, SECONDS))
-    rate, used = len(times) / (time.perf_counter() - begun), processor(pids()) - before
-    half = asyncio.run(paced(port, requests, rate / 2, SECONDS))
-    median, slowest = hundredth(half, 0.5) * 1e3, hundredth(half) * 1e3
-    per_core = len(times) / used
-    say(
-        what,
-        f"{rate:,.0f} /s, {per_core:,.0f} per second of processor; at half load p50 {median:.2f}, p99 {slowest:.2f} ms",
-    )
-    return len(times) / used
+@dataclass
+class Server:
+    """One that is asked for single codes: what it is, where, whose processor it uses, and how it is asked."""
+
+    what: str
+    port: int
+    pids: Callable[[], list[int]]
+    requests: list[bytes]
+    answers: int = 0
+    used: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def per_core(self) -> float:
+        """Answers per second of the server's processor."""
+        return self.answers / self.used
+
+
+def side_by_side(*servers: Server) -> None:
+    """Measure servers flat out, turn by turn so that all have the same company on the machine, and then at half of that."""
+    for turn in range(TURNS + 1):  # the first warms
+        for server in servers:
+            before, begun = processor(server.pids()), time.perf_counter()
+            times = asyncio.run(flat_out(server.port, server.requests, SECONDS / TURNS))
+            if turn:
+                server.answers += len(times)
+                server.used += processor(server.pids()) - before
+                server.seconds += time.perf_counter() - begun
+    for server in servers:
+        rate = server.answers / server.seconds
+        half = asyncio.run(paced(server.port, server.requests, rate / 2, SECONDS))
+        median, slowest = hundredth(half, 0.5) * 1e3, hundredth(half) * 1e3
+        say(
+            server.what,
+            f"{rate:,.0f} /s, {server.per_core:,.0f} per second of processor; "
+            f"at half load p50 {median:.2f}, p99 {slowest:.2f} ms",
+        )
 
 
 def batches(what: str, port: int, pids: Callable[[], list[int]], asked: list[bytes]) -> None:
@@ -251,26 +276,23 @@ def served(folder: Path, asked: list[bytes]) -> None:
     policy = folder / "policy.yaml"
     policy.write_text(POLICY.format(port=port))
     places = {"HEADGATE_RUN": str(folder / "run"), "HEADGATE_STATE": str(folder / "box")}
-    with running(
-        ["-m", "provisioning", "run", "resolver", "--zone", "bigscreen", "--config", str(policy)], **places
-    ) as pid:
-        json_rate = single("resolver: JSON", port, lambda: [pid], gets(asked, "application/json"))
-        single("resolver: redirect of a player", port, lambda: [pid], gets(asked, "*/*"))
-        try:
-            batches(f"resolver: batches of {BATCH:,}", port, lambda: [pid], asked)
-        except AssertionError as error:
-            say("resolver: batches", f"none: {str(error)[:60]}")
+    other = free_port()
+    resolver = ["-m", "provisioning", "run", "resolver", "--zone", "bigscreen", "--config", str(policy)]
+    with (
+        running(resolver, **places) as pid,
+        running(["-m", "tests.bench._peers", "constant", str(other), "600"]) as constant,
+    ):
+        program, player = gets(asked, "application/json"), gets(asked, "*/*")
+        told = Server("resolver: JSON", port, lambda: [pid], program)
+        sent = Server("resolver: redirect of a player", port, lambda: [pid], player)
+        peer = Server("peer: aiohttp that answers a constant of 600 bytes", other, lambda: [constant], program)
+        side_by_side(told, sent, peer)
+        ratios = f"{told.per_core / peer.per_core:.2f}; {sent.per_core / peer.per_core:.2f}"
+        say("beside the constant, per second of processor: JSON; redirect", ratios)
+        batches(f"resolver: batches of {BATCH:,}", port, lambda: [pid], asked)
         own, mapped = memory(pid)
-        say(
-            "resolver: memory of its own; and of the table's file, which the kernel may take back",
-            f"{own / 1e6:,.0f} MB; {mapped / 1e6:,.0f} MB",
-        )
-    port = free_port()
-    with running(["-m", "tests.bench._peers", "constant", str(port), "600"]) as pid:
-        rate = single(
-            "peer: aiohttp that answers a constant of 600 bytes", port, lambda: [pid], gets(asked, "application/json")
-        )
-    say("resolver's JSON beside the constant, per second of processor", f"{json_rate / rate:.2f}")
+        what = "resolver: memory of its own; and of the table's file, which the kernel may take back"
+        say(what, f"{own / 1e6:,.0f} MB; {mapped / 1e6:,.0f} MB")
 
 
 def database(folder: Path, codes: Codes, asked: list[bytes]) -> None:
@@ -312,7 +334,7 @@ def database(folder: Path, codes: Codes, asked: list[bytes]) -> None:
             port = free_port()
             with running(["-m", "tests.bench._peers", "postgresql", str(port), str(place)]) as pid:
                 pids = lambda: [pid, *children(head)]  # noqa: E731
-                single("PostgreSQL behind aiohttp: JSON", port, pids, gets(asked, "application/json"))
+                side_by_side(Server("PostgreSQL behind aiohttp: JSON", port, pids, gets(asked, "application/json")))
                 batches(f"PostgreSQL behind aiohttp: batches of {BATCH:,}", port, pids, asked)
         finally:
             call(str(programs / "pg_ctl"), "-D", str(data), "-w", "-m", "immediate", "stop")
