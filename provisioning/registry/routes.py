@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -28,6 +30,8 @@ LONGEST_ORDER = 16 << 10  # bytes of what says who has a service or a block
 LONGEST_AFTER = 600  # characters of the code behind which a page begins
 OPENAPI = "openapi.json"
 REGISTRATIONS = "/api/registry/registrations"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+CODE = r"code:[\s\S]+"  # in a path: slashes and whatever people type
 
 
 class Api:
@@ -45,13 +49,13 @@ class Api:
             web.get(base, self._standing),
             web.get(f"{base}/{OPENAPI}", self._openapi),
             web.post(REGISTRATIONS, self._register),
-            web.get(f"{REGISTRATIONS}/{{digest:[0-9a-f]{{64}}}}", self._became),
+            web.get(f"{REGISTRATIONS}/{{digest}}", self._became),
             web.get(f"{base}/handed-in", self._handed_in),
             web.get(f"{base}/records", self._some),
-            web.get(f"{base}/records/{{code:.+}}", self._one),
-            web.get(f"{base}/history/{{code:.+}}", self._history),
-            web.get(f"{base}/proof/{{code:.+}}", self._prove),
-            web.get(f"{base}/statements/{{digest:[0-9a-f]{{64}}}}", self._statement),
+            web.get(f"{base}/records/{{{CODE}}}", self._one),
+            web.get(f"{base}/history/{{{CODE}}}", self._history),
+            web.get(f"{base}/proof/{{{CODE}}}", self._prove),
+            web.get(f"{base}/statements/{{digest}}", self._statement),
             web.get(f"{base}/services", self._services),
             web.post(f"{base}/services", self._give_service),
             web.get(f"{base}/blocks", self._blocks),
@@ -60,7 +64,7 @@ class Api:
 
     def lookups(self) -> list[web.RouteDef]:
         """Return what boxes may ask through the origin, and nothing else."""
-        return [web.get("/registry/lookup/{code:.+}", self._lookup)]
+        return [web.get(f"/registry/lookup/{{{CODE}}}", self._lookup)]
 
     async def _standing(self, request: web.Request) -> web.Response:
         registry, head = self._registry, self._publication.head
@@ -84,7 +88,9 @@ class Api:
         now = datetime.now(UTC)
         mode, dry = _word(request.query, "mode", ("all", "good")), _word(request.query, "dry", ("0", "1")) == "1"
         try:
-            registration = await asyncio.to_thread(parse_registration, await _body(request, LARGEST))
+            data = await _body(request, LARGEST)
+            with _from_outside():
+                registration = await asyncio.to_thread(parse_registration, data)
             done = await self._registry.register(registration, now, mode="good" if mode == "good" else "all", dry=dry)
         except RegistrationRefused as error:
             return _refused(error)
@@ -93,7 +99,7 @@ class Api:
         return web.json_response(_done(done))
 
     async def _became(self, request: web.Request) -> web.Response:
-        found = await self._registry.became(request.match_info["digest"])
+        found = await self._registry.became(_digest(request))
         if found is None:
             raise Refused("unknown-statement", "nothing of this statement is in the log", 404)
         return web.json_response(_done(found))
@@ -133,7 +139,7 @@ class Api:
 
     async def _statement(self, request: web.Request) -> web.Response:
         try:
-            data = await asyncio.to_thread(self._registry.ledger.statement, request.match_info["digest"])
+            data = await asyncio.to_thread(self._registry.ledger.statement, _digest(request))
         except Corrupt as error:
             raise Refused("unknown-statement", "nothing of this statement is in the log", 404) from error
         return web.Response(body=data, content_type="application/json", charset="utf-8")
@@ -144,7 +150,9 @@ class Api:
 
     async def _give_service(self, request: web.Request) -> web.Response:
         now = datetime.now(UTC)
-        code, service = await self._delegating.service(await _body(request, LONGEST_ORDER), now)
+        data = await _body(request, LONGEST_ORDER)
+        with _from_outside():
+            code, service = await self._delegating.service(data, now)
         await self._publication.publish(now)
         return web.json_response({"service": code} | vars(service))
 
@@ -154,7 +162,9 @@ class Api:
 
     async def _allot(self, request: web.Request) -> web.Response:
         now = datetime.now(UTC)
-        block = await self._delegating.block(await _body(request, LONGEST_ORDER), now)
+        data = await _body(request, LONGEST_ORDER)
+        with _from_outside():
+            block = await self._delegating.block(data, now)
         await self._publication.publish(now)
         return web.json_response(vars(block))
 
@@ -168,6 +178,22 @@ def lookup_application(api: Api) -> web.Application:
     app = http.application()
     app.add_routes(api.lookups())
     return app
+
+
+@contextlib.contextmanager
+def _from_outside() -> Iterator[None]:
+    """Answer 400 where what was sent is not what it should be: it is none of our own data that is damaged."""
+    try:
+        yield
+    except Corrupt as error:
+        raise Refused("bad-request", str(error), 400) from error
+
+
+def _digest(request: web.Request) -> str:
+    digest = request.match_info["digest"]
+    if not _DIGEST.fullmatch(digest):
+        raise Refused("unknown-statement", "a statement is named by the SHA-256 of its envelope, in hex", 404)
+    return digest
 
 
 async def _body(request: web.Request, largest: int) -> bytes:

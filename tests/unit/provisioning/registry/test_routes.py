@@ -18,7 +18,7 @@ from gateway.resolver import delegations
 from gateway.resolver.delegations import AskedBlock, AskedService
 from gateway.resolver.proof import open_lookup, parse_key, parse_proof, verify_proof
 from gateway.resolver.statement import Registration
-from provisioning.registry.routes import Api, lookup_application
+from provisioning.registry.routes import CODE, Api, lookup_application
 from provisioning.registry.validating import parse_registration
 from tests.unit.provisioning.registry.conftest import Place, code
 
@@ -81,6 +81,9 @@ async def test_every_fault_is_told_and_nothing_registered(place: Place, client: 
     assert (good["changed"], [f["reason"] for f in good["faults"]]) == (1, ["other-body"])
     broken = json.loads(mixed) | {"records": [{"code": "x"}, {}]}
     told = await (await client.post(f"{BASE}/registrations", json=broken)).json()
+    for path in ("registrations", "services", "blocks"):
+        answer = await client.post(f"{BASE}/{path}", data=b"\0")
+        assert (answer.status, (await answer.json())["reason"]) == (400, "bad-request")
     assert {(f["index"], f["path"]) for f in told["faults"]} >= {(0, "code"), (0, "title"), (1, "body")}
 
 
@@ -91,6 +94,8 @@ async def test_every_fault_is_told_and_nothing_registered(place: Place, client: 
         (f"history/{code(9)}", 404, "unknown-code"),
         (f"records/{code(9)[:-1]}x", 400, "not-a-code"),
         (f"statements/{'0' * 64}", 404, "unknown-statement"),
+        ("statements/..%2F..%2Fhead", 404, "unknown-statement"),
+        ("records/%0Ax", 400, "not-a-code"),
         (f"registrations/{'0' * 64}", 404, "unknown-statement"),
         (f"proof/{code(9)}?on=2999-01-01T00:00:00Z", 400, "bad-request"),
         (f"proof/{code(9)}?on=2026-01-01T00:00:00", 400, "bad-request"),
@@ -142,7 +147,7 @@ async def test_the_document_tells_every_route(place: Place, client: Client) -> N
     documented = {(method.upper(), path) for path, item in told["paths"].items() for method in item}
     served = set()
     for route in Api(place.registry, place.publication).routes():
-        path = route.path.replace("{code:.+}", "{code}").replace("{digest:[0-9a-f]{64}}", "{digest}")
+        path = route.path.replace(f"{{{CODE}}}", "{code}")
         served.add((route.method, path))
     assert documented == served
 
