@@ -141,7 +141,6 @@ def provision(lab: Lab, progress: Progress) -> None:
     run([sys.executable, "-m", "provisioning", "fleet", "bundle", "--folder", str(operator.folder)], seconds=600)
     progress("provisioning the boxes from blank by Ansible over SSH")
     operator.follow("fleet", "rollout", "start", "--yes", "--controller", CONTROLLER, seconds=900, progress=progress)
-    allot(operator, progress)
     progress("encoding a film and publishing it with the portal page")
     content = lab.folder / "content"
     if not (content / "portal").exists():
@@ -158,6 +157,7 @@ def provision(lab: Lab, progress: Progress) -> None:
     if not (content / "film").exists():
         film.encode(content / "film", hue=0)
     release(operator, content / "film", FILM, "漓江 · The Li River", entry="master.m3u8", progress=progress)
+    allot(operator, progress)  # the registry knows the library's keys by what it listed
 
 
 def allot(operator: Operator, progress: Progress) -> None:
