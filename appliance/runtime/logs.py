@@ -12,6 +12,7 @@ def start(level: int = logging.INFO) -> None:
     handler.setFormatter(_Line())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("tuf").setLevel(logging.WARNING)  # it tells of each key that did not sign, and of each that did
 
 
 class _Line(logging.Formatter):
