@@ -39,6 +39,9 @@ class Writer:
             made.mkdir(parents=True)
             made.chmod(0o755)  # whatever the umask: the resolvers are other users
         with self._alone():
+            current = self._folder / CURRENT
+            if current.is_symlink():  # of a version that had whole tables: begun anew
+                current.unlink()
             self._sweep(self.info())
 
     def info(self) -> Info | None:
@@ -136,7 +139,7 @@ class Writer:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the writers' lock; it ends with the process, however that ends."""
-        descriptor = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._folder / ".writing", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -116,6 +116,16 @@ def test_damage_is_told(tmp_path: Path, size: int | None) -> None:
     assert table.get(code(1)).title == "film 1 of 3"  # type: ignore[union-attr]
 
 
+def test_what_an_older_version_left_is_begun_anew(tmp_path: Path) -> None:
+    """A link to a whole table in the place of ``current`` stops neither the writer nor a reader."""
+    (tmp_path / "tables/7-ab").mkdir(parents=True)
+    (tmp_path / "current").symlink_to("tables/7-ab")
+    with pytest.raises(Corrupt):
+        Table.open(tmp_path)
+    install(tmp_path, 1)
+    assert Table.open(tmp_path).get(code(1)) is not None
+
+
 def test_a_newer_level_stands_before_older_ones(tmp_path: Path, writer: Writer) -> None:
     """Of each code the last change counts, for records, batches and links backward, and the number of codes is exact."""
     writer.replace(head(10), [item(n, "old", ("part", n + 100)) for n in range(40)])
