@@ -40,8 +40,9 @@ async def test_the_api_keeps_to_its_document(tmp_path: Path) -> None:
             done = await asyncio.to_thread(
                 subprocess.run, argv, capture_output=True, text=True, timeout=100, cwd=tmp_path, check=False
             )
+        size = place.registry.ledger.size
     finally:
         place.registry.close()
         await engine.dispose()
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-1000:]
-    assert place.registry.ledger.size == 2
+    assert size == 2
