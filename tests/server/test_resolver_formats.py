@@ -180,6 +180,8 @@ async def test_why_there_is_nothing(box: Box, client: aiohttp.ClientSession) -> 
         "/links?depth=0",
         "/links?depth=x",
         "/links?direction=up",
+        "/links?after=",
+        "/links?direction=backward&after=" + "x" * 500,
         "/links?type=x",
     ):
         answer, _ = await ask(client, f"{box.url}/id/{FILM}{question}")
