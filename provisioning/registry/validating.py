@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import json
+import logging
 import multiprocessing
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from gateway.resolver.records import LONGEST_RECORD, Record, faults
 from gateway.resolver.statement import LARGEST, MOST, Registration, canonical, leaves_of
 from provisioning.registry.judging import Asked, Wrong
+
+log = logging.getLogger("headgate.registry")
 
 INLINE = 200  # records that are validated where they came in: sending them away costs more
 
@@ -51,14 +54,21 @@ class Validator:
     def __init__(self, processes: int = 1) -> None:
         self._processes = processes
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        self._none = False
 
     async def __call__(self, dumps: Sequence[bytes]) -> Validated:
         """Return what ``dumps`` say."""
         if len(dumps) <= INLINE:
             return validate(dumps)
-        if self._pool is None:
+        if self._pool is None and not self._none:
             context = multiprocessing.get_context("spawn")  # a fork would take this process's threads' locks along
-            self._pool = concurrent.futures.ProcessPoolExecutor(self._processes, context)
+            try:
+                self._pool = concurrent.futures.ProcessPoolExecutor(self._processes, context)
+            except OSError as error:  # no semaphores where this runs: slower, and right all the same
+                self._none = True
+                log.warning("records are validated without processes of their own: %s", error)
+        if self._pool is None:
+            return await asyncio.to_thread(validate, dumps)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, validate, list(dumps))
         except concurrent.futures.BrokenExecutor as error:
