@@ -53,9 +53,11 @@ class Giving:
         """Refuse records whose codes cannot be registered here.
 
         Raises:
-            Refused: ``outside-block``, ``allotted``, or the code is another body's (``other-body``) or withdrawn (``withdrawn``).
+            Refused: ``outside-block``, ``allotted``, too many wait (``too-many``), or the code is another body's (``other-body``) or
+                withdrawn (``withdrawn``).
         """
         self._table.refresh()
+        self.pending.check_room(len(dumps))
         codes = []
         for dump in dumps:
             code = parse_record(dump.encode()).code

@@ -51,14 +51,23 @@ class Pending:
         """
         when = time.time() if now is None else now
         after = dict(self._waiting)
-        for dump in dumps:
+        for place, dump in enumerate(dumps):
             code = parse_record(dump.encode()).code
             known = look(code)
             if known != dump.encode():
-                after[code] = Waiting(dump, None if known is None else known.decode(), when, statement)
+                after[code] = Waiting(dump, None if known is None else known.decode(), when, statement, place)
         if len(after) > MOST:
-            raise Refused("too-many", f"{MOST} registrations wait for the centre already", 503)
+            raise _full()
         self._keep(after)
+
+    def check_room(self, count: int) -> None:
+        """Refuse what could not be kept, before it is sent.
+
+        Raises:
+            Refused: too many wait (``too-many``).
+        """
+        if len(self._waiting) + count > MOST:
+            raise _full()
 
     def settle(self, look: Look, now: float | None = None) -> int:
         """Let go of what the registry has spoken about since, and of what is too old; return how many those are."""
@@ -75,16 +84,23 @@ class Pending:
 
     def drop(self, statement: str, places: Collection[int]) -> int:
         """Let go of what the registry did not take of a statement, by the records' places (from 0), all without any; return how many."""
-        of_it = [code for code, one in self._waiting.items() if one.statement == statement]
-        gone = {code for place, code in enumerate(of_it) if not places or place in places}
+        gone = {
+            code
+            for code, one in self._waiting.items()
+            if one.statement == statement and (not places or one.place in places)
+        }
         if gone:
             self._keep({code: one for code, one in self._waiting.items() if code not in gone})
         return len(gone)
 
     def _keep(self, waiting: Mapping[str, Waiting]) -> None:
-        told = {code: [one.dump, one.before, one.since, one.statement] for code, one in waiting.items()}
+        told = {code: [one.dump, one.before, one.since, one.statement, one.place] for code, one in waiting.items()}
         write_atomic(self._path, json.dumps(told, ensure_ascii=False).encode(), mode=0o644)
         self._waiting = dict(waiting)
+
+
+def _full() -> Refused:
+    return Refused("too-many", f"{MOST} registrations wait for the centre already", 503)
 
 
 def _text(data: bytes | None) -> str | None:

@@ -129,12 +129,15 @@ class Replica:
         """Return what ``work`` does about registration at this box, while nothing else reads the table here.
 
         Raises:
-            Refused: a table is being laid down (``busy``), or as ``work`` says.
+            Refused: a table is being laid down (``busy``), the disk takes nothing in, or as ``work`` says.
         """
         async with self._turn:
             if self._busy():
                 raise Refused("busy", "the table of identifiers is being laid down: ask again", 503)
-            done = await asyncio.to_thread(work, self.giving)
+            try:
+                done = await asyncio.to_thread(work, self.giving)
+            except OSError as error:
+                raise told(error) from error
             metrics.PENDING.set(len(self.giving.pending))
             return done
 

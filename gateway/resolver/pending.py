@@ -22,6 +22,7 @@ class Waiting:
     before: str | None
     since: float
     statement: str  # digest of what its body signed
+    place: int  # in that statement, from 0
 
 
 def read(path: Path) -> dict[str, Waiting]:
@@ -36,7 +37,10 @@ def read(path: Path) -> dict[str, Waiting]:
         return {}
     try:
         told = json.loads(data[: LONGEST + 1])
-        return {str(code): Waiting(str(one[0]), one[1], float(one[2]), str(one[3])) for code, one in told.items()}
+        return {
+            str(code): Waiting(str(one[0]), one[1], float(one[2]), str(one[3]), int(one[4]))
+            for code, one in told.items()
+        }
     except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
         raise Corrupt(f"{path} was not written by us: {error}") from error
 

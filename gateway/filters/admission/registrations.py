@@ -40,8 +40,13 @@ class Registrations:
     async def register(self, ask: AskRegister) -> Told:
         """Return the statement's digest, its body and act, and the codes of its records."""
         policy, now = await self._under(ask.policy), datetime.now(UTC)
-        given = Registration(statement.canonical(ask.statement.encode()), tuple(one.encode() for one in ask.records))
-        said = statement.claimed(given.envelope)
+        try:
+            given = Registration(
+                statement.canonical(ask.statement.encode()), tuple(one.encode() for one in ask.records)
+            )
+            said = statement.claimed(given.envelope)
+        except Corrupt as error:
+            raise Refused("bad-request", str(error), 400) from error
         body = await asyncio.to_thread(self._trusting.body, policy, said.body, now)
         if isinstance(body, Needed):
             return needed(body)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 
 import pytest
@@ -12,6 +14,7 @@ from gateway.replica import blocks, pending
 from gateway.replica.blocks import Allotted, Block
 from gateway.replica.giving import Giving
 from gateway.replica.pending import Pending
+from gateway.replica.replica import Replica
 from gateway.resolver.levels import Head as Laid
 from gateway.resolver.pending import FILE, PendingFile
 from gateway.resolver.writing import Writer
@@ -141,6 +144,7 @@ def test_what_the_centre_did_not_take_is_let_go_of(tmp_path):
     held.add([dump(4).decode()], lambda code: None, "6" * 64)
     assert held.drop(SIGNED, [1]) == 1
     assert [held.has(code(n)) for n in (1, 2, 3, 4)] == [False, True, True, True]
+    assert held.drop(SIGNED, [1]) == 0  # the places are those of the statement, whatever of it waits
     assert held.drop(SIGNED, []) == 2
     assert held.drop("7" * 64, []) == 0
     assert len(held) == 1
@@ -154,6 +158,8 @@ def test_too_many_and_too_old_do_not_wait(tmp_path, monkeypatch):
     with pytest.raises(Refused) as refused:
         held.add([dump(3).decode()], lambda code: None, SIGNED)
     assert refused.value.reason == "too-many"
+    with pytest.raises(Refused):
+        held.check_room(1)
     assert len(held) == 2
     assert held.settle(lambda code: None, now=100.0 + pending.OLDEST) == 2
 
@@ -172,3 +178,18 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path, text):
     with pytest.raises(Corrupt):
         resolver.renew()
     assert resolver.raw(code(1)) == dump(1)
+
+
+async def test_a_full_disk_is_a_reason(tmp_path):
+    """What cannot be kept is refused by name, and the next question is answered."""
+    (tmp_path / "identifiers").mkdir()
+
+    def fails(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with asyncio.TaskGroup() as tasks:
+        replica = Replica(tmp_path / "identifiers", tmp_path / "replica" / "coming", tasks)
+        with pytest.raises(Refused) as refused:
+            await replica.give(fails)
+        assert refused.value.reason == "store-full"
+        assert await replica.give(lambda giving: len(giving.pending)) == 0
