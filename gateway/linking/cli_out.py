@@ -7,12 +7,12 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
 
 from appliance.identity.keys import PrivateKey
+from appliance.runtime.addresses import base_of
 from appliance.runtime.files import sync_folder
 from appliance.runtime.places import STATE
 from gateway.linking.book import Book
@@ -25,7 +25,9 @@ BOOK = click.option("--book", type=_FILE, default=STATE / "linking" / "linking.d
 @click.command()
 @click.option("--key", type=_FILE, required=True, help="The institution's private key.")
 @click.option("--body", required=True, help="The institution, as the policy names it.")
-@click.option("--at", required=True, callback=lambda _c, _p, url: _base(url), help="The registry, http://HOST[:PORT].")
+@click.option(
+    "--at", required=True, callback=lambda _c, _p, url: base_of(url), help="The registry, http://HOST[:PORT]."
+)
 @click.option("--dry-run", "dry", is_flag=True, help="Only tell what would be registered.")
 @BOOK
 @click.option("--json", "as_json", is_flag=True, help="For a program.")
@@ -97,10 +99,3 @@ def export(path: Path, state: str, base: str, book: Path) -> None:
         raise
     sync_folder(path.parent)
     click.echo(f"{len(links)} links in {path}")
-
-
-def _base(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-        raise click.BadParameter(f"'{url}' is not http://HOST[:PORT]")
-    return url.rstrip("/")

@@ -7,10 +7,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
-import click
 
 from appliance.identity.keys import PrivateKey
 from appliance.runtime import http
@@ -20,23 +18,6 @@ from gateway.release.orders import Order
 
 SECONDS = 40.0  # for one answer: the controller holds a question for a while
 TRIES = 20  # for a serial that others take at the same time
-
-
-def base(url: str) -> str:
-    """Return ``url`` as the controller's address.
-
-    Raises:
-        click.BadParameter: it is none.
-    """
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
-        _ = parts.port  # raises where it is no number
-    except ValueError:
-        whole = False
-    if not whole:
-        raise click.BadParameter(f"'{url}' is not http://HOST[:PORT]")
-    return url.rstrip("/")
 
 
 class Centre:

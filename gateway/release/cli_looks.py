@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import click
 from rich.table import Column, Table
 
+from appliance.runtime.addresses import base_of
 from appliance.runtime.errors import Refused
 from gateway.release import centre, cli_words, paths
 from gateway.release.amounts import size_of
@@ -18,7 +19,7 @@ from gateway.release.cli_words import JSON
 MOST = 1000  # entries that the controller tells at once
 WHOLE = frozenset({"number", "box", "release", "reason"})  # columns that are copied and searched for: never broken
 AT = click.option(
-    "--at", required=True, callback=lambda _c, _p, url: centre.base(url), help="The controller, http://HOST[:PORT]."
+    "--at", required=True, callback=lambda _c, _p, url: base_of(url), help="The controller, http://HOST[:PORT]."
 )
 
 

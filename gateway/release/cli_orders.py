@@ -17,6 +17,7 @@ from rich.table import Table
 
 from appliance.identity.keys import PrivateKey
 from appliance.journal.verify import Damaged, verify_proof
+from appliance.runtime.addresses import base_of
 from appliance.runtime.errors import Corrupt, Refused
 from gateway.release import centre
 from gateway.release.orders import Act, Order, What
@@ -24,7 +25,7 @@ from gateway.resolver import codes
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 AT = click.option(
-    "--at", required=True, callback=lambda _c, _p, url: centre.base(url), help="The controller, http://HOST[:PORT]."
+    "--at", required=True, callback=lambda _c, _p, url: base_of(url), help="The controller, http://HOST[:PORT]."
 )
 Command = Callable[..., None]
 

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.identity.keys import PrivateKey
+from appliance.runtime.addresses import base_of
 from appliance.runtime.errors import HeadgateError
-from gateway.resolver.registry_client import Faulty, base_of
+from gateway.resolver.registry_client import Faulty
 
 SHOWN = 20  # faults told one by one
 

@@ -6,10 +6,9 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
-import click
 from yarl import URL
 
 from appliance.runtime import http
@@ -121,20 +120,3 @@ def with_registry(base: str, work: Callable[[Client], Awaitable[T]]) -> T:
 def segment(code: Code) -> str:
     """Return a code as one segment of a path."""
     return quote(code.canonical, safe=":")
-
-
-def base_of(url: str) -> str:
-    """Return the address of a box or controller.
-
-    Raises:
-        click.BadParameter: it is none.
-    """
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
-        _ = parts.port  # raises where it is no number
-    except ValueError:
-        whole = False
-    if not whole:
-        raise click.BadParameter(f"'{url}' is not http://HOST[:PORT]")
-    return url.rstrip("/")
