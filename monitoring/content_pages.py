@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from appliance.runtime.languages import Language
 from monitoring import pages
-from monitoring.words import Language, word
+from monitoring.words import word
 
 PARTS: Mapping[str, tuple[str, str]] = {  # page -> its template, and the place in the navigation
     "releases": ("releases_list.html", "/releases"),

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from appliance.runtime.languages import Language
 from gateway.resolver.vocabulary import KINDS
 from monitoring import pages
 from monitoring.content_pages import link
 from monitoring.graph import HIGH, WIDE, draw
-from monitoring.words import Language, word
+from monitoring.words import word
 
 SCHEMES = {  # what people know a scheme by
     "isli": "ISLI", "hdl": "Handle", "doi": "DOI", "isbn": "ISBN", "issn": "ISSN", "ismn": "ISMN", "isrc": "ISRC", "isan": "ISAN",

@@ -10,8 +10,9 @@ from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from appliance.runtime.languages import Language
 from monitoring.overview import Overview, total
-from monitoring.words import Language, word
+from monitoring.words import word
 
 _SCRIPT = resources.files("monitoring").joinpath("templates/live.js").read_text().strip()
 _STYLE = resources.files("monitoring").joinpath("templates/page.css").read_text().strip()
@@ -35,17 +36,6 @@ HEADERS = {
 _templates = Environment(
     loader=PackageLoader("monitoring"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-
-
-def language(asked: str | None, accepted: str) -> Language:
-    """Return the page's language: the one asked for, else the browser's first of the two, else Chinese."""
-    if asked in ("zh", "en"):
-        return "zh" if asked == "zh" else "en"
-    for part in accepted[:200].lower().split(","):
-        name = part.split(";")[0].strip()
-        if name.startswith(("zh", "en")):
-            return "zh" if name.startswith("zh") else "en"
-    return "zh"
 
 
 def page(seen: Overview, lang: Language) -> str:

@@ -9,9 +9,10 @@ from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from appliance.runtime.languages import Language
 from gateway.linking import reasons
 from gateway.linking.proposals import Why
-from gateway.linking.words import Language, word
+from gateway.linking.words import word
 from gateway.resolver.vocabulary import KINDS, kind_of
 
 _SCRIPT = resources.files("gateway.linking").joinpath("templates/page.js").read_text().strip()
@@ -40,17 +41,6 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-
-
-def language(asked: str | None, accepted: str) -> Language:
-    """Return the page's language: the one asked for, else the browser's first of the two, else Chinese."""
-    if asked in ("zh", "en"):
-        return "zh" if asked == "zh" else "en"
-    for part in accepted[:200].lower().split(","):
-        name = part.split(";")[0].strip()
-        if name.startswith(("zh", "en")):
-            return "zh" if name.startswith("zh") else "en"
-    return "zh"
 
 
 def render(template: str, lang: Language, **values: object) -> str:

@@ -11,14 +11,14 @@ from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
-from appliance.runtime import http
+from appliance.runtime import http, languages
 from appliance.runtime.errors import Refused
+from appliance.runtime.languages import Language
 from gateway.linking import asking, metrics, page
 from gateway.linking.book import Book
 from gateway.linking.choosing import Choice
 from gateway.linking.desk import LASTS, Desk
 from gateway.linking.proposals import State
-from gateway.linking.words import Language
 
 LONGEST_BODY = 64 << 10  # bytes
 ON_PAGE = 25  # links
@@ -264,4 +264,4 @@ def _link(query: dict[str, str], lang: Language, path: str = "/", **other: objec
 
 
 def _language(request: web.Request) -> Language:
-    return page.language(request.query.get("lang"), request.headers.get("Accept-Language", ""))
+    return languages.language(request.query.get("lang"), request.headers.get("Accept-Language", ""))

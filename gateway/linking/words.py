@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-Language = Literal["zh", "en"]
+from appliance.runtime.languages import Language
 
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("关联", "Links"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from appliance.runtime import languages
 from appliance.runtime.errors import Refused
 from monitoring import content_pages, pages
 from provisioning.controller import content_views
@@ -69,7 +70,7 @@ def routes(hub: Hub) -> list[web.RouteDef]:
     def page(name: str, look: Look) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
             query = request.query
-            language = pages.language(query.get("lang"), request.headers.get("Accept-Language", ""))
+            language = languages.language(query.get("lang"), request.headers.get("Accept-Language", ""))
             html = content_pages.render(
                 name, await look(request), language, path=request.path, query=query, live=query.get("part") == "live"
             )

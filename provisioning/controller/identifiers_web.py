@@ -8,10 +8,11 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
+from appliance.runtime import languages
 from appliance.runtime.errors import Refused
+from appliance.runtime.languages import Language
 from gateway.resolver.codes import WrongCode, parse
 from monitoring import identifier_pages, pages
-from monitoring.words import Language
 from provisioning.controller.orders_web import number
 from provisioning.registry.looking import DEEPEST, Looking
 
@@ -78,7 +79,7 @@ def _status(told: dict[str, Any]) -> int:
 
 
 def _language(request: web.Request) -> Language:
-    return pages.language(request.query.get("lang"), request.headers.get("Accept-Language", ""))
+    return languages.language(request.query.get("lang"), request.headers.get("Accept-Language", ""))
 
 
 def _page(name: str, told: dict[str, Any], request: web.Request, status: int = 200) -> web.Response:

@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from appliance.runtime import http
+from appliance.runtime import http, languages
 from appliance.runtime.errors import Refused
 from appliance.telemetry.records import KINDS, written
 from monitoring import figures, pages
@@ -51,7 +51,7 @@ def application(hub: Hub, more: list[web.RouteDef]) -> web.Application:
 
 
 async def _page(request: web.Request) -> web.Response:
-    language = pages.language(request.query.get("lang"), request.headers.get("Accept-Language", ""))
+    language = languages.language(request.query.get("lang"), request.headers.get("Accept-Language", ""))
     seen = await request.app[HUB].overview()
     render = pages.live if request.query.get("part") == "live" else pages.page
     html = render(seen, language)

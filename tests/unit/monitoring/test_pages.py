@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.runtime import languages
 from monitoring import pages
 from monitoring.fleet import Box
 from monitoring.overview import BoxView, JournalView, Overview, Refusal, Standing, Used
@@ -74,7 +75,7 @@ def test_an_empty_fleet_says_what_to_do(lang: pages.Language) -> None:
 )
 def test_language(asked: str | None, accepted: str, expected: str) -> None:
     """The language asked for, else the browser's, else Chinese."""
-    assert pages.language(asked, accepted) == expected
+    assert languages.language(asked, accepted) == expected
 
 
 def test_the_page_asks_nobody_else() -> None:
