@@ -10,6 +10,11 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test is timed: on a machine that is new or busy, the first texts alone take hypothesis a second.
+settings.register_profile("untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # A green run that had tested nothing would be the worst of all results, and it looks just like the best. CI has root and every
 # package (./dev test installs them), so there a test that needs them may not stay out; only the kernel is not ours to choose.
