@@ -219,9 +219,9 @@ def test_what_other_boxes_are_given_counts_as_use(network, family, until):
     def frequency():
         with contextlib.closing(sqlite3.connect(parent.state / "store" / "index.db")) as db:
             digest = bytes.fromhex(release.files["a.mp4"].sha256)
-            return db.execute("SELECT frequency FROM objects WHERE digest = ?", (digest,)).fetchone()[0]
+            return db.execute("SELECT frequency FROM objects WHERE digest = ?", (digest,)).fetchone()
 
-    until(lambda: frequency() == 1, "the use is written down")
+    until(lambda: frequency() == (1,), "the object is in the index, and its use is written down")
 
 
 def test_what_goes_to_another_box_is_cut_off_when_it_is_withdrawn(network, until):
