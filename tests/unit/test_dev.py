@@ -163,6 +163,31 @@ def test_every_part_is_run_though_one_fails(clone: Clone):
     ]
 
 
+@pytest.mark.parametrize(
+    ("failed", "again", "status", "runs"),
+    [(3, "exit 0", 0, 2), (3, "exit 1", 1, 2), (4, "exit 0", 1, 1), (0, "exit 0", 1, 1)],
+)
+def test_a_few_failed_servers_run_once_more(clone: Clone, failed: int, again: str, status: int, runs: int):
+    """What fails twice has failed, and so has what fails in many places; what is good the second time is told of."""
+    (clone.folder / "playbooks").mkdir()
+    for name in ("ruff", "mypy", "lint-imports", "yamllint", "ansible-lint", "shellcheck"):
+        clone.program(name)
+    kept = clone.folder / ".cache/pytest/v/cache"
+    lines = "".join(f'  "tests/test_a.py::test_{n}": true,\\n' for n in range(failed))
+    clone.program(
+        "pytest",
+        f"""case "$*" in
+        *"--last-failed "*) {again} ;;
+        *"-m server"*) mkdir -p {kept}; printf '{{\n{lines}}}' >{kept}/lastfailed; exit 1 ;;
+        esac""",
+    )
+    got, told = clone.call("test")
+
+    assert got == status
+    assert len([line for line in clone.called() if line.endswith("-m server")]) == runs
+    assert ("servers: good the second time" in told) == (status == 0)
+
+
 def test_help_tells_every_command(clone: Clone):
     """Help names all that there is; a wrong word gets it too, and exit status 2."""
     status, told = clone.call("help")
