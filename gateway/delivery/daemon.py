@@ -12,6 +12,7 @@ from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from gateway.delivery import metrics as counted
 from gateway.delivery.live import Channels
+from gateway.delivery.metering.meter import Meter
 from gateway.delivery.quality import Quality
 from gateway.delivery.screens import Screens
 from gateway.delivery.usage import Usage
@@ -19,6 +20,7 @@ from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
 from gateway.permission.door import Door
 from gateway.permission.judge import Here
+from gateway.release.rights import SCREENS
 from gateway.serving.exchange import Exchange
 from gateway.store.live import LiveObjects
 from gateway.store.objects import Objects
@@ -63,9 +65,10 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
         usage = Usage(exchange.record, counted.LOST.inc)
         counted.WAITING.set_function(lambda: len(usage))
+        meter = Meter(usage, zone, SCREENS.get(zone, ""))
         channels = Channels(LiveObjects(STATE / "store"), exchange, service.tasks)
         incoming, quality = STATE / "store" / "incoming", Quality(zone, counted.REGISTRY)
-        screens = Screens(policy.site, zone, Objects(STATE / "store"), incoming, channels, exchange, usage, quality)
+        screens = Screens(policy.site, zone, Objects(STATE / "store"), incoming, channels, exchange, meter, quality)
 
         screens.door = door_of(policy, zone)
 

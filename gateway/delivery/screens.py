@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
@@ -15,8 +14,8 @@ from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from gateway.delivery import cmcd, metrics, page
 from gateway.delivery.live import PREFIX, Channels, longest
+from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.quality import Quality
-from gateway.delivery.usage import Usage, record
 from gateway.permission import door as doors
 from gateway.permission.door import Door, Granted
 from gateway.permission.judge import Asked
@@ -25,7 +24,8 @@ from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whol
 from gateway.serving.coming import Coming, Object
 from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.serving.parts import send_parts
-from gateway.serving.running import Running, Turn
+from gateway.serving.running import Running as Requests
+from gateway.serving.running import Turn
 from gateway.serving.send import is_readable, send
 from gateway.store.objects import Objects
 
@@ -54,13 +54,13 @@ class Screens:
         incoming: Path,
         channels: Channels,
         exchange: Exchange,
-        usage: Usage,
+        meter: Meter,
         quality: Quality,
     ) -> None:
         self.site, self._zone, self._channels = site, zone, channels
         self.door: Door | None = None  # where the policy asks for tokens
-        self._store, self._incoming, self._exchange, self._usage = store, incoming, exchange, usage
-        self._running, self._quality = Running(), quality
+        self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
+        self._running, self._quality = Requests(), quality
 
     def application(self) -> web.Application:
         """Return what answers at the zone's address."""
@@ -89,14 +89,14 @@ class Screens:
             return response
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        began, started = time.monotonic(), datetime.now(UTC)
-        self._usage.check()
+        began = time.monotonic()
+        self._meter.check()
         code, path = paths.code_of(request.match_info["code"]), request.match_info["path"]
         if fault := paths.fault_in(path):
             raise Refused("bad-request", fault, 400)
         granted = self._admitted(request)
         with self._running.of(code, request) as turn:
-            return await self._answer_running(turn, request, code, path, began, started, granted)
+            return await self._answer_running(turn, request, code, path, began, granted)
 
     def _admitted(self, request: web.Request) -> Granted | None:
         """Return what a token permits, or None where none is asked for.
@@ -125,37 +125,28 @@ class Screens:
         code: str,
         path: str,
         began: float,
-        started: datetime,
         granted: Granted | None,
     ) -> web.StreamResponse:
         manifest = await self._exchange.manifest(code)
         file, opened, cache, keep, coming = await self._open(manifest, code, path)
-        with opened:
+        running = self._meter.begin(
+            request.transport, manifest.release, path, manifest.body, cache, granted.subject if granted else ""
+        )
+        with opened, running:
             turn.begin()
             try:
                 response, sent, count, readable = await self._answer(
-                    request, file, opened, cache, keep, coming, granted
+                    request, file, opened, cache, keep, coming, granted, running
                 )
             except Corrupt:
                 await self._exchange.damaged(manifest, path)
                 raise
+            running.end(response.status, sent, count, request.method)
         if not readable:
             await self._exchange.damaged(manifest, path)
         if (told := cmcd.parse(request.headers, request.query)) is not None:
             self._quality.add(code, told)
-        subject = granted.subject if granted else ""
-        self._count(
-            manifest,
-            path,
-            response.status,
-            cache,
-            sent,
-            count,
-            started,
-            time.monotonic() - began,
-            request.method,
-            subject,
-        )
+        self._count(response.status, cache, sent, count, time.monotonic() - began)
         return response
 
     async def _open(
@@ -185,6 +176,7 @@ class Screens:
         keep: int,
         coming: Coming | None,
         granted: Granted | None,
+        running: Running,
     ) -> tuple[web.StreamResponse, int, int, bool]:
         """Answer; return the response, the bytes of content sent, those that were to be sent, and whether the disk gave them."""
         etag = f'"{file.sha256}"'
@@ -218,7 +210,9 @@ class Screens:
                 count, status = last - first + 1, 206
                 headers["Content-Range"] = f"bytes {first}-{last}/{file.size}"
             case Parts(parts):
-                response, sent = await send_parts(request, headers, opened, parts, file.size, file.type, coming)
+                response, sent = await send_parts(
+                    request, headers, opened, parts, file.size, file.type, coming, running
+                )
                 count = sum(part.last - part.first + 1 for part in parts)
                 return (
                     response,
@@ -229,46 +223,17 @@ class Screens:
             case unknown:
                 assert_never(unknown)
         headers["Content-Type"] = file.type
-        response, sent = await send(request, status, headers, opened, first, count, coming)
+        response, sent = await send(request, status, headers, opened, first, count, coming, running)
         if request.method == "HEAD":
             return response, sent, 0, True
         return response, sent, count, sent == count or _is_refused(coming) or is_readable(opened, first + sent)
 
-    def _count(
-        self,
-        manifest: Manifest,
-        path: str,
-        status: int,
-        cache: str,
-        sent: int,
-        count: int,
-        started: datetime,
-        seconds: float,
-        method: str,
-        subject: str,
-    ) -> None:
+    def _count(self, status: int, cache: str, sent: int, count: int, seconds: float) -> None:
         metrics.REQUESTS.labels(self._zone, str(status), cache).inc()
         metrics.BYTES.labels(self._zone, cache).inc(sent)
         metrics.SECONDS.labels(self._zone, cache).observe(seconds)
         if sent < count:
             metrics.BROKEN_OFF.labels(self._zone).inc()
-        if method != "GET" or status == 416:  # nothing was used
-            return
-        self._usage.add(
-            record(
-                zone=self._zone,
-                release=manifest.release,
-                path=path,
-                body=manifest.body,
-                status=status,
-                cache=cache,
-                sent=sent,
-                started=started,
-                seconds=seconds,
-                subject=subject,
-                now=datetime.now(UTC),
-            )
-        )
 
 
 def _is_refused(coming: Coming | None) -> bool:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.serving.choose import Part
 from gateway.serving.coming import Coming
-from gateway.serving.send import send_all
+from gateway.serving.send import Counting, send_all
 
 
 async def send_parts(
@@ -22,6 +22,7 @@ async def send_parts(
     size: int,
     media: str,
     coming: Coming | None = None,
+    counting: Counting | None = None,
 ) -> tuple[web.StreamResponse, int]:
     """Answer with ``parts`` of a file of ``size`` bytes and type ``media``; return the response and the bytes of content sent.
 
@@ -51,6 +52,8 @@ async def send_parts(
             if request.transport is None:
                 break
             count = part.last - part.first + 1
+            if counting is not None:
+                counting.content(206, count)
             took = await send_all(request.transport, file, part.first, count, coming)
             sent += took
             if took < count:

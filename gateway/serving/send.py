@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from aiohttp import web
 
@@ -19,6 +19,13 @@ SLOWEST = 16 << 10  # bytes a second; slower screens would hold descriptors for 
 GRACE = 30.0  # seconds before that is looked at
 
 
+class Counting(Protocol):
+    """Who counts what goes out (``gateway/delivery/metering``)."""
+
+    def content(self, status: int, count: int, ahead: int = 0) -> None:
+        """Note that ``count`` bytes of content go next, behind ``ahead`` bytes of the answer's head in the same write."""
+
+
 async def send(
     request: web.Request,
     status: int,
@@ -27,6 +34,7 @@ async def send(
     first: int,
     count: int,
     coming: Coming | None = None,
+    counting: Counting | None = None,
 ) -> tuple[web.StreamResponse, int]:
     """Answer with ``count`` bytes of ``file`` from ``first`` on; return the response and the bytes that the kernel took.
 
@@ -41,7 +49,7 @@ async def send(
     if request.method != "HEAD" and count <= SMALL:
         body = _read(file, first, count)
         whole = web.Response(status=status, headers=headers, body=body)
-        return whole, count if await _complete(request, whole) else 0
+        return whole, count if await _complete(request, whole, counting, count) else 0
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = count
     if request.method == "HEAD":
@@ -53,6 +61,8 @@ async def send(
     ):  # the screen left: what it took is counted, and nobody is there to be told
         await response.prepare(request)
         if request.transport is not None:
+            if counting is not None:
+                counting.content(status, count)
             sent = await send_all(request.transport, file, first, count, coming)
         if sent == count:
             await response.write_eof()
@@ -96,10 +106,15 @@ async def send_all(transport: asyncio.Transport, file: BinaryIO, first: int, cou
     return sent
 
 
-async def _complete(request: web.Request, response: web.StreamResponse) -> bool:
+async def _complete(
+    request: web.Request, response: web.StreamResponse, counting: Counting | None = None, count: int = 0
+) -> bool:
     """Send a response that is whole; return whether the screen was still there."""
     try:
-        await response.prepare(request)
+        writer = await response.prepare(request)
+        if counting is not None:
+            head = getattr(writer, "_headers_buf", None)  # aiohttp keeps it for the one write with the body
+            counting.content(response.status, count, len(head or b""))
         await response.write_eof()
     except ConnectionError:
         return False
