@@ -28,7 +28,8 @@ from appliance.runtime.files import write_atomic
 from gateway.release import folder as folders
 from gateway.release import paths, signed
 from gateway.release.manifest import Release, Rights
-from tests.bench.delivery import cpu_of, nginx
+from tests.bench._caches import nginx_files
+from tests.bench._load import processor
 from tests.server.content import media
 from tests.server.content.conftest import CODE, ORIGIN, Chain, until
 
@@ -71,7 +72,7 @@ class Workers:
     def seconds(self) -> float:
         """Return the seconds so far; without control groups, of those that live."""
         if self.group is None:
-            return cpu_of(family(self.pid))
+            return processor(family(self.pid))
         usage = self.group / "cpuacct.usage"
         if usage.exists():
             return int(usage.read_text()) / 1e9
@@ -170,7 +171,7 @@ def running() -> Iterator[tuple[Chain, Path]]:
     with tempfile.TemporaryDirectory(prefix="hb") as folder, Roomy(Path(folder)) as chain:
         large = publish(chain)
         chain.origin.stop()
-        with nginx(chain.base / "nginx", chain.origin.folder, ORIGIN, chain.origin.port):
+        with nginx_files(chain.base / "nginx", chain.origin.folder, ORIGIN, chain.origin.port):
             yield chain, large
 
 
@@ -179,7 +180,7 @@ def through(chain: Chain, workers: Workers, size: int, move: Callable[[], float]
 
     def spent() -> dict[str, float]:
         return {
-            name: workers.seconds() if name == "inspection" else cpu_of([chain.processes[daemon].pid])
+            name: workers.seconds() if name == "inspection" else processor([chain.processes[daemon].pid])
             for name, daemon in DAEMONS.items()
         }
 

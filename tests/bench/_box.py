@@ -1,0 +1,50 @@
+"""The box under measurement: a whole chain of daemons, delivery alone on one core, its screens showing tokens."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from appliance.identity.keys import PrivateKey
+from gateway.permission.door import NAME
+from gateway.release.cli import commands
+from tests.bench._caches import CLIENT, SERVER, Cache, pin
+from tests.server.content.conftest import ADDRESSES, CODE, Chain
+
+
+@contextmanager
+def chain_with_a_door(change: Callable[[Chain], None] = lambda chain: None) -> Iterator[tuple[Chain, str]]:
+    """Run a box, changed before; yield it and the header that shows a token."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with tempfile.TemporaryDirectory(prefix="hgb-") as folder:
+        base = Path(folder)
+        key = PrivateKey.generate()
+        key.save(base / "portal.key")
+        chain = Chain(base)
+        issuers = f'issuers: {{portal: {{keys: ["{key.public}"]}}}}'
+        chain.write_policy(lambda text: f"{text}permission: {{zones: [bigscreen, smallscreen], {issuers}}}\n")
+        argv = ["token", CODE, "--subject", "viewer", "--issuer", "portal", "--key", str(base / "portal.key")]
+        made = CliRunner().invoke(commands, argv)
+        assert made.exit_code == 0, made.output
+        change(chain)
+        with chain:
+            for name, process in chain.processes.items():
+                pin([process.pid], SERVER if name.startswith("delivery") else CLIENT)
+            yield chain, f"{NAME}: {made.output.strip()}"
+
+
+def delivery(chain: Chain, zone: str = "bigscreen") -> Cache:
+    """Return delivery as one of the servers."""
+    return Cache("delivery", ADDRESSES[zone], chain.port, [chain.processes[f"delivery-{zone}"].pid])
+
+
+def as_dictionary(header: str) -> dict[str, str]:
+    """Return a header as the test's screens take it."""
+    name, _, value = header.partition(": ")
+    return {name: value}
