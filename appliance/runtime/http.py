@@ -24,6 +24,8 @@ from appliance.runtime.errors import ConfigError, Corrupt, HeadgateError, Refuse
 log = logging.getLogger("headgate.http")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+LOST: web.AppKey[Callable[[asyncio.Transport], None]] = web.AppKey("lost")  # hears of a connection's end just before it
+
 LONGEST_BODY = 1 << 20  # bytes of a request body; a daemon that takes more says so with its own application
 SHUTDOWN = 3.0  # seconds given to requests under way when a daemon stops
 
@@ -65,6 +67,8 @@ async def serving(
         tcp = []
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN)
     await runner.setup()
+    if (lost := app.get(LOST)) is not None and runner.server is not None:
+        _tell(runner.server, lost)
     try:
         for address, port in tcp:
             await web.TCPSite(runner, address, port, reuse_address=True).start()
@@ -75,6 +79,18 @@ async def serving(
         yield [address[:2] for address in runner.addresses if isinstance(address, tuple)]
     finally:
         await runner.cleanup()
+
+
+def _tell(server: web.Server, lost: Callable[[asyncio.Transport], None]) -> None:
+    """Have ``lost`` called for each connection of ``server`` that is about to be closed: its socket still answers then."""
+    forget = server.connection_lost
+
+    def both(handler: Any, exc: BaseException | None = None) -> None:
+        if handler.transport is not None:
+            lost(handler.transport)
+        forget(handler, exc)
+
+    setattr(server, "connection_lost", both)  # noqa: B010 (a method, which mypy lets nobody assign)
 
 
 class UnixConnector(aiohttp.UnixConnector):

@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,19 +77,31 @@ class Spool:
             Corrupt: the record breaks a rule of records, or the file is damaged.
             Unreachable: other writers held the file too long.
         """
-        data = record.encode()
-        Record.parse(data)  # what is durable here must be readable there
+        return self.append_all([record])[0]
+
+    def append_all(self, records: Sequence[Record]) -> list[int]:
+        """Store ``records`` durably, all or none, and return their sequence numbers; as ``append``.
+
+        Raises:
+            Refused, Corrupt, Unreachable: as ``append``.
+        """
+        encoded = [(record, record.encode()) for record in records]
+        for _, data in encoded:
+            Record.parse(data)  # what is durable here must be readable there
         with self._transaction() as db:
-            told = db.execute("SELECT seq FROM records WHERE id = ?", (record.id,)).fetchone()
-            if told is not None:
-                return int(told[0])
-            records, size = db.execute("SELECT records, bytes FROM totals").fetchone()
-            if records >= self._most_records or size + len(data) > self._most_bytes:
-                raise Refused(
-                    "spool-full", f"{records} records ({size} bytes) wait for the controller; no more is accepted", 507
-                )
-            row = (record.id, record.told()["time"], data)
-            return int(db.execute("INSERT INTO records (id, time, data) VALUES (?, ?, ?)", row).lastrowid or 0)
+            return [self._put(db, record, data) for record, data in encoded]
+
+    def _put(self, db: sqlite3.Connection, record: Record, data: bytes) -> int:
+        told = db.execute("SELECT seq FROM records WHERE id = ?", (record.id,)).fetchone()
+        if told is not None:
+            return int(told[0])
+        waiting, size = db.execute("SELECT records, bytes FROM totals").fetchone()
+        if waiting >= self._most_records or size + len(data) > self._most_bytes:
+            raise Refused(
+                "spool-full", f"{waiting} records ({size} bytes) wait for the controller; no more is accepted", 507
+            )
+        row = (record.id, record.told()["time"], data)
+        return int(db.execute("INSERT INTO records (id, time, data) VALUES (?, ?, ?)", row).lastrowid or 0)
 
     def pending(self, after: int = 0, limit: int = 100) -> list[Numbered]:
         """Return up to ``limit`` records whose number is above ``after``, oldest first.

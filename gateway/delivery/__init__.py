@@ -1,5 +1,5 @@
 """Serves one zone's screens from the store.
 
 ``daemon`` (address, policy) -> ``screens`` (``GET /r/CODE/PATH``) -> ``choose`` (pure: whole, part, not modified) -> ``send`` (one
-sendfile a segment); on a miss ``exchange`` is asked first. ``usage`` makes a record of each delivery and hands it to the exchange.
+sendfile a segment); on a miss ``exchange`` is asked first. ``metering`` counts what left and hands it to the exchange.
 """

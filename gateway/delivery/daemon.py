@@ -15,7 +15,6 @@ from gateway.delivery.live import Channels
 from gateway.delivery.metering.meter import Meter
 from gateway.delivery.quality import Quality
 from gateway.delivery.screens import Screens
-from gateway.delivery.usage import Usage
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
 from gateway.permission.door import Door
@@ -25,6 +24,7 @@ from gateway.serving.exchange import Exchange
 from gateway.store.live import LiveObjects
 from gateway.store.objects import Objects
 
+LAST = 2.0  # seconds given to records of use when the daemon stops
 log = logging.getLogger("headgate.delivery")
 
 
@@ -63,9 +63,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     unit = f"delivery-{zone}"
     (RUN / "metrics" / unit).mkdir(parents=True, exist_ok=True)
     async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
-        usage = Usage(exchange.record, counted.LOST.inc)
-        counted.WAITING.set_function(lambda: len(usage))
-        meter = Meter(usage, zone, SCREENS.get(zone, ""))
+        # Before anything else: the survivor that it starts is a process that shares what is opened from now on.
+        meter = Meter(STATE / unit, zone, SCREENS.get(zone, ""), exchange.records, counted.LOST.inc)
+        counted.WAITING.set_function(lambda: meter.waiting)
         channels = Channels(LiveObjects(STATE / "store"), exchange, service.tasks)
         incoming, quality = STATE / "store" / "incoming", Quality(zone, counted.REGISTRY)
         screens = Screens(policy.site, zone, Objects(STATE / "store"), incoming, channels, exchange, meter, quality)
@@ -80,10 +80,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             channels.forget()
 
         service.reload = reload
-        service.tasks.create_task(usage.run())
+        service.tasks.create_task(meter.run())
         service.tasks.create_task(exchange.follow(screens.withdraw))
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
         await listening.serve(service, screens.application, f"serving {zone}")
-        if left := await usage.drain():
-            counted.LOST.inc(left)
-            log.error("%d records of use are lost: the exchange did not take them before the end", left)
+        if left := await meter.drain(LAST):
+            log.warning("%d records of use wait on the disk for the next start", left)

@@ -29,6 +29,6 @@ WAITING = Gauge(
 )
 LOST = Counter(
     "headgate_delivery_records_lost",
-    "Records of use that the exchange refused for good, or left at the end.",
+    "Records of use that the exchange refused for good.",
     registry=REGISTRY,
 )

@@ -69,6 +69,7 @@ class Screens:
         app.router.add_get("/r/{code}/{path:.+}", self._get)
         app.router.add_options("/r/{code}/{path:.+}", self._preflight)
         app.on_response_prepare.append(_sign)
+        app[http.LOST] = self._meter.lost
         return app
 
     async def _health(self, _: web.Request) -> web.Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused
-from appliance.telemetry.records import Record
+from appliance.telemetry.records import MOST_IN_BATCH, Record
 from gateway.exchange import answer, decide, metrics
 from gateway.exchange.asks import Ask, Text, Via, parse
 from gateway.exchange.decide import Peer, Refuse
@@ -35,6 +35,7 @@ from gateway.resolver import codes
 from gateway.store.keeper import Keeper
 
 LONGEST = 32 << 10  # bytes of a request
+MOST_NOTED = 100  # deliveries of one file in one record that the keeper hears of, one by one
 OLDEST_TOLD = 10.0**8  # seconds; of what no origin has spoken about since the start
 LONGEST_ORDERS = 4 << 20  # bytes of a request that brings orders
 
@@ -107,6 +108,12 @@ class AskWithdrawn(Ask):
     stopped: int = Field(0, ge=0)
 
 
+class AskRecords(Ask):
+    """``POST /records``: some at once, taken all or none."""
+
+    records: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_IN_BATCH)]
+
+
 class AskLookup(Ask):
     """``POST /lookup``."""
 
@@ -176,6 +183,7 @@ class Exchange:
             route("damaged", self._damaged)
             route("lookup", self._lookup)
             route("record", self._record)
+            route("records", self._records)
         return app
 
     async def _release(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
@@ -275,22 +283,41 @@ class Exchange:
         return web.json_response(await self._identifiers.look_up(self.policy, code.canonical))
 
     async def _record(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
+        return await self._take_records(peer, [data])
+
+    async def _records(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
+        return await self._take_records(peer, parse(AskRecords, data).records)
+
+    async def _take_records(self, peer: Peer, told: Sequence[bytes | dict[str, Any]]) -> web.Response:
         try:
-            record = Record.parse(data)
+            records = [Record.parse(one) if isinstance(one, bytes) else Record.of(one) for one in told]
         except Corrupt as error:
             raise Refused("bad-request", str(error), 400) from error
         lane = decide.lane_out_of(self.policy, peer.zone, "record")
-        refusal = decide.may_tell(peer, record) or (lane if isinstance(lane, Refuse) else None)
+        refusals = [decide.may_tell(peer, record) for record in records]
+        refusal = next(filter(None, refusals), None) or (lane if isinstance(lane, Refuse) else None)
         if refusal is not None:
             await self._journal.refused(refusal, peer, object="record")
             raise refusal.error()
         if isinstance(lane, Lane):
             await self._at_its_rate(lane, peer, object="record")
-        await self._journal.append(record)
-        if record.kind == "usage":
-            sent, hit = record.body.get("bytes"), record.body.get("cache") == "hit"
-            self._note_use(str(record.body.get("release")), str(record.body.get("path")), sent, hit=hit)
+        await self._journal.append_all(records)
+        for record in records:
+            if record.kind == "usage":
+                self._note_usage(record.body)
         return web.Response(status=204)
+
+    def _note_usage(self, body: Mapping[str, Any]) -> None:
+        code, hit = str(body.get("release")), body.get("cache") == "hit"
+        files = body.get("files")
+        if not isinstance(files, dict):  # one delivery, as told by delivery before it aggregated
+            self._note_use(code, str(body.get("path")), body.get("bytes"), hit=hit)
+            return
+        for path, figures in files.items():
+            match figures:
+                case [int(requests), int(sent)] if requests > 0:
+                    for _ in range(min(requests, MOST_NOTED)):
+                        self._note_use(code, path, sent // requests, hit=hit)
 
     async def _used(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         for use in parse(AskUsed, data).uses:

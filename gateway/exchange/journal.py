@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -54,8 +54,17 @@ class Journal:
         Raises:
             Refused: the spool is full (``spool-full``).
         """
-        await asyncio.to_thread(self._spool.append, record)
-        metrics.RECORDS.labels(record.kind).inc()
+        await self.append_all([record])
+
+    async def append_all(self, records: Sequence[Record]) -> None:
+        """Make ``records`` durable, all or none.
+
+        Raises:
+            Refused: the spool is full (``spool-full``).
+        """
+        await asyncio.to_thread(self._spool.append_all, records)
+        for record in records:
+            metrics.RECORDS.labels(record.kind).inc()
 
     async def admitted(self, admitted: Admitted, origin: str) -> None:
         """Record that a version of a release was verified; without this record it is not admitted.

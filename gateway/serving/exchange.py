@@ -239,6 +239,14 @@ class Exchange:
         """
         await self._post("record", record.told(), wait=0)
 
+    async def records(self, records: Sequence[Record]) -> None:
+        """Hand ``records`` over; all are durable when this returns, or none.
+
+        Raises:
+            Refused, Unreachable: as the exchange answered.
+        """
+        await self._post("records", {"records": [record.told() for record in records]}, wait=0)
+
     async def used(self, uses: list[dict[str, Any]]) -> None:
         """Tell what other boxes were given, for the store to keep it.
 

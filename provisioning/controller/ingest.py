@@ -21,6 +21,7 @@ _LISTINGS = re.compile(r"headgate/v1/([a-z][a-z0-9-]{0,62})/listings")
 _STATE = re.compile(rf"{NAMESPACE}/{GROUP}/(NBIRTH|NDATA|NDEATH)/([a-z][a-z0-9-]{{0,62}})")
 
 LARGEST_COUNT = 1 << 40  # of one record's bytes: beyond, the record says nothing believable
+MOST_REQUESTS = 1 << 32  # of one record
 LONGEST_RELEASE = 256
 LONGEST_TOLD = 300
 EVENT = "event"  # in the place of a decision
@@ -135,19 +136,22 @@ def usage(new: Iterable[Record]) -> dict[str, Counted]:
     for record in new:
         if record.kind != "usage":
             continue
-        release = record.body.get("release")
-        name = release[:LONGEST_RELEASE] if isinstance(release, str) else ""
-        sent = record.body.get("bytes")
-        size = sent if isinstance(sent, int) and not isinstance(sent, bool) and 0 <= sent < LARGEST_COUNT else 0
+        name = _word(record.body.get("release"), LONGEST_RELEASE)
+        # A record without a number of requests tells of one: as delivery told before it counted alike ones together.
+        requests = _number(record.body.get("requests", 1), MOST_REQUESTS) or 1
         cache = record.body.get("cache")
         before = result.get(name, Counted())
         result[name] = Counted(
-            before.requests + 1,
-            before.bytes + size,
-            before.hits + (cache == "hit"),
-            before.misses + (cache == "miss"),
+            before.requests + requests,
+            before.bytes + _number(record.body.get("bytes"), LARGEST_COUNT),
+            before.hits + (requests if cache == "hit" else 0),
+            before.misses + (requests if cache == "miss" else 0),
         )
     return result
+
+
+def _number(value: object, most: int) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < most else 0
 
 
 def audit(record: Record) -> Audit | None:

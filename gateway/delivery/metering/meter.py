@@ -1,55 +1,101 @@
-"""Counts deliveries: those that run, and those that somebody else (nginx) made and are over."""
+"""Counts deliveries: those that run, until what they wrote has left, and those that somebody else (nginx) made and are over."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 import time
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Self
 
+from appliance.runtime.errors import Refused
+from appliance.telemetry.records import Record
+from gateway.delivery.metering import handing, survivor
 from gateway.delivery.metering.delivery import Delivery, What
-from gateway.delivery.usage import Usage, record
+from gateway.delivery.metering.handing import Handing, seal
+from gateway.delivery.metering.ledger import Ledger
+from gateway.delivery.metering.span import Span, Stream
+
+LOOK = 0.5  # seconds between two looks at what has left meanwhile
+SHORTEST, LONGEST = 10.0, 60.0  # seconds of a window
+QUIET = 1.0  # seconds of a window in which nothing runs any more
+A_SECOND = 100  # records wanted at most: a window with more of them lasts longer
+AT_ONCE = 200  # connections looked at without letting others run
+LINGER = 30.0  # seconds for which a connection that ended is held until its last bytes have left
+MOST_LINGERING = 2000  # connections
+FEWEST_FREE = 64  # slots: below, no delivery begins
+log = logging.getLogger("headgate.delivery")
 
 
 class Running:
     """A delivery under way: a ``with`` block, in which ``end`` is called once it is over."""
 
-    def __init__(self, meter: Meter, what: What) -> None:
-        self._meter, self._what, self._started, self._began = meter, what, time.time(), time.monotonic()
-        self._sent, self._status, self._ended = 0, 0, False
+    def __init__(self, meter: Meter, transport: asyncio.Transport | None, what: What) -> None:
+        self._meter, self._transport, self._what, self._started = meter, transport, what, time.time()
+        self._spans: list[Span] = []
+        self._ended = False
 
     def content(self, status: int, count: int, ahead: int = 0) -> None:
-        """Note that ``count`` bytes of content go next, behind ``ahead`` other bytes that are not written yet (the answer's head)."""
-        self._status = status
+        """Note that ``count`` bytes of content go next, behind ``ahead`` other bytes that are not written yet (the answer's head).
+
+        Raises:
+            Refused: it could not be accounted for (``busy``).
+        """
+        if count and self._transport is not None:
+            what = self._what._replace(status=status)
+            span = self._meter.span(self._transport, what, count, ahead, self._started, first=not self._spans)
+            if span is not None:
+                self._spans.append(span)
 
     def progress(self, sent: int) -> None:
-        """Note that the kernel took ``sent`` bytes of content so far."""
-        self._sent = sent
+        """Note that the kernel took ``sent`` bytes of content so far: nothing to do where the kernel itself is asked."""
 
     def end(self, status: int, sent: int, count: int, method: str = "GET") -> None:
-        """Count the delivery as answered with ``status``, ``sent`` of ``count`` bytes; what was no use (HEAD, 416) is not counted."""
-        self._ended, self._sent = True, sent
-        if method == "GET" and status != 416:
-            self._add(status, broken=sent < count)
+        """Tell that the delivery is over, ``sent`` of ``count`` bytes were taken; what was no use (HEAD, 416) is not counted."""
+        self._ended = True
+        if self._spans:
+            self._over(whole=sent == count)
+        elif method == "GET" and status != 416 and self._meter.meters(self._transport):
+            seconds = time.time() - self._started
+            self._meter.add(Delivery(self._what._replace(status=status), 0, self._started, seconds, sent < count))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Count what left before a failure, if ``end`` did not."""
-        if not self._ended and self._sent:
-            self._add(self._status, broken=True)
+        if not self._ended:
+            self._over(whole=False)
 
-    def _add(self, status: int, *, broken: bool) -> None:
-        seconds = time.monotonic() - self._began
-        self._meter.add(Delivery(self._what._replace(status=status), self._sent, self._started, seconds, broken))
+    def _over(self, *, whole: bool) -> None:
+        seconds = time.time() - self._started
+        for span in self._spans:
+            span.over, span.whole, span.seconds = True, whole, seconds
+            seconds = 0.0  # of the request, told once
 
 
 class Meter:
-    """The deliveries of one zone."""
+    """The deliveries of one zone, in the ledger in ``folder``; to be made before there are threads."""
 
-    def __init__(self, usage: Usage, zone: str, screen: str) -> None:
-        self._usage, self.zone, self.screen = usage, zone, screen
+    def __init__(
+        self,
+        folder: Path,
+        zone: str,
+        screen: str,
+        hand_over: Callable[[Sequence[Record]], Awaitable[None]],
+        lost: Callable[[], None],
+        *,
+        survive: bool = True,
+    ) -> None:
+        self.zone, self.screen = zone, screen
+        self._ledger = Ledger(folder)
+        self._survivor = survivor.start(folder) if survive else None
+        self._handing = Handing(folder, hand_over, lost)
+        self._streams: dict[asyncio.Transport, Stream] = {}
+        self._lingering: list[Stream] = []
+        self._turned, self._length = time.monotonic(), SHORTEST
 
     def check(self) -> None:
         """Raise unless a new delivery can be accounted for.
@@ -57,11 +103,24 @@ class Meter:
         Raises:
             Refused: too much waits for the exchange (``busy``).
         """
-        self._usage.check()
+        if self._handing.bytes >= handing.MOST_WAITING:
+            raise Refused("busy", "too many records of use wait for the exchange", 503)
+        if self._ledger.slots.free < FEWEST_FREE:
+            raise Refused("busy", "too many deliveries are under way", 503)
+
+    @property
+    def waiting(self) -> int:
+        """How many records the exchange has not taken yet."""
+        return self._handing.waiting
+
+    @property
+    def mark(self) -> int:
+        """How far somebody else's deliveries were taken, by the ``mark`` of the last ``add`` that had one."""
+        return self._ledger.slots.mark
 
     def begin(
         self,
-        transport: asyncio.BaseTransport | None,
+        transport: asyncio.Transport | None,
         release: str,
         path: str,
         body: str,
@@ -69,23 +128,109 @@ class Meter:
         subject: str = "",
     ) -> Running:
         """Begin a delivery on a connection: ``release`` is its code, ``cache`` is ``hit`` or ``miss``."""
-        return Running(self, What(release, path, body, self.zone, self.screen, 0, cache, subject))
+        return Running(self, transport, What(release, path, body, self.zone, self.screen, 0, cache, subject))
 
-    def add(self, delivery: Delivery) -> None:
-        """Count a delivery that is over."""
-        what = delivery.what
-        self._usage.add(
-            record(
-                zone=what.zone,
-                release=what.release,
-                path=what.path,
-                body=what.body,
-                status=what.status,
-                cache=what.cache,
-                sent=delivery.sent,
-                started=datetime.fromtimestamp(delivery.started, UTC),
-                seconds=delivery.seconds,
-                subject=what.subject,
-                now=datetime.now(UTC),
-            )
-        )
+    def add(self, delivery: Delivery, mark: int | None = None) -> None:
+        """Count a delivery that is over; with a ``mark``, both hold or neither, whatever is killed meanwhile.
+
+        Raises:
+            Refused: there is no room to write it down (``busy``).
+        """
+        ledger = self._ledger
+        cell, ticket = ledger.cell(delivery.what), ledger.ticket()
+        if mark is not None:
+            ledger.slots.about_to_mark(mark, ticket, cell)
+        ledger.count(cell, ticket, 1, delivery.sent, delivery.started, delivery.seconds, delivery.broken)
+        if mark is not None:
+            ledger.slots.marked()
+
+    def meters(self, transport: asyncio.Transport | None) -> bool:
+        """Return whether this is a screen's own connection; what goes to nginx is counted by what nginx says."""
+        connection: socket.socket | None = transport.get_extra_info("socket") if transport is not None else None
+        return connection is not None and connection.family != socket.AF_UNIX
+
+    def span(
+        self, transport: asyncio.Transport, what: What, count: int, ahead: int, started: float, *, first: bool
+    ) -> Span | None:
+        """Begin a stretch of content on a connection; None where it is not counted here.
+
+        Raises:
+            Refused: it could not be accounted for (``busy``).
+        """
+        stream = self._streams.get(transport)
+        if stream is None:
+            if not self.meters(transport):
+                return None
+            stream = self._streams[transport] = Stream(self._ledger, transport.get_extra_info("socket"))
+        return stream.begin(what, transport.get_write_buffer_size() + ahead, count, started, first=first)
+
+    def lost(self, transport: asyncio.Transport) -> None:
+        """Settle what a connection carried that is about to be closed: what broke off leaves no more, the rest is waited for."""
+        stream = self._streams.pop(transport, None)
+        if stream is None or stream.settle():
+            return
+        if stream.whole and len(self._lingering) < MOST_LINGERING and stream.hold(time.monotonic() + LINGER):
+            self._lingering.append(stream)
+        else:
+            stream.stop()
+
+    async def run(self) -> None:
+        """Settle, turn windows and hand over, for ever."""
+        for sealed in self._ledger.sealed:
+            self._handing.add(sealed)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._handing.run())
+            while True:
+                ticket = self._ledger.last
+                await asyncio.sleep(LOOK)
+                await self._look()
+                age = time.monotonic() - self._turned
+                if age >= self._length or (age >= QUIET and self._is_quiet(ticket)):
+                    await self._turn()
+                await asyncio.to_thread(self._ledger.sync)
+
+    def _is_quiet(self, ticket: int) -> bool:
+        """Return whether nothing runs and nothing came since ``ticket``: then there is nothing to be counted together."""
+        return ticket == self._ledger.last and not any(s.spans for s in (*self._streams.values(), *self._lingering))
+
+    async def _look(self) -> None:
+        for number, stream in enumerate(list(self._streams.values())):
+            stream.settle()
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        now = time.monotonic()
+        for stream in self._lingering:
+            if not stream.settle() and now > stream.until:
+                stream.stop()
+        self._lingering = [stream for stream in self._lingering if stream.spans]
+
+    async def _turn(self) -> None:
+        ledger = self._ledger
+        self._turned = time.monotonic()
+        try:
+            if len(ledger.window):
+                self._length = min(LONGEST, max(SHORTEST, len(ledger.window) / A_SECOND))
+                ledger.turn()
+        except OSError as error:
+            log.error("use is counted on in the same window: %s", error)
+            return
+        used: set[int] = set()
+        for stream in [*self._streams.values(), *self._lingering]:
+            for span in stream.spans:
+                used.add(span.move() >> 32)
+        for number in [number for number in ledger.old if number not in used]:
+            self._handing.add(await asyncio.to_thread(seal, ledger.old.pop(number)))
+
+    async def drain(self, seconds: float) -> int:
+        """Settle what is left when the daemon stops, at most for ``seconds``; return how many records wait on the disk."""
+        try:
+            async with asyncio.timeout(seconds):
+                while any(stream.spans for stream in [*self._streams.values(), *self._lingering]):
+                    await self._look()
+                    await asyncio.sleep(0.05)
+                await self._turn()
+                await self._handing.idle()
+        except TimeoutError:
+            for stream in [*self._streams.values(), *self._lingering]:
+                stream.stop()
+        return self._handing.waiting

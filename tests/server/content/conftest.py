@@ -283,6 +283,15 @@ class Chain:
         finally:
             spool.close()
 
+    def used(self, requests: int = 0) -> list[dict[str, Any]]:
+        """Return the bodies of the usage records in the spool, as soon as they tell of so many requests."""
+
+        def told() -> list[dict[str, Any]] | None:
+            found = [dict(record.body) for record in self.records("usage")]
+            return found if sum(body["requests"] for body in found) >= requests else None
+
+        return list(until(told, f"{requests} requests are recorded") or [])
+
     def stored(self) -> set[str]:
         """Return the digests in the store."""
         return {path.name for path in (self.state / "store" / "objects").glob("*/*")}

@@ -125,7 +125,7 @@ def test_a_player_plays_hls_that_ffmpeg_writes(chain, studio, until):
     segment = chain.play(f"live/{newest}")
     assert (segment.status, segment.headers["Cache-Control"]) == (200, "public, max-age=5")
     assert segment.body[:1] == b"\x47"
-    assert chain.records("usage")
+    assert chain.used(1)
 
 
 def test_a_player_plays_dash_that_ffmpeg_writes(chain, studio, until):

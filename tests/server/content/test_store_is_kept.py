@@ -112,7 +112,7 @@ def test_use_is_noted(chain: Any, until: Until) -> None:
     chain.publish({"a.bin": b"a" * 1000, "b.bin": b"b" * 1000})
     chain.play("a.bin")
     chain.play("b.bin")
-    until(lambda: len(chain.records("usage")) == 2, "both recorded")
+    chain.used(2)
     chain.play("b.bin")
 
     def frequencies() -> dict[str, int]:

@@ -205,7 +205,9 @@ def test_inspection_has_no_configuration():
 def test_screens_never_write_the_store():
     """Delivery, resolver and share see what the exchange verified, and cannot change it."""
     for name in ("headgate-delivery@.service", "headgate-resolver@.service", "headgate-share@.service"):
-        assert settings(name)["BindPaths"] == [f"/run/headgate/metrics/{name.split('-')[1].split('@')[0]}-%i"]
+        daemon = name.removeprefix("headgate-").removesuffix("@.service")
+        own = ["/var/lib/headgate/delivery-%i"] if daemon == "delivery" else []  # its ledger
+        assert settings(name)["BindPaths"] == [f"/run/headgate/metrics/{daemon}-%i", *own]
 
 
 def test_the_guard_shares_its_mounts():

@@ -59,11 +59,12 @@ def test_usage_is_added_up_by_release() -> None:
             record(release="a", bytes=-5, cache="none"),
             record(release="a", bytes=1 << 60),
             record(release="a", bytes=True),
-            record(bytes="many"),
+            record(release="a", bytes=300, cache="hit", requests=30),
+            record(bytes="many", requests=-1),
             Record.new("audit", "exchange", {"release": "a", "bytes": 1}),
         ]
     )
-    assert found == {"a": Counted(5, 15, 1, 1), "": Counted(1)}
+    assert found == {"a": Counted(35, 315, 31, 1), "": Counted(1)}
 
 
 def test_audits_have_their_words_in_columns() -> None:

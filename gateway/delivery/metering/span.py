@@ -1,0 +1,126 @@
+"""The stretches of content on one connection, in order, each counted once what was written of it has left."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import deque
+
+from gateway.delivery.metering import stream
+from gateway.delivery.metering.delivery import What
+from gateway.delivery.metering.ledger import Ledger
+
+
+class Span:
+    """A stretch of content of one delivery."""
+
+    __slots__ = ("_ledger", "begins", "cell", "count", "first", "over", "seconds", "slot", "started", "ticket", "whole")
+
+    def __init__(
+        self, ledger: Ledger, slot: int, ticket: int, cell: int, begins: int, count: int, started: float
+    ) -> None:
+        self._ledger, self.slot, self.ticket, self.cell = ledger, slot, ticket, cell
+        self.begins, self.count, self.started = begins, count, started
+        self.first, self.over, self.whole, self.seconds = True, False, False, 0.0
+
+    def left(self, upto: int) -> int:
+        """Return how many bytes of it left, of a connection that left up to there."""
+        return max(0, min(self.count, upto - self.begins))
+
+    def settle(self, left: int) -> None:
+        """Count it."""
+        seconds = self.seconds if self.over else time.time() - self.started
+        broken = self.first and (left < self.count or (self.over and not self.whole))
+        self._ledger.count(self.cell, self.ticket, self.first, left, self.started, seconds, broken)
+        self._ledger.slots.clear(self.slot)
+
+    def move(self) -> int:
+        """Have it counted in the newest window, if that has room; return the cell."""
+        if self.cell >> 32 != self._ledger.window.number:
+            number = self._ledger.window.cell(self._ledger.what(self.cell))
+            if number is not None:
+                self.cell = self._ledger.window.number << 32 | number
+                self._ledger.slots.move(self.slot, self.cell)
+        return self.cell
+
+
+class Stream:
+    """A connection."""
+
+    def __init__(self, ledger: Ledger, connection: socket.socket) -> None:
+        self._ledger, self._connection = ledger, connection
+        self._held: socket.socket | None = None
+        self.spans: deque[Span] = deque()
+        self.until = 0.0
+
+    def begin(self, what: What, ahead: int, count: int, started: float, *, first: bool) -> Span:
+        """Begin a stretch of ``count`` bytes behind what the kernel took so far and ``ahead`` more.
+
+        Raises:
+            Refused: it could not be accounted for (``busy``).
+        """
+        here = self._look()
+        ledger = self._ledger
+        cell, ticket, begins = ledger.cell(what), ledger.ticket(), here.taken + ahead
+        slot = ledger.slots.put(ticket, begins, count, cell, started, self._connection.fileno(), first)
+        span = Span(ledger, slot, ticket, cell, begins, count, started)
+        span.first = first
+        self.spans.append(span)
+        return span
+
+    @property
+    def whole(self) -> bool:
+        """Whether the kernel took all of what it was to take."""
+        return all(span.over and span.whole for span in self.spans)
+
+    def settle(self) -> bool:
+        """Count what has left for good; return whether nothing is open any more."""
+        if self.spans:
+            here = self._look()
+            if here.over:
+                self._end(here.left)
+        return not self.spans
+
+    def hold(self, until: float) -> bool:
+        """Keep the connection open beyond its end, which its peer is told, until its last bytes have left; return whether that can be."""
+        try:
+            held = self._connection.dup()
+        except OSError:
+            return False
+        for span in self.spans:
+            self._ledger.slots.follow(span.slot, held.fileno())
+        self._connection = self._held = held
+        self.until = until
+        try:
+            held.shutdown(socket.SHUT_WR)
+        except OSError:  # the peer is gone: nothing more leaves
+            self.stop()
+        return bool(self.spans)
+
+    def stop(self) -> None:
+        """Let nothing more leave, and count what did."""
+        if self.spans:
+            self._end(stream.stop(self._connection).left)
+
+    def _look(self) -> stream.Position:
+        here = stream.position(self._connection)
+        spans = self.spans
+        while spans and spans[0].over and spans[0].begins + spans[0].count <= here.acknowledged:
+            span = spans.popleft()
+            span.settle(span.count)
+        for span in spans:
+            if not span.over:
+                self._ledger.slots.note(span.slot, span.left(here.left))
+        self._close()
+        return here
+
+    def _end(self, upto: int) -> None:
+        while self.spans:
+            span = self.spans.popleft()
+            span.settle(span.left(upto))
+        self._close()
+
+    def _close(self) -> None:
+        if self._held is not None and not self.spans:
+            self._held.close()
+            self._held = None
