@@ -63,17 +63,13 @@ class Handing:
         """How many records wait."""
         return sum(sealed.records for sealed in self._waiting.values())
 
-    @property
-    def bytes(self) -> int:
-        """How many bytes of records wait."""
-        return sum(sealed.bytes for sealed in self._waiting.values())
-
     def add(self, sealed: Sealed) -> None:
         """Hand over the records of a window."""
         self._waiting[sealed.path] = sealed
         self._told()
 
     def _told(self) -> None:
+        self.bytes = sum(sealed.bytes for sealed in self._waiting.values())  # that wait
         if self._waiting:
             self._more.set()
             self._idle.clear()

@@ -50,8 +50,10 @@ class Slots:
         try:
             os.posix_fallocate(descriptor, 0, size)  # a full disk is told now, not by a signal later
             self._map = mmap.mmap(descriptor, size)
-        finally:
+        except BaseException:
             os.close(descriptor)
+            raise
+        self._descriptor = descriptor
         view = memoryview(self._map)
         self._words, self._halves = view.cast("Q"), view.cast("i")
         view.release()
@@ -125,8 +127,8 @@ class Slots:
         self._words[_MARK_STATE] = 0
 
     def sync(self) -> None:
-        """Have it survive a power cut too."""
-        self._map.flush()
+        """Have it survive a power cut too; others run meanwhile, which msync(2) as Python calls it would not let them."""
+        os.fdatasync(self._descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -135,3 +137,4 @@ class Slots:
         self._words.release()
         self._halves.release()
         self._map.close()
+        os.close(self._descriptor)

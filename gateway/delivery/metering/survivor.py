@@ -13,6 +13,7 @@ import platform
 import select
 import signal
 import socket
+import stat
 from pathlib import Path
 
 from gateway.delivery.metering import stream
@@ -58,10 +59,26 @@ def _survive(parent: int, folder: Path) -> None:
             pass
         else:
             waiting.poll()
+        _hear_nobody()
         recover(folder, Connections().left_of)
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def _hear_nobody() -> None:
+    """Close what listens: nobody would answer there."""
+    for path in Path("/proc/self/fd").iterdir():
+        descriptor = int(path.name)
+        try:
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(descriptor)) as channel:
+                listens = channel.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            if listens:
+                os.close(descriptor)
+        except OSError:  # the folder's own descriptor, which is gone by now
+            continue
 
 
 class Connections:

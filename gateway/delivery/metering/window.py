@@ -57,8 +57,10 @@ class Window:
             if made:
                 os.posix_fallocate(descriptor, 0, SIZE)  # a full disk is told now, not by a signal later
             self._map = mmap.mmap(descriptor, SIZE)
-        finally:
+        except BaseException:
             os.close(descriptor)
+            raise
+        self._descriptor = descriptor
         self._numbers: dict[What, int] = {}
         self._figures: list[Figures] = []
         self._end = _TEXT
@@ -149,11 +151,12 @@ class Window:
 
     def sync(self) -> None:
         """Have it survive a power cut too."""
-        self._map.flush()
+        os.fdatasync(self._descriptor)
 
     def close(self) -> None:
         """Let the file go."""
         self._map.close()
+        os.close(self._descriptor)
 
 
 def windows(folder: Path) -> list[Path]:
