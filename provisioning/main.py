@@ -21,6 +21,7 @@ NOUNS = {
     "release": ("gateway.release.cli", "make, verify and publish signed releases of content"),
     "fleet": ("provisioning.fleet.cli", "list, enrol, plan and roll out to the boxes of an inventory"),
     "firmware": ("firmware.cli", "build the image that boxes are made of"),
+    "usage": ("provisioning.controller.cli_usage", "show what was delivered, and a body's statement of it"),
     "lab": ("provisioning.lab.cli", "a whole operator on this machine: up, tour, status, shell, down"),
     "run": ("provisioning.run", "run one daemon (what the systemd units call)"),
 }

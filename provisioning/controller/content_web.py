@@ -10,7 +10,7 @@ from aiohttp import web
 from appliance.runtime import languages
 from appliance.runtime.errors import Refused
 from monitoring import content_pages, pages
-from provisioning.controller import content_views
+from provisioning.controller import content_views, usage_web
 from provisioning.controller.hub import Hub
 from provisioning.controller.orders_web import number, serial_of, standing
 
@@ -81,6 +81,7 @@ def routes(hub: Hub) -> list[web.RouteDef]:
     looks = {"/releases": releases, "/releases/{code}": release, "/bodies/{body}": body, "/quarantine": quarantine}
     names = ("releases", "release", "body", "quarantine")
     return [
+        *usage_web.routes(store),
         *(web.get(f"/api{path}", api(look)) for path, look in looks.items()),
         *(web.get(path, page(name, look)) for name, (path, look) in zip(names, looks.items(), strict=True)),
         web.get("/orders", page("orders", orders)),

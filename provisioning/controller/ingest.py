@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from appliance.runtime.errors import Corrupt
-from appliance.telemetry.records import Damaged, Numbered, Record, parse_batch, to_json, written
+from appliance.telemetry.records import Damaged, Numbered, Record, parse_batch, read_time, to_json, written
 from appliance.telemetry.sparkplug import GROUP, NAMESPACE
 from monitoring.overview import EVENTS
 
@@ -22,7 +22,7 @@ _STATE = re.compile(rf"{NAMESPACE}/{GROUP}/(NBIRTH|NDATA|NDEATH)/([a-z][a-z0-9-]
 
 LARGEST_COUNT = 1 << 40  # of one record's bytes: beyond, the record says nothing believable
 MOST_REQUESTS = 1 << 32  # of one record
-LONGEST_RELEASE = 256
+LONGEST_RELEASE, LONGEST_BODY, LONGEST_ZONE, LONGEST_SCREEN = 256, 64, 32, 16  # characters
 LONGEST_TOLD = 300
 EVENT = "event"  # in the place of a decision
 
@@ -49,6 +49,25 @@ class Counted:
     bytes: int = 0
     hits: int = 0
     misses: int = 0
+
+
+class Day(NamedTuple):
+    """What is added up within a day; ``screen`` is a class of screens."""
+
+    day: str
+    body: str
+    release: str
+    zone: str
+    screen: str
+
+
+class Delivered(NamedTuple):
+    """What was delivered: requests, those of them that broke off, bytes, those of them from the store."""
+
+    requests: int = 0
+    broken: int = 0
+    bytes: int = 0
+    hit_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,6 +167,40 @@ def usage(new: Iterable[Record]) -> dict[str, Counted]:
             before.misses + (requests if cache == "miss" else 0),
         )
     return result
+
+
+def usage_days(new: Iterable[Record]) -> dict[Day, Delivered]:
+    """Return what new usage records add, by day; as ``usage`` where something is not believable."""
+    result: dict[Day, Delivered] = {}
+    for record in new:
+        if record.kind != "usage":
+            continue
+        body = record.body
+        names = (
+            ("body", LONGEST_BODY),
+            ("release", LONGEST_RELEASE),
+            ("zone", LONGEST_ZONE),
+            ("screen", LONGEST_SCREEN),
+        )
+        key = Day(_day(record), *(_word(body.get(name), longest) for name, longest in names))
+        sent = _number(body.get("bytes"), LARGEST_COUNT)
+        more = Delivered(
+            _number(body.get("requests", 1), MOST_REQUESTS) or 1,
+            _number(body.get("broken", 0), MOST_REQUESTS),
+            sent,
+            sent if body.get("cache") == "hit" else 0,
+        )
+        result[key] = Delivered(*(a + b for a, b in zip(result.get(key, Delivered()), more, strict=True)))
+    return result
+
+
+def _day(record: Record) -> str:
+    """Return the day (UTC) on which the last of what a record tells of ended, but none after the record itself."""
+    try:
+        last = read_time(record.body.get("last"))
+    except Corrupt:
+        last = record.time
+    return min(last, record.time).date().isoformat()
 
 
 def _number(value: object, most: int) -> int:

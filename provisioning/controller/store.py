@@ -21,7 +21,7 @@ from appliance.runtime.errors import Unreachable
 from appliance.telemetry.sparkplug import Value
 from monitoring.overview import Refusal, Used
 from provisioning.controller import content, ingest
-from provisioning.controller.tables import audits, box_metrics, boxes, counts, damaged, records, usage
+from provisioning.controller.tables import audits, box_metrics, boxes, counts, damaged, records, usage, usage_days
 from provisioning.registry.tables import state
 
 REFUSED = "refuse"  # an audit's decision that is shown
@@ -97,6 +97,8 @@ class Store:
             )
         for release, counted in sorted(ingest.usage(fresh).items()):
             await self._add(connection, usage, {"box": box, "release": release}, vars(counted))
+        for day, delivered in sorted(ingest.usage_days(fresh).items()):
+            await self._add(connection, usage_days, {"box": box, **day._asdict()}, delivered._asdict())
         rows = [
             {
                 "box": box,

@@ -52,6 +52,22 @@ usage = Table(  # what was delivered, kept in the transaction that stores the re
     Column("misses", BigInteger, nullable=False),
 )
 
+usage_days = Table(  # the same by day, for settlement
+    "usage_days",
+    metadata,
+    Column("box", String(63), primary_key=True),
+    Column("day", String(10), primary_key=True),  # UTC
+    Column("body", String(64), primary_key=True),
+    Column("release", String(256), primary_key=True),
+    Column("zone", String(32), primary_key=True),
+    Column("screen", String(16), primary_key=True),  # class: big, small
+    Column("requests", BigInteger, nullable=False),
+    Column("broken", BigInteger, nullable=False),  # of these, broken off
+    Column("bytes", BigInteger, nullable=False),
+    Column("hit_bytes", BigInteger, nullable=False),  # of these, from the store
+    Index("usage_days_of_a_body", "body", "day"),
+)
+
 audits = Table(
     "audits",
     metadata,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,18 @@ from hypothesis import strategies as st
 
 from appliance.runtime.errors import Corrupt
 from appliance.telemetry.records import Numbered, Record, batch, to_json
-from provisioning.controller.ingest import Counted, Delivery, State, audit, delivery, sender, usage
+from provisioning.controller.ingest import (
+    Counted,
+    Day,
+    Delivered,
+    Delivery,
+    State,
+    audit,
+    delivery,
+    sender,
+    usage,
+    usage_days,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +77,25 @@ def test_usage_is_added_up_by_release() -> None:
         ]
     )
     assert found == {"a": Counted(35, 315, 31, 1), "": Counted(1)}
+
+
+def test_usage_is_added_up_by_day() -> None:
+    """A record counts on the day its last delivery ended, or its own where that is none or later; each figure adds up."""
+    told = {"release": "a", "body": "library", "zone": "bigscreen", "screen": "big", "bytes": 10}
+    made = [
+        {**told, "last": "2026-11-28T23:59:59Z", "cache": "hit", "requests": 3, "broken": 1},
+        {**told, "last": "2026-11-28T01:00:00Z", "cache": "miss"},
+        {**told, "last": "2030-01-01T00:00:00Z"},
+        {**told, "last": "never", "screen": 7, "bytes": "many"},
+    ]
+    now = datetime(2026, 11, 29, tzinfo=UTC)
+    found = usage_days([Record.new("usage", "delivery/bigscreen", body, now) for body in made])
+    key = Day("2026-11-28", "library", "a", "bigscreen", "big")
+    assert found == {
+        key: Delivered(4, 1, 20, 10),
+        key._replace(day="2026-11-29"): Delivered(1, 0, 10, 0),
+        key._replace(day="2026-11-29", screen=""): Delivered(1, 0, 0, 0),
+    }
 
 
 def test_audits_have_their_words_in_columns() -> None:
