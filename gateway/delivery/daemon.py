@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from pathlib import Path
 
 from appliance.runtime import metrics
@@ -19,11 +21,13 @@ from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
 from gateway.permission.door import Door
 from gateway.permission.judge import Here
+from gateway.permission.pseudonym import Pseudonyms
 from gateway.release.rights import SCREENS
 from gateway.serving.exchange import Exchange
 from gateway.store.live import LiveObjects
 from gateway.store.objects import Objects
 
+MINUTE = 60.0  # seconds between two looks whether it is another day
 LAST = 2.0  # seconds given to records of use when the daemon stops
 log = logging.getLogger("headgate.delivery")
 
@@ -46,13 +50,20 @@ def _listen(policy: Policy, config: Path, zone: str | None) -> tuple[str, int]:
     return service.address, service.port
 
 
-def door_of(policy: Policy, zone: str) -> Door | None:
+def door_of(policy: Policy, zone: str, pseudonyms: Pseudonyms | None = None) -> Door | None:
     """Return the door of a zone whose screens must show tokens, or None."""
     permission = policy.permission
     if permission is None or zone not in permission.zones:
         return None
     here = Here(("headgate", policy.site, zone), policy.territory, permission.skew)
-    return Door({name: issuer.keys for name, issuer in permission.issuers.items()}, here)
+    return Door({name: issuer.keys for name, issuer in permission.issuers.items()}, here, pseudonyms)
+
+
+async def _turn(pseudonyms: Pseudonyms) -> None:
+    """Let no secret outlive its day, whether screens come or not, for ever."""
+    while True:
+        await asyncio.to_thread(pseudonyms.turn, time.time())
+        await asyncio.sleep(MINUTE)
 
 
 async def main(service: Service, config: Path, zone: str | None) -> None:
@@ -70,17 +81,19 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         incoming, quality = STATE / "store" / "incoming", Quality(zone, counted.REGISTRY)
         screens = Screens(policy.site, zone, Objects(STATE / "store"), incoming, channels, exchange, meter, quality)
 
-        screens.door = door_of(policy, zone)
+        pseudonyms = Pseudonyms(STATE / unit / "pseudonyms")
+        screens.door = door_of(policy, zone, pseudonyms)
 
         async def reload() -> None:
             policy = policies.load(config)
             listening.move(_listen(policy, config, zone))
-            screens.site, screens.door = policy.site, door_of(policy, zone)
+            screens.site, screens.door = policy.site, door_of(policy, zone, pseudonyms)
             exchange.forget()
             channels.forget()
 
         service.reload = reload
         service.tasks.create_task(meter.run())
+        service.tasks.create_task(_turn(pseudonyms))
         service.tasks.create_task(exchange.follow(screens.withdraw))
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
         await listening.serve(service, screens.application, f"serving {zone}")

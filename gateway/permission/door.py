@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
-import secrets
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,11 +12,11 @@ from appliance.runtime.errors import Refused
 from gateway.permission import signed_uri, token
 from gateway.permission.judge import Asked, Here, judge
 from gateway.permission.permit import Permit
+from gateway.permission.pseudonym import Pseudonyms
 
 NAME = "CTA-Common-Access-Token"  # of the header and of the cookie
 QUERY = ("CAT", "cat", signed_uri.PARAMETER)
 MOST = 20_000  # verified tokens that are remembered
-DAY = 86_400.0  # seconds for which a subject has one pseudonym
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,13 @@ def shown(headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping
 class Door:
     """The door of one zone."""
 
-    def __init__(self, issuers: Mapping[str, Iterable[PublicKey]], here: Here) -> None:
+    def __init__(
+        self, issuers: Mapping[str, Iterable[PublicKey]], here: Here, pseudonyms: Pseudonyms | None = None
+    ) -> None:
         self._issuers = {name: tuple(keys) for name, keys in issuers.items()}
         self._here = here
         self._verified: OrderedDict[bytes, Permit] = OrderedDict()
-        self._day, self._secret = -1, b""
+        self._pseudonyms = pseudonyms or Pseudonyms()
 
     def admit(self, token_shown: Shown | None, asked: Asked, now: float) -> Granted:
         """Return what the shown token permits, if it permits what is asked for.
@@ -71,7 +71,7 @@ class Door:
         permit = self._open(token_shown)
         judge(permit, asked, self._here, now)
         keep = token_shown.text if token_shown.place in ("CAT", "cat") else None
-        return Granted(permit, self._pseudonym(permit.subject, now), keep)
+        return Granted(permit, self._pseudonyms.of(permit.subject, now), keep)
 
     def _open(self, token_shown: Shown) -> Permit:
         uri = token_shown.place == signed_uri.PARAMETER
@@ -84,11 +84,3 @@ class Door:
         if len(self._verified) > MOST:
             self._verified.popitem(last=False)
         return permit
-
-    def _pseudonym(self, subject: str, now: float) -> str:
-        """Return a name for the subject that nobody can lead back to it, and that is another one the next day."""
-        if not subject:
-            return ""
-        if (day := int(now // DAY)) != self._day:
-            self._day, self._secret = day, secrets.token_bytes(32)
-        return hmac.digest(self._secret, subject.encode(), "sha256").hex()[:16]

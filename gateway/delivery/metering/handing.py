@@ -30,15 +30,18 @@ class Sealed(NamedTuple):
     records: int
 
 
-def seal(window: Window) -> Sealed:
-    """Write a window's records down durably and throw the window away; one that was sealed before keeps its records."""
+def seal(window: Window) -> Sealed | None:
+    """Write a window's records down durably and throw the window away; None if it counted nothing.
+
+    One that was sealed before keeps its records.
+    """
     path = window.path.with_suffix(RECORDS)
-    if not path.exists():
-        made = usage_records(window.id, window.cells(), datetime.now(UTC))
+    made = usage_records(window.id, window.cells(), datetime.now(UTC))
+    if made and not path.exists():
         write_atomic(path, b"".join(record.encode() + b"\n" for record in made))
     window.close()
     window.path.unlink()
-    return look(path)
+    return look(path) if made else None
 
 
 def look(path: Path) -> Sealed:

@@ -38,7 +38,7 @@ class Ledger:
         _take(self._lock, folder)
         if ended := recover(folder, noted):
             log.warning("%d deliveries of a process that was killed with its survivor are counted as noted last", ended)
-        self.sealed = [seal(Window(path, 0)) for path in windows(folder)]
+        self.sealed = [sealed for path in windows(folder) if (sealed := seal(Window(path, 0))) is not None]
         self.slots = Slots(folder / RUNNING)
         numbers = (int(path.name.split("-", 1)[0]) for path in folder.glob(f"*-*{RECORDS}"))
         self._number = max(numbers, default=0)

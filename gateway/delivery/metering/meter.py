@@ -95,6 +95,7 @@ class Meter:
         self._handing = Handing(folder, hand_over, lost)
         self._streams: dict[asyncio.Transport, Stream] = {}
         self._lingering: list[Stream] = []
+        self._alone = asyncio.Lock()  # windows follow each other in one task at a time
         self._turned, self._length = time.monotonic(), SHORTEST
 
     def check(self) -> None:
@@ -183,11 +184,12 @@ class Meter:
             while True:
                 ticket = self._ledger.last
                 await asyncio.sleep(LOOK)
-                await self._look()
-                age = time.monotonic() - self._turned
-                if age >= self._length or (age >= QUIET and self._is_quiet(ticket)):
-                    await self._turn()
-                await asyncio.to_thread(self._ledger.sync)
+                async with self._alone:
+                    await self._look()
+                    age = time.monotonic() - self._turned
+                    if age >= self._length or (age >= QUIET and self._is_quiet(ticket)):
+                        await self._turn()
+                    await asyncio.to_thread(self._ledger.sync)
 
     def _is_quiet(self, ticket: int) -> bool:
         """Return whether nothing runs and nothing came since ``ticket``: then there is nothing to be counted together."""
@@ -219,16 +221,19 @@ class Meter:
             for span in stream.spans:
                 used.add(span.move() >> 32)
         for number in [number for number in ledger.old if number not in used]:
-            self._handing.add(await asyncio.to_thread(seal, ledger.old.pop(number)))
+            if (sealed := await asyncio.to_thread(seal, ledger.old.pop(number))) is not None:
+                self._handing.add(sealed)
 
     async def drain(self, seconds: float) -> int:
         """Settle what is left when the daemon stops, at most for ``seconds``; return how many records wait on the disk."""
         try:
             async with asyncio.timeout(seconds):
                 while any(stream.spans for stream in [*self._streams.values(), *self._lingering]):
-                    await self._look()
+                    async with self._alone:
+                        await self._look()
                     await asyncio.sleep(0.05)
-                await self._turn()
+                async with self._alone:
+                    await self._turn()
                 await self._handing.idle()
         except TimeoutError:
             for stream in [*self._streams.values(), *self._lingering]:

@@ -88,10 +88,14 @@ def spool(telemetry: Process) -> Any:
 def used(n: int) -> Record:
     body = {
         "release": "isli:999999-1",
-        "path": "a.m4s",
-        "bytes": 1000,
-        "cache": "miss" if n == 0 else "hit",
+        "body": "library",
         "zone": "bigscreen",
+        "screen": "big",
+        "bytes": 1000,
+        "requests": 2,
+        "broken": n % 2,
+        "cache": "miss" if n == 0 else "hit",
+        "files": {"a.m4s": [2, 1000]},
     }
     return Record.new("usage", "delivery/bigscreen", body)
 
@@ -116,9 +120,9 @@ async def test_broker_unplugged_and_telemetry_killed(
     found = await stored(controller, 150)
     assert sorted(one["id"] for one in found) == sorted(record.id for record in made)
     usage = (await box(controller))["usage"]
-    assert usage["requests"] == 150
+    assert usage["requests"] == 300
     assert usage["bytes"] == 150_000
-    assert (usage["hits"], usage["misses"]) == (149, 1)
+    assert (usage["hits"], usage["misses"]) == (298, 2)
 
 
 async def test_controller_killed_between_commit_and_acknowledgement(
@@ -143,7 +147,9 @@ async def test_controller_killed_between_commit_and_acknowledgement(
     await emptied(spool)
     found = await stored(controller, 20)
     assert sorted(one["id"] for one in found) == sorted(record.id for record in made)
-    assert (await box(controller))["usage"]["requests"] == 20
+    assert (await box(controller))["usage"]["requests"] == 40
+    statement = await ask(controller, "/api/statements/library")
+    assert statement["total"] == {"requests": 40, "broken": 10, "bytes": 20_000, "hit_bytes": 19_000}
 
 
 async def test_state_follows_the_box(controller: Process, telemetry: Process) -> None:

@@ -5,8 +5,9 @@ import pytest
 from appliance.runtime.errors import Refused
 from gateway.permission import door as doors
 from gateway.permission import token
-from gateway.permission.door import DAY, Door, Shown, shown
+from gateway.permission.door import Door, Shown, shown
 from gateway.permission.judge import Asked, Here
+from gateway.permission.pseudonym import DAY
 from tests.unit.gateway.permission.test_token import ISSUERS, PEM
 
 ASKED = Asked("GET", "http://a/r/1/x.ts", "10.0.0.1", {})
