@@ -19,6 +19,8 @@ PAGES = [
     "docs/isolation.zh.md",
     "docs/releases.md",
     "docs/releases.zh.md",
+    "docs/delivery.md",
+    "docs/delivery.zh.md",
     "docs/identifiers.md",
     "docs/identifiers.zh.md",
     "docs/operations.md",
