@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -91,7 +92,7 @@ class Meter:
     ) -> None:
         self.zone, self.screen = zone, screen
         self._ledger = Ledger(folder)
-        self._survivor = survivor.start(folder) if survive else None
+        self._survivor = _survivor(folder) if survive else None
         self._handing = Handing(folder, hand_over, lost)
         self._streams: dict[asyncio.Transport, Stream] = {}
         self._lingering: list[Stream] = []
@@ -184,12 +185,19 @@ class Meter:
             while True:
                 ticket = self._ledger.last
                 await asyncio.sleep(LOOK)
+                self._watch()
                 async with self._alone:
                     await self._look()
                     age = time.monotonic() - self._turned
                     if age >= self._length or (age >= QUIET and self._is_quiet(ticket)):
                         await self._turn()
                     await asyncio.to_thread(self._ledger.sync)
+
+    def _watch(self) -> None:
+        """Tell if the survivor is gone: a kill -9 of this process alone is not survived exactly any more, only as noted last."""
+        if self._survivor is not None and os.waitpid(self._survivor, os.WNOHANG)[0]:
+            log.error("the process that survives this one was killed: after a kill -9 use is counted as noted last")
+            self._survivor = None
 
     def _is_quiet(self, ticket: int) -> bool:
         """Return whether nothing runs and nothing came since ``ticket``: then there is nothing to be counted together."""
@@ -239,3 +247,12 @@ class Meter:
             for stream in [*self._streams.values(), *self._lingering]:
                 stream.stop()
         return self._handing.waiting
+
+
+def _survivor(folder: Path) -> int | None:
+    """Start the survivor; without one, a delivery that is killed is counted as noted last."""
+    try:
+        return survivor.start(folder)
+    except OSError as error:
+        log.error("no process survives this one, after a kill -9 use is counted as noted last: %s", error)
+        return None

@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.identity.keys import PrivateKey
+from gateway.delivery.metering.slots import Slots
 from tests import wire
 from tests.server.content import media
 from tests.server.content.conftest import ADDRESSES, CODE, Chain, give_order
@@ -211,3 +213,31 @@ def test_nothing_is_lost_or_told_twice_when_the_exchange_is_killed(chain: Any, u
         settled(chain)
     whole = Counter({f"/r/{CODE}/{path}": len(data) for path, data in FILES.items()})
     assert recorded(chain) == seen.bytes + whole
+
+
+def test_killed_with_its_survivor_delivery_is_counted_as_noted_last(chain: Any, until: Any) -> None:
+    """Nobody is left to ask the kernel: what was noted twice a second counts, once, which is all where nothing moved since."""
+    chain.publish(FILES)
+    assert chain.play("large.mp4").status == 200
+    settled(chain)
+    before = recorded(chain)
+    chain.start("delivery", "bigscreen")
+    process = chain.processes["delivery-bigscreen"]
+    (survivor,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    with wire.captured(chain.port) as seen:
+        with screen(chain, request("large.mp4"), room=4096) as connected:
+            assert read(connected, 3000) == 3000
+
+            def noted() -> bool:
+                with Slots(chain.state / "delivery-bigscreen" / "running") as slots:
+                    return any(slot.noted for slot in slots.all())
+
+            until(noted, "what left is noted")
+            os.kill(int(survivor), signal.SIGKILL)
+            until(lambda: "was killed" in chain.log("delivery-bigscreen"), "delivery tells that nobody survives it")
+            chain.stop("delivery-bigscreen", signal.SIGKILL)
+        chain.start("delivery", "bigscreen")
+        settled(chain)
+    told = (recorded(chain) - before)[f"/r/{CODE}/large.mp4"]
+    assert "killed with its survivor" in chain.log("delivery-bigscreen")
+    assert 0 < told <= seen.bytes[f"/r/{CODE}/large.mp4"]
