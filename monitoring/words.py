@@ -198,6 +198,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "to_reinstate": ("恢复命令：", "To reinstate:"),
     "all_withdrawn": ("全部下架", "all withdrawn"),
     "used_at": ("使用地点", "Used at"),
+    "by_day": ("按日 (UTC)", "By day (UTC)"),
+    "by_screen": ("按屏幕", "By screen"),
+    "screen_big": ("大屏", "televisions"),
+    "screen_small": ("小屏", "phones"),
+    "screen_none": ("其他", "other"),
     "quarantine_more": (
         "未通过检查的内容不会交给任何人，只在网关上保留一段时间供查看。",
         "What failed inspection reaches nobody; it is kept on the box for a while to be looked at.",

@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from provisioning.controller.content_tables import held, orders, proofs, quarantined, release_boxes, releases
 from provisioning.controller.store import Store
-from provisioning.controller.tables import usage
+from provisioning.controller.tables import usage, usage_days
 
 PAGE = 50  # releases of one page
 MOST_PAGES = 10_000
+DAYS = 31  # that a body's view tells one by one
 STATES = ("published", "admitted", "stored", "withdrawn", "refused")
 MOST_REFUSALS = 8  # boxes that a list tells why they refuse one release
 WAITS = "waiting-for-listing"
@@ -93,12 +94,23 @@ async def body(store: Store, name: str) -> dict[str, Any] | None:
             {"box": box, "requests": int(requests), "bytes": int(size)}
             for box, requests, size in (await connection.execute(joined)).all()
         ]
+        parts = {part: await _delivered(connection, name, part) for part in ("day", "screen")}
         this = (orders.c.kind == "body") & (orders.c.target == name)
         last = (await connection.execute(select(orders).where(this).order_by(orders.c.serial.desc()).limit(1))).first()
     boxes.sort(key=lambda box: -box["bytes"])
     total = {part: sum(box[part] for box in boxes) for part in ("requests", "bytes")}
     order = last.serial if last is not None and last.act == "withdraw" else None
-    return {"body": name, "order": order, "counts": counts, "usage": total, "boxes": boxes, "releases": told}
+    found = {"body": name, "order": order, "counts": counts, "usage": total, "boxes": boxes, "releases": told}
+    return {**found, "days": parts["day"], "screens": parts["screen"]}
+
+
+async def _delivered(connection: AsyncConnection, name: str, part: str) -> list[dict[str, Any]]:
+    """Return what was delivered of a body by day or class of screen, the greatest (the newest days) first."""
+    column = usage_days.c[part]
+    sums = select(column, func.sum(usage_days.c.requests), func.sum(usage_days.c.bytes))
+    query = sums.where(usage_days.c.body == name).group_by(column).order_by(column.desc()).limit(DAYS)
+    rows = await connection.execute(query)
+    return [{part: key, "requests": int(requests), "bytes": int(size)} for key, requests, size in rows]
 
 
 async def quarantine(store: Store, box: str | None, before: int | None, limit: int) -> dict[str, Any]:

@@ -239,7 +239,14 @@ async def test_what_pages_tell_of_releases(store: Store, orders: Orders, tmp_pat
     published = Published(tmp_path / "origin", store)
     await published.keep(published.changed())
     assert published.changed() == []
-    used = Numbered(9, Record.new("usage", "delivery/bigscreen", {"release": "stored", "bytes": 10, "cache": "hit"}))
+    used = Numbered(
+        9,
+        Record.new(
+            "usage",
+            "delivery/bigscreen",
+            {"release": "stored", "bytes": 10, "cache": "hit", "body": "library", "screen": "big"},
+        ),
+    )
     quarantined = refuse(6, "bad", "active-content", path="a.pdf", quarantine="5f3a")
     held = Record.new(
         "event", "exchange", {"event": "stored", "releases": [["stored", 1, 2, 2, 9, 9], ["idle", 1, 1, 2, 4, 9]]}
@@ -284,6 +291,8 @@ async def test_what_pages_tell_of_releases(store: Store, orders: Orders, tmp_pat
     assert (await views.one(store, "stored_not"))["where"][0]["reason"] == "zone-not-granted"
     mine = await views.body(store, "library")
     assert (mine["counts"]["all"], mine["usage"]["bytes"], mine["boxes"][0]["box"]) == (3, 10, "headend")
+    assert mine["screens"] == [{"screen": "big", "requests": 1, "bytes": 10}]
+    assert [day["bytes"] for day in mine["days"]] == [10]
     assert await views.body(store, "nobody") is None
     assert await views.one(store, "nobody") is None
     (aside,) = (await views.quarantine(store, "headend", None, 10))["quarantined"]

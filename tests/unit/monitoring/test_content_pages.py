@@ -93,6 +93,8 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             "usage": {"requests": 3, "bytes": 4096},
             "boxes": [{"box": EVIL, "requests": 3, "bytes": 4096}],
             "releases": [RELEASE],
+            "days": [{"day": "2026-11-29", "requests": 3, "bytes": 4096}],
+            "screens": [{"screen": screen, "requests": 1, "bytes": 0} for screen in ("big", "small", "", EVIL)],
         },
     ),
     "quarantine": (
