@@ -13,6 +13,7 @@ from appliance.runtime.listening import Listening
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from gateway.delivery import metrics as counted
+from gateway.delivery.ladder import Shown, limits_of
 from gateway.delivery.live import Channels
 from gateway.delivery.metering.meter import Meter
 from gateway.delivery.quality import Quality
@@ -22,7 +23,7 @@ from gateway.isolation.policy import Policy
 from gateway.permission.door import Door
 from gateway.permission.judge import Here
 from gateway.permission.pseudonym import Pseudonyms
-from gateway.release.rights import SCREENS
+from gateway.playlists.screens import screen_of
 from gateway.serving.exchange import Exchange
 from gateway.store.live import LiveObjects
 from gateway.store.objects import Objects
@@ -75,7 +76,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     (RUN / "metrics" / unit).mkdir(parents=True, exist_ok=True)
     async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
         # Before anything else: the survivor that it starts is a process that shares what is opened from now on.
-        meter = Meter(STATE / unit, zone, SCREENS.get(zone, ""), exchange.records, counted.LOST.inc)
+        meter = Meter(STATE / unit, zone, screen_of(zone), exchange.records, counted.LOST.inc)
         counted.WAITING.set_function(lambda: meter.waiting)
         channels = Channels(LiveObjects(STATE / "store"), exchange, service.tasks)
         incoming, quality = STATE / "store" / "incoming", Quality(zone, counted.REGISTRY)
@@ -84,10 +85,13 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         pseudonyms = Pseudonyms(STATE / unit / "pseudonyms")
         screens.door = door_of(policy, zone, pseudonyms)
 
+        screens.ladder = Shown(limits_of(policy, zone))
+
         async def reload() -> None:
             policy = policies.load(config)
             listening.move(_listen(policy, config, zone))
             screens.site, screens.door = policy.site, door_of(policy, zone, pseudonyms)
+            screens.ladder = Shown(limits_of(policy, zone))
             exchange.forget()
             channels.forget()
 

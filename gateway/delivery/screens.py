@@ -13,12 +13,14 @@ from aiohttp import web
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from gateway.delivery import cmcd, metrics, page
+from gateway.delivery.ladder import Shown
 from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.quality import Quality
 from gateway.permission import door as doors
 from gateway.permission.door import Door, Granted
 from gateway.permission.judge import Asked
+from gateway.playlists.ladder import Limits
 from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming, Object
@@ -59,6 +61,7 @@ class Screens:
     ) -> None:
         self.site, self._zone, self._channels = site, zone, channels
         self.door: Door | None = None  # where the policy asks for tokens
+        self.ladder = Shown(Limits())
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
         self._running, self._quality = Requests(), quality
 
@@ -130,6 +133,8 @@ class Screens:
     ) -> web.StreamResponse:
         manifest = await self._exchange.manifest(code)
         file, opened, cache, keep, coming = await self._open(manifest, code, path)
+        if self.ladder.filters(file.type):
+            file, opened, coming = await self.ladder.show(file, opened, coming)
         running = self._meter.begin(
             request.transport, manifest.release, path, manifest.body, cache, granted.subject if granted else ""
         )

@@ -238,6 +238,8 @@ def _content(policy: Policy, broken: Broken) -> Iterator[Problem]:
                 ("permission", "zones", index),
                 f"nothing is delivered in zone '{zone}': no service with 'run: delivery'",
             )
+    for zone in policy.ladders:
+        yield from _known_zone(policy, broken, ("ladders", zone), zone)
     for zone in store.quotas.zones:
         yield from _known_zone(policy, broken, ("store", "quotas", "zones", zone), zone)
     for name in store.quotas.bodies:

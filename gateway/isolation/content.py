@@ -41,6 +41,18 @@ class Permission(Section):
     skew: Annotated[float, Field(ge=0, le=300)] = 30.0  # seconds that clocks may differ
 
 
+class Ladder(Section):
+    """The most that the screens of a zone are shown of what has several renditions; what is left out is not limited."""
+
+    height: Annotated[int, Field(ge=1, le=10_000)] | None = None  # pixels
+    bandwidth: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = (
+        None  # bits a second that the line carries to a screen
+    )
+    codecs: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.]{2,32}$")], ...], Field(max_length=32)
+    ] = ()  # leading parts of RFC 6381 names
+
+
 class Important(Section):
     """Important data (重要数据): by label and by identifier; it never crosses towards the zones that are outside."""
 
