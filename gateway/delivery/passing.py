@@ -1,0 +1,171 @@
+"""An origin's response on its way to a screen, whole or in parts, its header fields as the origin wrote them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from gateway.caching import fields as headers
+from gateway.caching.body import Body
+from gateway.caching.cache_status import Did, told
+from gateway.caching.fields import Fields
+from gateway.serving.choose import Part
+
+CHUNK = 256 << 10  # bytes of one write
+SLOWEST = 60.0  # seconds that a screen may take for a chunk
+MOST_INTERIM = 16  # interim responses of one answer
+
+Piece = tuple[bytes, int, int]  # what goes before it, its first byte, the one behind its last
+
+
+class Passed(web.StreamResponse):
+    """A response that says what the origin said, and nothing of ours but ``Cache-Status``."""
+
+
+class Sending:
+    """What was sent to a request so far."""
+
+    def __init__(self, request: web.Request) -> None:
+        self.request, self.did, self.sent, self.begun, self.broken = request, Did(), 0, False, False
+        self.response: web.StreamResponse = web.Response(status=502)
+
+    def abort(self) -> None:
+        """Break the connection off, so that a short answer does not look whole."""
+        self.broken = True
+        if self.request.transport is not None:
+            self.request.transport.abort()
+
+
+async def interim(sending: Sending, found: Sequence[tuple[int, Sequence[tuple[str, str]]]]) -> None:
+    """Pass interim responses on (RFC 9110 section 15.2), to who knows of them."""
+    request = sending.request
+    if request.version < (1, 1) or request.transport is None:
+        return
+    for status, fields in found[:MOST_INTERIM]:
+        if status in (100, 101):  # of the hop before, not for the screen
+            continue
+        lines = [f"HTTP/1.1 {status} {_phrase(status)}"]
+        lines += [f"{name}: {value}" for name, value in headers.end_to_end(fields)]
+        if not any("\r" in line or "\n" in line for line in lines):
+            request.transport.write("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape"))
+
+
+async def send(
+    sending: Sending,
+    status: int,
+    reason: str,
+    fields: Fields,
+    content: AsyncIterator[bytes] | tuple[Any, int, int | None] | tuple[Any, tuple[Part, ...], int | None] | None,
+    did: Did,
+) -> web.StreamResponse:
+    """Answer with ``content``: as it comes from an origin, from one byte of a Body up to another (None: to its end), or in parts.
+
+    Raises:
+        HeadgateError: it broke off.
+    """
+    request, sending.did = sending.request, did
+    response = Passed(status=status, reason=reason or _phrase(status), headers=_table(fields, did))
+    sending.response = response
+    pieces: list[Piece] = []
+    body: Body | None = None
+    match content:
+        case (Body() as body, int(start), int(end)):
+            response.content_length = end - start
+            pieces = [(b"", start, end)]
+        case (Body() as body, int(start), None):
+            response.headers.popall(hdrs.CONTENT_LENGTH, None)
+        case (Body() as body, tuple(parts), int(size)):
+            pieces, tail = _multipart(response, parts, size)
+            pieces.append((tail, 0, 0))
+            response.content_length = sum(len(head) + end - start for head, start, end in pieces)
+        case None if status != 304:
+            response.content_length = 0
+    if response.content_length is None and request.version >= (1, 1) and status not in (204, 304):
+        response.enable_chunked_encoding()
+    sending.begun = True
+    try:
+        async with asyncio.timeout(SLOWEST):
+            await response.prepare(request)
+        if request.method != "HEAD" and status not in (204, 304):
+            if body is None:
+                await _relay(sending, response, content)
+            elif pieces:
+                await _pieces(sending, response, body, pieces)
+            else:
+                await _to_end(sending, response, body)
+        async with asyncio.timeout(SLOWEST):
+            await response.write_eof()
+    except (ConnectionError, TimeoutError):  # the screen left, or reads too slowly: the fill goes on without it
+        sending.abort()
+    return response
+
+
+async def _relay(sending: Sending, response: web.StreamResponse, content: Any) -> None:
+    if content is None:
+        return
+    async for chunk in content:
+        await _write(sending, response, chunk)
+
+
+async def _pieces(sending: Sending, response: web.StreamResponse, body: Body, pieces: Sequence[Piece]) -> None:
+    for head, start, end in pieces:
+        if head:
+            await _write(sending, response, head)
+        at = start
+        while at < end:
+            await body.reach(at)
+            data = body.read(at, min(CHUNK, end - at))
+            if not data:
+                raise ConnectionResetError("the body is shorter than was promised")
+            await _write(sending, response, data)
+            at += len(data)
+
+
+async def _to_end(sending: Sending, response: web.StreamResponse, body: Body) -> None:
+    at = body.start
+    while (await body.reach(at)) > at:
+        data = body.read(at, CHUNK)
+        await _write(sending, response, data)
+        at += len(data)
+
+
+async def _write(sending: Sending, response: web.StreamResponse, data: bytes) -> None:
+    async with asyncio.timeout(SLOWEST):
+        await response.write(data)
+    sending.sent += len(data)
+
+
+def _multipart(response: web.StreamResponse, parts: Sequence[Part], size: int) -> tuple[list[Piece], bytes]:
+    boundary, media = secrets.token_hex(12), response.headers.get(hdrs.CONTENT_TYPE)
+    kind = f"Content-Type: {media}\r\n" if media else ""
+    response.headers[hdrs.CONTENT_TYPE] = f"multipart/byteranges; boundary={boundary}"
+    pieces = [
+        (
+            f"\r\n--{boundary}\r\n{kind}Content-Range: bytes {part.first}-{part.last}/{size}\r\n\r\n".encode(),
+            part.first,
+            part.last + 1,
+        )
+        for part in parts
+    ]
+    return pieces, f"\r\n--{boundary}--\r\n".encode()
+
+
+def _table(fields: Fields, did: Did) -> CIMultiDict[str]:
+    table: CIMultiDict[str] = CIMultiDict()
+    for name, value in fields:
+        table.add(name, value.encode("utf-8", "replace").decode())
+    table.add("Cache-Status", told(did))
+    return table
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

@@ -1,0 +1,364 @@
+"""Plain HTTP origins: requests whose ``Host`` is an admitted one, answered by an ordinary shared cache (RFC 9111)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from http import HTTPStatus
+from urllib.parse import urljoin, urlsplit
+
+from aiohttp import web
+
+from appliance.runtime import http
+from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from gateway.caching import fields as headers
+from gateway.caching import freshness, ranges, validation, variants
+from gateway.caching.cache_status import Did, told
+from gateway.caching.decide import Ask, Nothing, Use, decide, forwarded, helps
+from gateway.caching.directives import TARGETED, of_response
+from gateway.caching.fields import Fields
+from gateway.caching.filling import Coming, Confirmed, Fill, Filling, Passing
+from gateway.caching.kept import Kept
+from gateway.caching.stored import Asked, Stored
+from gateway.delivery import metrics
+from gateway.delivery.passing import Sending, interim, send
+from gateway.serving.choose import Part, Parts, Unsatisfiable
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
+MOST_FIELDS = 100  # fields of a request
+LONGEST_TARGET = 8000  # characters
+LONGEST_BODY = 64 << 20  # bytes of a request's body
+AGAIN = 3  # times that a request looks anew at what is stored, before it asks for itself
+
+
+class WebCache:
+    """The requests of one zone for the origins ``hosts`` (as ``Host`` names them)."""
+
+    def __init__(
+        self,
+        zone: str,
+        hosts: Collection[str],
+        kept: Kept,
+        filling: Filling,
+        tasks: asyncio.TaskGroup,
+        targets: Sequence[str] = TARGETED,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._zone, self.hosts, self._kept, self._filling = zone, frozenset(hosts), kept, filling
+        self._tasks, self._targets, self._clock = tasks, targets, clock
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: http.Handler) -> web.StreamResponse:
+        """Answer what is for an admitted origin; leave the rest to ``handler``."""
+        if request.host.lower() not in self.hosts:
+            return await handler(request)
+        began = time.monotonic()
+        sending = Sending(request)
+        try:
+            response = await self._answer(sending, self._asked(request))
+        except HeadgateError as error:
+            status, reason = _told(error)
+            metrics.REFUSALS.labels(self._zone, reason).inc()
+            if sending.begun:  # what was begun cannot be taken back: it is broken off, so that it does not look whole
+                sending.abort()
+                return sending.response
+            sending.did = Did(fwd="miss", detail=reason)
+            response = http.answer(status, reason, str(error))
+            response.headers["Cache-Control"] = "no-store"
+            response.headers["Cache-Status"] = told(sending.did)
+        cache = "hit" if sending.did.hit else "miss"
+        metrics.REQUESTS.labels(self._zone, str(response.status), cache).inc()
+        metrics.BYTES.labels(self._zone, cache).inc(sending.sent)
+        metrics.SECONDS.labels(self._zone, cache).observe(time.monotonic() - began)
+        if sending.broken:
+            metrics.BROKEN_OFF.labels(self._zone).inc()
+        return response
+
+    async def purge(
+        self, *, tags: Collection[str] = (), url: str | None = None, prefix: str | None = None, soft: bool = False
+    ) -> int:
+        """Remove (or, ``soft``, make stale) what has one of these tags exactly, this address, or one that begins with ``prefix``.
+
+        Returns how many responses that were, once it is durable.
+        """
+        return await self._kept.purge(tags, _key(url), _key(prefix), soft=soft)
+
+    def _asked(self, request: web.Request) -> Asked:
+        target = request.raw_path
+        if "://" in target:
+            parts = urlsplit(target)
+            target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+        if len(target) > LONGEST_TARGET or not target.isascii():
+            raise Refused("bad-request", "the address is too long, or not written in ASCII", 414)
+        if len(request.headers) > MOST_FIELDS:
+            raise Refused("bad-request", "the request has too many header fields", 431)
+        return Asked(request.method, request.host.lower(), target, tuple(request.headers.items()))
+
+    async def _answer(self, sending: Sending, asked: Asked) -> web.StreamResponse:
+        if asked.method not in ("GET", "HEAD"):
+            return await self._through(sending, asked)
+        for _ in range(AGAIN):
+            now = self._clock()
+            decision = decide(asked, self._kept.shelf.find(asked.key), now, self._targets)
+            match decision:
+                case Nothing():
+                    raise Refused("only-if-cached", "nothing that is stored answers this", 504)
+                case Use(stored, refresh):
+                    if refresh and self._filling.under_way(asked.key) is None:
+                        self._tasks.create_task(self._refresh(asked, Ask("stale", stored)))
+                    try:
+                        return await self._use(sending, asked, stored, Did(hit=True))
+                    except FileNotFoundError:
+                        self._kept.lost(stored)
+                case Ask():
+                    if (response := await self._fetch(sending, asked, decision)) is not None:
+                        return response
+        return await self._alone(sending, asked, Ask("miss"))
+
+    async def _fetch(self, sending: Sending, asked: Asked, ask: Ask) -> web.StreamResponse | None:
+        """Wait for the answer that is asked for already, or ask; None where what is stored is to be looked at again."""
+        shared = asked.method == "GET" and not headers.values(asked.fields, "range")
+        fill = self._filling.under_way(asked.key) if shared else None
+        if fill is None:
+            return await self._alone(sending, asked, ask)
+        early = not fill.outcome.done()
+        try:
+            outcome = await asyncio.shield(fill.outcome)
+        except HeadgateError as error:
+            return await self._instead(sending, asked, ask.stored, None, error)
+        match outcome:
+            case Coming(stored) if variants.matches(stored, asked) and self._may_share(asked, stored, early):
+                return await self._follow(sending, asked, outcome, Did(fwd=ask.why, collapsed=True))
+            case Confirmed():
+                return None
+            case _:
+                return await self._alone(sending, asked, ask)
+
+    def _may_share(self, asked: Asked, stored: Stored, early: bool) -> bool:
+        """Return whether a request may have an answer that is coming for another: fresh, or made while it waited for nothing else."""
+        if isinstance(decide(asked, [_whole(stored)], self._clock(), self._targets), Use):
+            return True
+        return early and not of_response(stored.fields, self._targets).whole("no-cache") and not _insists(asked)
+
+    async def _alone(self, sending: Sending, asked: Asked, ask: Ask) -> web.StreamResponse:
+        sent = forwarded(asked, ask)
+        fill = self._filling.begin(asked, sent, ask.stored)
+        try:
+            try:
+                outcome = await asyncio.shield(fill.outcome)
+            except HeadgateError as error:
+                return await self._instead(sending, asked, ask.stored, None, error)
+            match outcome:
+                case Confirmed(stored):
+                    return await self._use(sending, asked, stored, Did(fwd=ask.why, fwd_status=304, stored=True))
+                case Coming():
+                    if outcome.stored.status == 206 and not headers.values(asked.fields, "range"):
+                        return await self._completed(sending, asked, outcome, ask)
+                    return await self._follow(sending, asked, outcome, Did(fwd=ask.why, stored=True))
+                case Passing(answer, fields):
+                    if answer.status >= 500 and ask.stored is not None:
+                        erred = Unreachable(f"the origin answered {answer.status}")
+                        if helps(ask.stored, asked, self._clock(), answer.status, self._targets):
+                            return await self._instead(sending, asked, ask.stored, answer.status, erred)
+                    if answer.status in (206, 412, 416) and _range_is_ours(asked, sent):
+                        return await self._again(sending, asked)
+                    await interim(sending, answer.interim)
+                    did = Did(fwd=_why(asked, ask), fwd_status=answer.status)
+                    return await send(sending, answer.status, answer.reason, fields, answer.body, did)
+        finally:
+            fill.released.set()
+
+    async def _again(self, sending: Sending, asked: Asked) -> web.StreamResponse:
+        """Ask for the whole: the rest alone would not go together with what is stored."""
+        return await self._alone(sending, asked, Ask("partial"))
+
+    async def _completed(self, sending: Sending, asked: Asked, coming: Coming, ask: Ask) -> web.StreamResponse:
+        """Answer with the whole, of which the rest is coming."""
+        if ask.stored is None or not ranges.combinable(ask.stored, _content_range(coming.stored)):
+            return await self._again(sending, asked)
+        await coming.body.reach((coming.stored.size or 0) - 1)
+        stored = self._kept.shelf.get(coming.stored.id)
+        if stored is None or not stored.complete:
+            return await self._again(sending, asked)
+        return await self._use(sending, asked, stored, Did(fwd="partial", fwd_status=206, stored=True))
+
+    async def _instead(
+        self, sending: Sending, asked: Asked, stored: Stored | None, status: int | None, error: HeadgateError
+    ) -> web.StreamResponse:
+        """Answer with what is stored although it is stale, since the origin gave nothing better.
+
+        Raises:
+            HeadgateError: nothing may be used.
+        """
+        away = isinstance(error, Unreachable) or (isinstance(error, Refused) and error.status >= 500)
+        if stored is None or not away or not helps(stored, asked, self._clock(), status, self._targets):
+            raise error
+        return await self._use(sending, asked, stored, Did(hit=True, fwd_status=status, detail="origin-away"))
+
+    async def _refresh(self, asked: Asked, ask: Ask) -> None:
+        """Ask for what is stored anew, while it is used."""
+        plain = Asked("GET", asked.host, asked.target, headers.without(asked.fields, validation.CONDITIONS | {"range"}))
+        fill: Fill | None = None
+        try:
+            fill = self._filling.begin(plain, forwarded(plain, ask), ask.stored)
+            await asyncio.shield(fill.outcome)
+        except HeadgateError as error:
+            metrics.REFUSALS.labels(self._zone, _told(error)[1]).inc()
+        finally:
+            if fill is not None:
+                fill.released.set()
+
+    async def _through(self, sending: Sending, asked: Asked) -> web.StreamResponse:
+        """Pass a request on that is not answered from what is stored, and forget what it may have changed (section 4.4)."""
+        request = sending.request
+        body: bytes | AsyncIterator[bytes] = b""
+        if request.body_exists:
+            if (request.content_length or 0) > LONGEST_BODY:
+                raise Refused("too-long", "the request's body is longer than is passed on", 413)
+            body = _bounded(request)
+        fill = self._filling.begin(asked, headers.end_to_end(asked.fields), None, body)
+        try:
+            outcome = await asyncio.shield(fill.outcome)
+            fields = outcome.fields if isinstance(outcome, Passing) else outcome.stored.fields
+            status = outcome.answer.status if isinstance(outcome, Passing) else outcome.stored.status
+            if asked.method not in SAFE and 200 <= status < 400:
+                self._invalidate(asked, fields, keep_own=isinstance(outcome, Coming))
+            did = Did(fwd="method", fwd_status=status, stored=isinstance(outcome, Coming))
+            if isinstance(outcome, Coming):
+                return await self._follow(sending, asked, outcome, did)
+            if isinstance(outcome, Confirmed):
+                raise Corrupt("the origin confirmed what nobody asked about")
+            await interim(sending, outcome.answer.interim)
+            return await send(sending, status, outcome.answer.reason, fields, outcome.answer.body, did)
+        finally:
+            fill.released.set()
+
+    def _invalidate(self, asked: Asked, fields: Fields, *, keep_own: bool) -> None:
+        keys = set() if keep_own else {asked.key}
+        base = f"http://{asked.key}"
+        for name in ("location", "content-location"):
+            if (where := headers.first(fields, name)) is not None:
+                parts = urlsplit(urljoin(base, where))
+                if parts.netloc.lower() == asked.host:
+                    keys.add(f"{asked.host}{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
+        for key in keys - ({asked.key} if keep_own else set()):
+            self._kept.invalidate(key)
+
+    async def _follow(self, sending: Sending, asked: Asked, coming: Coming, did: Did) -> web.StreamResponse:
+        """Answer with what is coming, as it comes."""
+        if not did.collapsed:
+            await interim(sending, coming.interim)
+        stored = coming.stored
+        if stored.status != 206 and validation.not_modified(asked, stored, self._clock()) and _reads(asked):
+            return await send(sending, 304, "Not Modified", _for_304(stored.fields), None, did)
+        if stored.status == 206:
+            start, end = stored.spans[0]
+            return await send(sending, 206, stored.reason, _content_range(stored), (coming.body, start, end), did)
+        return await self._parts(sending, asked, stored, stored.fields, coming.body, did)
+
+    async def _use(self, sending: Sending, asked: Asked, stored: Stored, did: Did) -> web.StreamResponse:
+        """Answer with what is stored.
+
+        Raises:
+            FileNotFoundError: its body went.
+        """
+        now = self._clock()
+        self._kept.shelf.use(stored)
+        age = freshness.age(stored, now)
+        directives = of_response(stored.fields, self._targets)
+        secret = directives.names("no-cache") if did.hit else frozenset()
+        fields = (*headers.without(stored.fields, {"age", *secret}), ("Age", str(int(age))))
+        ttl = int(freshness.lifetime(stored, self._targets) - age)
+        did = Did(did.hit, did.fwd, did.fwd_status, did.stored, did.collapsed, ttl, asked.key, did.detail)
+        if _reads(asked) and validation.not_modified(asked, stored, now):
+            return await send(sending, 304, "Not Modified", _for_304(fields), None, did)
+        return await self._parts(sending, asked, stored, fields, self._kept.open(stored), did)
+
+    async def _parts(
+        self, sending: Sending, asked: Asked, stored: Stored, fields: Fields, body: object, did: Did
+    ) -> web.StreamResponse:
+        """Answer with the parts of a stored response that are asked for, or all of it."""
+        match ranges.wanted(asked, stored):
+            case Unsatisfiable():
+                return await send(
+                    sending,
+                    416,
+                    "Range Not Satisfiable",
+                    (*fields, ("Content-Range", f"bytes */{stored.size}")),
+                    None,
+                    did,
+                )
+            case Part(first, last):
+                fields = (
+                    *headers.without(fields, {"content-range"}),
+                    ("Content-Range", f"bytes {first}-{last}/{stored.size}"),
+                )
+                return await send(sending, 206, "Partial Content", fields, (body, first, last + 1), did)
+            case Parts(parts):
+                return await send(sending, 206, "Partial Content", fields, (body, parts, stored.size), did)
+            case _:
+                end = stored.size
+                return await send(sending, stored.status, stored.reason, fields, (body, 0, end), did)
+
+
+async def _bounded(request: web.Request) -> AsyncIterator[bytes]:
+    taken = 0
+    async for chunk in request.content.iter_any():
+        taken += len(chunk)
+        if taken > LONGEST_BODY:
+            raise Refused("too-long", "the request's body is longer than is passed on", 413)
+        yield chunk
+
+
+def _for_304(fields: Fields) -> Fields:
+    """Return what a 304 says (RFC 9110 section 15.4.5): nothing about a body that does not come."""
+    return headers.without(fields, {"content-length", "content-encoding", "content-type", "content-range"})
+
+
+def _reads(asked: Asked) -> bool:
+    return asked.method in ("GET", "HEAD")
+
+
+def _insists(asked: Asked) -> bool:
+    return "no-cache" in " ".join(headers.values(asked.fields, "cache-control")).lower()
+
+
+def _whole(stored: Stored) -> Stored:
+    """Return a response that is coming as if it were here."""
+    size = stored.size if stored.size is not None else 1
+    return Stored(
+        stored.key, stored.status, stored.reason, stored.fields, stored.requested, stored.received, size,
+        ((0, size),) if size else (), stored.vary,
+    )  # fmt: skip
+
+
+def _range_is_ours(asked: Asked, sent: Fields) -> bool:
+    return bool(headers.values(sent, "range")) and not headers.values(asked.fields, "range")
+
+
+def _content_range(stored: Stored) -> Fields:
+    start, end = stored.spans[0]
+    return (*stored.fields, ("Content-Range", f"bytes {start}-{end - 1}/{stored.size}"))
+
+
+def _why(asked: Asked, ask: Ask) -> str:
+    return "method" if asked.method == "HEAD" and ask.why == "uri-miss" else ask.why
+
+
+def _key(url: str | None) -> str | None:
+    """Return the key of an address: its host in lower case, and the rest as it stands."""
+    if url is None:
+        return None
+    host, slash, rest = url.split("://", 1)[-1].partition("/")
+    return f"{host.lower()}{slash or '/'}{rest}"
+
+
+def _told(error: HeadgateError) -> tuple[int, str]:
+    match error:
+        case Refused():
+            return error.status, error.reason
+        case Unreachable():
+            return HTTPStatus.GATEWAY_TIMEOUT, "unreachable"
+        case _:
+            return HTTPStatus.BAD_GATEWAY, "corrupt"
