@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from appliance.runtime.errors import HeadgateError, Refused, Unreachable
 from gateway.caching import fields as headers
 from gateway.caching import freshness, ranges, validation, variants
-from gateway.caching.asking import Web, WebAnswer, WebRequest
 from gateway.caching.body import Body
 from gateway.caching.directives import TARGETED, of_response
 from gateway.caching.fields import Fields
 from gateway.caching.kept import Incoming, Kept, adopted
 from gateway.caching.stored import Asked, Stored
+from gateway.web.wire import Interim, WebAnswer, WebRequest
 
 PATIENCE = 60.0  # seconds without anything from an origin
 MOST_AT_ONCE = 1000  # requests to origins under way
@@ -25,13 +27,24 @@ MOST_FIELDS = 200  # fields of an answer
 LONGEST_HEAD = 64 << 10  # bytes of an answer's fields
 
 
+class Web(Protocol):
+    """Who asks origins: ``gateway.web.wire.Web``."""
+
+    def ask(self, request: WebRequest, interim: Interim | None = None) -> AbstractAsyncContextManager[WebAnswer]:
+        """Return the answer, open while its body is read; ``interim`` is told each 1xx as it comes.
+
+        Raises:
+            HeadgateError: the origin is away, broke off, or may not be asked.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Coming:
     """A response that is kept, and is coming still."""
 
     stored: Stored
     body: Body
-    interim: list[tuple[int, list[tuple[str, str]]]]
 
 
 @dataclass(frozen=True)
@@ -56,10 +69,15 @@ Outcome = Coming | Confirmed | Passing
 class Fill:
     """A request to an origin that is under way."""
 
-    def __init__(self, incoming: Incoming) -> None:
-        self.incoming = incoming
+    def __init__(self, incoming: Incoming, interim: Interim | None) -> None:
+        self.incoming, self.interim = incoming, interim
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.released = asyncio.Event()  # whoever asked first needs a Passing one no longer
+
+    async def tell(self, status: int, told: list[tuple[str, str]]) -> None:
+        """Tell whoever asked first of an interim response, as long as it waits."""
+        if self.interim is not None and not self.released.is_set():
+            await self.interim(status, told)
 
 
 class Filling:
@@ -82,7 +100,13 @@ class Filling:
         return self._fills.get(key)
 
     def begin(
-        self, asked: Asked, sent: Fields, stored: Stored | None, body: bytes | AsyncIterator[bytes] = b""
+        self,
+        asked: Asked,
+        sent: Fields,
+        stored: Stored | None,
+        body: bytes | AsyncIterator[bytes] = b"",
+        length: int | None = None,
+        interim: Interim | None = None,
     ) -> Fill:
         """Ask the origin with the fields ``sent``; ``stored`` is what they validate or complete.
 
@@ -91,13 +115,13 @@ class Filling:
         """
         if self.running >= MOST_AT_ONCE:
             raise Refused("busy", "too much is being fetched already: ask again", 503)
-        fill = Fill(self._kept.begin(asked.key))
+        fill = Fill(self._kept.begin(asked.key), interim)
         fill.outcome.add_done_callback(lambda future: future.cancelled() or future.exception())  # told, or nobody waits
         name = asked.key if asked.method == "GET" and not headers.values(sent, "range") else ""
         if name:
             self._fills.setdefault(name, fill)
         self.running += 1
-        request = WebRequest(asked.host, asked.method, asked.target, list(sent), body)
+        request = WebRequest(asked.host, asked.method, asked.target, list(sent), body, length)
         self._tasks.create_task(self._run(fill, name, asked, request, stored))
         return fill
 
@@ -109,7 +133,7 @@ class Filling:
         except HeadgateError as error:
             _fail(fill, error)
         except OSError as error:
-            _fail(fill, Refused("disk", f"the cache's disk does not take the answer: {error.strerror}", 503))
+            _fail(fill, Refused("cache-disk", f"the cache's disk does not take the answer: {error.strerror}", 503))
         finally:
             self.running -= 1
             self._kept.over(fill.incoming)
@@ -121,7 +145,7 @@ class Filling:
         requested = self._clock()
         async with contextlib.AsyncExitStack() as stack:
             async with asyncio.timeout(PATIENCE):
-                answer = await stack.enter_async_context(self._web.ask(request))
+                answer = await stack.enter_async_context(self._web.ask(request, fill.tell))
             received = self._clock()
             bounded(answer.headers)
             told = headers.end_to_end(answer.headers)
@@ -198,7 +222,7 @@ class Filling:
             one, body = self._kept.create(start)
         whole = False
         try:
-            fill.outcome.set_result(Coming(replace(kept, id=one), body, answer.interim))
+            fill.outcome.set_result(Coming(replace(kept, id=one), body))
             if end == start:
                 whole = self._whole(fill, kept, stored if joins else None, one, body)
                 return
@@ -209,7 +233,7 @@ class Filling:
                 if chunk is None:
                     break
                 if body.at + len(chunk) > (end if end is not None else LONGEST_BODY):
-                    raise Refused("too-long", "the origin sent more than it said, or than is kept", 502)
+                    raise Refused("too-large", "the origin sent more than it said, or than is kept", 502)
                 last = body.at + len(chunk) == end
                 if last:  # it is kept before anybody can have read its end
                     body.write_silently(chunk)
@@ -224,7 +248,7 @@ class Filling:
         except HeadgateError as error:
             body.end(error)
         except OSError as error:
-            body.end(Refused("disk", f"the cache's disk does not take the answer: {error.strerror}", 503))
+            body.end(Refused("cache-disk", f"the cache's disk does not take the answer: {error.strerror}", 503))
         finally:
             if not body.done:
                 body.end(Unreachable("receiving it was broken off"))

@@ -34,26 +34,24 @@ class Sending:
     def __init__(self, request: web.Request) -> None:
         self.request, self.did, self.sent, self.begun, self.broken = request, Did(), 0, False, False
         self.response: web.StreamResponse = web.Response(status=502)
+        self._told = 0
+
+    async def interim(self, status: int, fields: Sequence[tuple[str, str]]) -> None:
+        """Pass an interim response on (RFC 9110 section 15.2), to who knows of them."""
+        transport, self._told = self.request.transport, self._told + 1
+        switching = status in (100, 101)  # of the hop before, not for the screen
+        if self.request.version < (1, 1) or transport is None or switching or self.begun or self._told > MOST_INTERIM:
+            return
+        lines = [f"HTTP/1.1 {status} {_phrase(status)}"]
+        lines += [f"{name}: {value}" for name, value in headers.end_to_end(fields)]
+        if not any("\r" in line or "\n" in line for line in lines):
+            transport.write("\r\n".join([*lines, "", ""]).encode("latin-1", "replace"))
 
     def abort(self) -> None:
         """Break the connection off, so that a short answer does not look whole."""
         self.broken = True
         if self.request.transport is not None:
             self.request.transport.abort()
-
-
-async def interim(sending: Sending, found: Sequence[tuple[int, Sequence[tuple[str, str]]]]) -> None:
-    """Pass interim responses on (RFC 9110 section 15.2), to who knows of them."""
-    request = sending.request
-    if request.version < (1, 1) or request.transport is None:
-        return
-    for status, fields in found[:MOST_INTERIM]:
-        if status in (100, 101):  # of the hop before, not for the screen
-            continue
-        lines = [f"HTTP/1.1 {status} {_phrase(status)}"]
-        lines += [f"{name}: {value}" for name, value in headers.end_to_end(fields)]
-        if not any("\r" in line or "\n" in line for line in lines):
-            request.transport.write("\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape"))
 
 
 async def send(
@@ -159,7 +157,7 @@ def _multipart(response: web.StreamResponse, parts: Sequence[Part], size: int) -
 def _table(fields: Fields, did: Did) -> CIMultiDict[str]:
     table: CIMultiDict[str] = CIMultiDict()
     for name, value in fields:
-        table.add(name, value.encode("utf-8", "replace").decode())
+        table.add(name, value.encode("latin-1", "replace").decode("utf-8", "replace"))
     table.add("Cache-Status", told(did))
     return table
 

@@ -22,7 +22,7 @@ from gateway.caching.filling import Coming, Confirmed, Fill, Filling, Passing
 from gateway.caching.kept import Kept
 from gateway.caching.stored import Asked, Stored
 from gateway.delivery import metrics
-from gateway.delivery.passing import Sending, interim, send
+from gateway.delivery.passing import Sending, send
 from gateway.serving.choose import Part, Parts, Unsatisfiable
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
@@ -33,30 +33,30 @@ AGAIN = 3  # times that a request looks anew at what is stored, before it asks f
 
 
 class WebCache:
-    """The requests of one zone for the origins ``hosts`` (as ``Host`` names them)."""
+    """The requests of one zone for the origins whose names ``admits`` knows, as ``Host`` says them."""
 
     def __init__(
         self,
         zone: str,
-        hosts: Collection[str],
+        admits: Callable[[str], bool],
         kept: Kept,
         filling: Filling,
         tasks: asyncio.TaskGroup,
         targets: Sequence[str] = TARGETED,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._zone, self.hosts, self._kept, self._filling = zone, frozenset(hosts), kept, filling
+        self._zone, self.admits, self._kept, self._filling = zone, admits, kept, filling
         self._tasks, self._targets, self._clock = tasks, targets, clock
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: http.Handler) -> web.StreamResponse:
         """Answer what is for an admitted origin; leave the rest to ``handler``."""
-        if request.host.lower() not in self.hosts:
+        if (host := self._host(request)) is None:
             return await handler(request)
         began = time.monotonic()
         sending = Sending(request)
         try:
-            response = await self._answer(sending, self._asked(request))
+            response = await self._answer(sending, self._asked(request, host))
         except HeadgateError as error:
             status, reason = _told(error)
             metrics.REFUSALS.labels(self._zone, reason).inc()
@@ -84,7 +84,13 @@ class WebCache:
         """
         return await self._kept.purge(tags, _key(url), _key(prefix), soft=soft)
 
-    def _asked(self, request: web.Request) -> Asked:
+    def _host(self, request: web.Request) -> str | None:
+        """Return the admitted name that ``Host`` says, with its port or without, or None."""
+        said = request.host.lower()
+        bare = said.rpartition(":")[0] if said.rpartition(":")[2].isdigit() else said
+        return next((name for name in (said, bare) if self.admits(name)), None)
+
+    def _asked(self, request: web.Request, host: str) -> Asked:
         target = request.raw_path
         if "://" in target:
             parts = urlsplit(target)
@@ -93,7 +99,8 @@ class WebCache:
             raise Refused("bad-request", "the address is too long, or not written in ASCII", 414)
         if len(request.headers) > MOST_FIELDS:
             raise Refused("bad-request", "the request has too many header fields", 431)
-        return Asked(request.method, request.host.lower(), target, tuple(request.headers.items()))
+        fields = tuple((name, _bytewise(value)) for name, value in request.headers.items() if name.lower() != "host")
+        return Asked(request.method, host, target, fields)
 
     async def _answer(self, sending: Sending, asked: Asked) -> web.StreamResponse:
         if asked.method not in ("GET", "HEAD"):
@@ -143,7 +150,7 @@ class WebCache:
 
     async def _alone(self, sending: Sending, asked: Asked, ask: Ask) -> web.StreamResponse:
         sent = forwarded(asked, ask)
-        fill = self._filling.begin(asked, sent, ask.stored)
+        fill = self._filling.begin(asked, sent, ask.stored, interim=sending.interim)
         try:
             try:
                 outcome = await asyncio.shield(fill.outcome)
@@ -163,7 +170,6 @@ class WebCache:
                             return await self._instead(sending, asked, ask.stored, answer.status, erred)
                     if answer.status in (206, 412, 416) and _range_is_ours(asked, sent):
                         return await self._again(sending, asked)
-                    await interim(sending, answer.interim)
                     did = Did(fwd=_why(asked, ask), fwd_status=answer.status)
                     return await send(sending, answer.status, answer.reason, fields, answer.body, did)
         finally:
@@ -215,9 +221,11 @@ class WebCache:
         body: bytes | AsyncIterator[bytes] = b""
         if request.body_exists:
             if (request.content_length or 0) > LONGEST_BODY:
-                raise Refused("too-long", "the request's body is longer than is passed on", 413)
+                raise Refused("too-large", "the request's body is longer than is passed on", 413)
             body = _bounded(request)
-        fill = self._filling.begin(asked, headers.end_to_end(asked.fields), None, body)
+        fill = self._filling.begin(
+            asked, headers.end_to_end(asked.fields), None, body, request.content_length, sending.interim
+        )
         try:
             outcome = await asyncio.shield(fill.outcome)
             fields = outcome.fields if isinstance(outcome, Passing) else outcome.stored.fields
@@ -229,7 +237,6 @@ class WebCache:
                 return await self._follow(sending, asked, outcome, did)
             if isinstance(outcome, Confirmed):
                 raise Corrupt("the origin confirmed what nobody asked about")
-            await interim(sending, outcome.answer.interim)
             return await send(sending, status, outcome.answer.reason, fields, outcome.answer.body, did)
         finally:
             fill.released.set()
@@ -247,8 +254,6 @@ class WebCache:
 
     async def _follow(self, sending: Sending, asked: Asked, coming: Coming, did: Did) -> web.StreamResponse:
         """Answer with what is coming, as it comes."""
-        if not did.collapsed:
-            await interim(sending, coming.interim)
         stored = coming.stored
         if stored.status != 206 and validation.not_modified(asked, stored, self._clock()) and _reads(asked):
             return await send(sending, 304, "Not Modified", _for_304(stored.fields), None, did)
@@ -302,12 +307,17 @@ class WebCache:
                 return await send(sending, stored.status, stored.reason, fields, (body, 0, end), did)
 
 
+def _bytewise(value: str) -> str:
+    """Return a value as aiohttp reads it with one character for each byte."""
+    return value.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
 async def _bounded(request: web.Request) -> AsyncIterator[bytes]:
     taken = 0
     async for chunk in request.content.iter_any():
         taken += len(chunk)
         if taken > LONGEST_BODY:
-            raise Refused("too-long", "the request's body is longer than is passed on", 413)
+            raise Refused("too-large", "the request's body is longer than is passed on", 413)
         yield chunk
 
 

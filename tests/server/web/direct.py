@@ -3,37 +3,90 @@
 import argparse
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from appliance.runtime import http
-from gateway.caching.asking import WebAnswer, WebRequest
+from appliance.runtime.errors import Unreachable
 from gateway.caching.disk import Disk
 from gateway.caching.filling import Filling
 from gateway.caching.kept import Kept
 from gateway.caching.shelf import Shelf
 from gateway.delivery.web import WebCache
-from gateway.fetch.plain import Plain
+from gateway.web.heads import lenient
+from gateway.web.wire import WebAnswer, WebRequest
+
+
+class Noting(aiohttp.ClientResponse):
+    """aiohttp's, which tells of the interim responses that it passes over."""
+
+    async def start(self, connection):
+        protocol, read = connection.protocol, connection.protocol.read
+
+        async def noting():
+            message, payload = await read()
+            if 101 < message.code < 200:
+                fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.raw_headers]
+                await Direct.telling.get()(message.code, fields)
+            return message, payload
+
+        protocol.read = noting
+        try:
+            return await super().start(connection)
+        finally:
+            del protocol.read
 
 
 class Direct:
     """Asks one origin, whatever the host."""
 
-    def __init__(self, origin: str, plain: Plain) -> None:
-        self._origin, self._plain = origin, plain
+    telling: contextvars.ContextVar = contextvars.ContextVar("telling")
 
-    def ask(self, request: WebRequest) -> contextlib.AbstractAsyncContextManager[WebAnswer]:
-        return self._plain.ask(self._origin, request)
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self.session = aiohttp.ClientSession(
+            auto_decompress=False,
+            response_class=Noting,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            connector=lenient(aiohttp.TCPConnector(limit=0)),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        )
+
+    @contextlib.asynccontextmanager
+    async def ask(self, request: WebRequest, interim=None) -> AsyncIterator[WebAnswer]:
+        self.telling.set(interim)
+        url = URL(self._origin + request.target, encoded=True)
+        sent = [(name, value.encode("latin-1").decode()) for name, value in request.headers]
+        try:
+            async with self.session.request(
+                request.method, url, headers=sent, data=request.body or None, allow_redirects=False
+            ) as answer:
+                fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers]
+                yield WebAnswer(answer.status, answer.reason or "", fields, [], _chunks(answer))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unreachable(f"the origin does not answer: {error}") from error
+
+
+async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in answer.content.iter_any():
+            yield chunk
+    except aiohttp.ClientError as error:
+        raise Unreachable(f"the origin broke off: {error}") from error
 
 
 @contextlib.asynccontextmanager
 async def cache(folder: Path, origin: str, host: str, port: int, **limits: int) -> AsyncIterator[WebCache]:
     """Serve ``origin`` at ``host:port`` through a cache in ``folder``."""
-    async with Plain() as plain, asyncio.TaskGroup() as tasks:
+    direct = Direct(origin)
+    async with direct.session, asyncio.TaskGroup() as tasks:
         kept = Kept(Disk(folder), Shelf(**limits), tasks)
-        cached = WebCache("bigscreen", {f"{host}:{port}"}, kept, Filling(kept, Direct(origin, plain), tasks), tasks)
+        cached = WebCache("bigscreen", {host}.__contains__, kept, Filling(kept, direct, tasks), tasks)
         app = web.Application(middlewares=[http.errors, cached.middleware])
         async with http.serving(app, tcp=[(host, port)]):
             yield cached
