@@ -28,6 +28,7 @@ from gateway.exchange.registering import Registering
 from gateway.exchange.releases import Held, Releases
 from gateway.exchange.suspects import Suspects
 from gateway.exchange.takes import Takes
+from gateway.exchange.webs import Webs
 from gateway.exchange.withdrawn import MOST, Withdrawals
 from gateway.isolation.policy import Lane, Policy
 from gateway.release import orders, paths
@@ -139,11 +140,13 @@ class Exchange:
         withdrawals: Withdrawals,
         listings: ListingsApi,
         registering: Registering,
+        webs: Webs,
     ) -> None:
         self.policy, self._judge, self._keeper, self._channels = policy, judge, keeper, channels
         self._suspects, self._takes, self._drops = suspects, takes, drops
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
         self._withdrawals, self._listings, self._registering = withdrawals, listings, registering
+        self._webs = webs
         self._pace = Pace()
 
     def application(self, peer: Peer) -> web.Application:
@@ -163,6 +166,8 @@ class Exchange:
                 return response
 
             app.router.add_post(f"/{ask}", counted)
+
+        self._webs.serve(peer, app)
 
         for ask, handler in (self._listings.answers(peer) | self._registering.answers(peer)).items():
             route(ask, handler)

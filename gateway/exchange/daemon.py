@@ -40,6 +40,7 @@ from gateway.exchange.suspects import Suspects
 from gateway.exchange.takes import Takes
 from gateway.exchange.taking_in import TakingIn
 from gateway.exchange.tending import Tending
+from gateway.exchange.webs import Webs
 from gateway.exchange.withdrawn import Withdrawals
 from gateway.filters.client import Admission, Inspection
 from gateway.filters.inspection import RULES
@@ -55,6 +56,8 @@ from gateway.store.manifests import Manifests
 from gateway.store.objects import Objects
 from gateway.store.passed import Passed
 from gateway.store.registry import Mirror
+from gateway.web.purging import Purges
+from gateway.web.wire import Web
 
 SOCKET_MODE = 0o666  # its folder, which only the peer's unit sees and its group may enter, is the gate
 LOOK = 1.0  # seconds between two looks at the journal's checkpoint
@@ -133,6 +136,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         Admission(filters / "admission" / "filter.sock") as admission,
         Inspection(filters / "inspection" / "filter.sock") as inspection,
         Replica(RUN / "replica" / "replica.sock") as replica,
+        Web(RUN / "fetch" / "fetch.sock") as way,
     ):
         clock = time.monotonic
         journal = Journal(spool, clock, Group(crossings, service.tasks))
@@ -178,6 +182,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             withdrawals,
             ListingsApi(lambda: exchange.policy, listings, metadata),
             Registering(lambda: exchange.policy, judge, replica, journal),
+            Webs(lambda: exchange.policy, way, journal, Purges()),
         )
         tending = Tending(
             lambda: exchange.policy, keeper, kept, judge, releases, fills, journal, suspects, incoming.quarantine

@@ -45,6 +45,7 @@ class Peer:
         return f"{self.run}/{self.zone}"
 
 
+PURGES = Peer("purge", "management")  # root, who has answers of web origins forgotten, and nothing else
 ORDERS = Peer("telemetry", "management")  # brings the orders to withdraw and to reinstate, and nothing else
 
 
@@ -64,7 +65,8 @@ def peers(policy: Policy) -> frozenset[Peer]:
     """Return everybody who may speak to the exchange."""
     served = {Peer(s.run, s.zone) for s in policy.services.values() if s.run in SERVED}
     carried = {Peer("carry", z) for z in CARRIED if policy.lanes_of("release", source=z)}
-    return frozenset(served | carried | ({ORDERS} if ORDERS.zone in policy.zones else set()))
+    purging = {PURGES} if policy.web else set()
+    return frozenset(served | carried | purging | ({ORDERS} if ORDERS.zone in policy.zones else set()))
 
 
 def deliveries(policy: Policy) -> frozenset[Peer]:

@@ -26,6 +26,9 @@ SAME = 60.0  # seconds in which a refusal like one before is counted, not record
 MOST_PASSES = 50_000  # objects and releases kept in mind that a zone was given: told once, and again when forgotten
 MOST_REFUSALS = 500  # different refusals recorded in that time: an attacker must not fill the spool
 
+WEB_AGAIN = 3600.0  # seconds in which it is not recorded again that a zone asks a web origin
+MOST_WEB = 5000  # hosts and methods of which that is kept in mind
+
 log = logging.getLogger("headgate.exchange")
 
 
@@ -47,6 +50,7 @@ class Journal:
         self._recent: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._passed: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._attempts = Attempts()
+        self._asked: dict[tuple[str, str], float] = {}  # web origins, when that a zone asks was recorded
 
     async def append(self, record: Record) -> None:
         """Make ``record`` durable.
@@ -161,6 +165,29 @@ class Journal:
             Refused: as ``passed``.
         """
         await self._pass(peer, release, f"{release.code} {release.version}", {"version": release.version}, again=False)
+
+    async def passed_web(self, peer: Peer, name: str, host: str, method: str) -> None:
+        """Record that a zone's screens ask a web origin; once an hour for the same host and method.
+
+        Raises:
+            Refused: as ``passed``.
+        """
+        key = (peer.zone, f"web {name} {host} {method}")
+        if self._clock() - self._asked.get(key, -WEB_AGAIN) < WEB_AGAIN:
+            return
+        body = {"decision": "pass", "reason": "admitted", "zone": peer.zone, "run": peer.run, "object": "web"}
+        await self._write({**body, "origin": name, "host": host, "method": method})
+        if len(self._asked) >= MOST_WEB:
+            self._asked.clear()
+        self._asked[key] = self._clock()
+
+    async def purged(self, body: Mapping[str, Any]) -> None:
+        """Record that stored answers of web origins were purged.
+
+        Raises:
+            Refused: as ``admitted``.
+        """
+        await self._audit({"decision": "purge", "reason": "ordered", "object": "web", **body})
 
     async def _pass(self, peer: Peer, release: Release, what: str, told: Mapping[str, Any], *, again: bool) -> None:
         key = (peer.zone, what)

@@ -58,6 +58,22 @@ def prepare(policy: Policy) -> None:
         REFUSALS.labels(zone, important.REASON)
 
 
+WEB = Counter(
+    "headgate_exchange_web_answers", "Answers of web origins that crossed, by the policy's name of the origin and class of status.",
+    ["zone", "origin", "status"], registry=REGISTRY,
+)  # fmt: skip
+WEB_BYTES = Counter(
+    "headgate_exchange_web_bytes", "Bytes of bodies that crossed between screens and web origins.", ["zone", "origin", "direction"],
+    registry=REGISTRY,
+)  # fmt: skip
+WEB_TRUNCATED = Counter(
+    "headgate_exchange_web_truncated", "Answers of web origins that broke off before their end.", ["zone", "origin"], registry=REGISTRY,
+)  # fmt: skip
+PURGES = Counter("headgate_exchange_purges", "Purges carried out, by how they were given.", ["by"], registry=REGISTRY)
+PURGE_SECONDS = Histogram(
+    "headgate_exchange_purge_seconds", "Seconds from a purge until every delivery confirmed it.",
+    buckets=(0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10), registry=REGISTRY,
+)  # fmt: skip
 LIVE = Counter(
     "headgate_exchange_live_files", "Live files asked of origins, by how it ended.", ["outcome"], registry=REGISTRY
 )

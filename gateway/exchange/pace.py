@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.exchange.decide import Refuse
 from gateway.isolation.policy import Lane
+from gateway.isolation.question import MANY
 from gateway.isolation.words import Rate
 
 
@@ -24,6 +25,6 @@ class Pace:
         left = min(float(lane.rate.count), left + (now - since) * lane.rate.per_second)
         if left < 1:
             self._left[key] = (lane.rate, left, now)
-            return Refuse("too-fast", f"the lane lets {lane.rate} {lane.kind}s pass: ask again in a moment")
+            return Refuse("too-fast", f"the lane lets {lane.rate} {MANY[lane.kind]} pass: ask again in a moment")
         self._left[key] = (lane.rate, left - 1, now)
         return None

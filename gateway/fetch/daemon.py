@@ -21,6 +21,7 @@ from gateway.fetch.secrets import Secrets
 from gateway.fetch.tiers import Failure
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
+from gateway.web import origin, wire
 
 LONGEST = 16 << 10  # bytes of a request
 SOCKET_MODE = 0o666  # its folder, which only the exchange's group may enter, is the gate
@@ -48,8 +49,10 @@ def check(config: Path, zone: str | None) -> None:
 class Fetch:
     """The socket's side."""
 
-    def __init__(self, policy: Policy, held: Secrets, session: aiohttp.ClientSession) -> None:
-        self.policy, self.secrets, self._session = policy, held, session
+    def __init__(
+        self, policy: Policy, held: Secrets, session: aiohttp.ClientSession, webs: aiohttp.ClientSession
+    ) -> None:
+        self.policy, self.secrets, self._session, self._webs = policy, held, session, webs
         self._health = Health()
 
     def follow(self, policy: Policy, held: Secrets) -> None:
@@ -61,6 +64,7 @@ class Fetch:
         """Return what answers on the socket."""
         app = http.application(LONGEST)
         app.router.add_post("/fetch", self._fetch)
+        app.router.add_post("/web", self._web)
         return app
 
     async def _fetch(self, request: web.Request) -> web.StreamResponse:
@@ -84,6 +88,20 @@ class Fetch:
             except HeadgateError as error:
                 failures.append(Failure(name, error))
         raise tiers.outcome(policy, failures)
+
+    async def _web(self, request: web.Request) -> web.StreamResponse:
+        """Pass a plain HTTP request on to its origin, and the answer back, as they come."""
+        asked = await wire.read_request(request)
+        found = self.policy.web_of(asked.host)
+        name, telling = found[0] if found else "none", wire.Telling(request)
+        try:
+            async with origin.ask(self._webs, self.policy, asked, self.secrets, telling.interim) as answer:
+                response = await telling.answer(answer)
+        except HeadgateError as error:
+            counted.REQUESTS.labels(name, Failure(name, error).reason).inc()
+            return await telling.failed(error)
+        counted.REQUESTS.labels(name, "done").inc()
+        return response
 
     def _order(self, policy: Policy, ask: decide.Ask, now: float) -> list[str]:
         if ask.origin is not None:
@@ -186,9 +204,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     folder = RUN / "fetch"
     for needed in (folder, RUN / "metrics" / "fetch"):
         needed.mkdir(mode=0o750, parents=True, exist_ok=True)
-    async with client.session() as session:
+    async with client.session() as session, origin.session() as webs:
         policy = policies.load(config)
-        fetch = Fetch(policy, secrets.load(ETC / "origins", policy), session)
+        fetch = Fetch(policy, secrets.load(ETC / "origins", policy), session, webs)
 
         async def reload() -> None:
             policy = policies.load(config)

@@ -15,9 +15,11 @@ from gateway.isolation.groups import Hosts, pack, word_of
 from gateway.isolation.question import ZONES
 
 if TYPE_CHECKING:
-    from gateway.isolation.policy import Policy, Zone
+    from gateway.isolation.content import WebOrigin
+    from gateway.isolation.policy import Origin, Policy, Zone
     from gateway.isolation.words import Network
 
+SCREENS = ("bigscreen", "smallscreen")  # zones to which web answers may cross
 Broken = frozenset[Key]
 
 
@@ -29,6 +31,7 @@ def problems_of(policy: Policy, broken: Broken) -> Iterator[Problem]:
     yield from _groups(policy)
     yield from _bodies(policy)
     yield from _origins(policy, broken)
+    yield from _web(policy, broken)
     yield from _services(policy, broken)
     yield from _inward(policy)
     yield from _reach(policy, broken)
@@ -133,26 +136,9 @@ def _bodies(policy: Policy) -> Iterator[Problem]:
 
 
 def _origins(policy: Policy, broken: Broken) -> Iterator[Problem]:
-    culture = policy.zones.get("culture")
     for name, origin in policy.origins.items():
         where: Key = ("origins", name)
-        if culture is None:
-            if not _left_out(broken, "zones", "culture"):
-                yield Problem(where, "origins are asked in the culture zone, and this box has none")
-        elif not culture.holds(origin.address):
-            yield Problem((*where, "address"), f"{origin.address} is not in the culture zone: fetch asks nowhere else")
-        elif culture.owns(origin.address):
-            yield Problem((*where, "address"), f"{origin.address} is the box itself: it would ask itself for ever")
-        elif not any(
-            r.zone == "culture"
-            and r.run == "fetch"
-            and str(r.port) == f"tcp/{origin.port}"
-            and _holds(policy, r.to, origin.address)
-            for r in policy.reach.values()
-        ) and not any(path[0] == "reach" for path in broken):
-            yield Problem(
-                where, f"no 'reach' with 'run: fetch' opens {origin.address} tcp/{origin.port}: it could never be asked"
-            )
+        yield from _asked(policy, broken, where, origin)
         if origin.s3 is not None and origin.role == "parent":
             yield Problem((*where, "s3"), "a parent is another box, which speaks no S3: 'role: origin' is meant")
     registry = policy.registry
@@ -164,6 +150,48 @@ def _origins(policy: Policy, broken: Broken) -> Iterator[Problem]:
         yield Problem(
             ("registry", "origin"), f"unknown origin '{registry.origin}'", nearest(registry.origin, policy.origins)
         )
+
+
+def _asked(policy: Policy, broken: Broken, where: Key, origin: Origin | WebOrigin) -> Iterator[Problem]:
+    """Yield why fetch could never ask ``origin``."""
+    culture = policy.zones.get("culture")
+    if culture is None:
+        if not _left_out(broken, "zones", "culture"):
+            yield Problem(where, "origins are asked in the culture zone, and this box has none")
+    elif not culture.holds(origin.address):
+        yield Problem((*where, "address"), f"{origin.address} is not in the culture zone: fetch asks nowhere else")
+    elif culture.owns(origin.address):
+        yield Problem((*where, "address"), f"{origin.address} is the box itself: it would ask itself for ever")
+    elif not any(
+        r.zone == "culture"
+        and r.run == "fetch"
+        and str(r.port) == f"tcp/{origin.port}"
+        and _holds(policy, r.to, origin.address)
+        for r in policy.reach.values()
+    ) and not any(path[0] == "reach" for path in broken):
+        yield Problem(
+            where, f"no 'reach' with 'run: fetch' opens {origin.address} tcp/{origin.port}: it could never be asked"
+        )
+
+
+def _web(policy: Policy, broken: Broken) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, origin in policy.web.items():
+        where: Key = ("web", name)
+        for index, method in enumerate(origin.methods):
+            if method in ("CONNECT", "TRACE"):
+                yield Problem((*where, "methods", index), f"{method} crosses in no case")
+        yield from _asked(policy, broken, where, origin)
+        for index, host in enumerate(origin.hosts):
+            owner = owners.setdefault(host, name)
+            if owner != name or host in origin.hosts[:index]:
+                told = "is written twice" if owner == name else f"is a name of '{owner}' already"
+                yield Problem((*where, "hosts", index), f"'{host}' {told}")
+        for index, zone in enumerate(origin.zones):
+            yield from _known_zone(policy, broken, (*where, "zones", index), zone)
+            if not policy.lanes_of("web", to=zone) and not any(path[0] == "lanes" for path in broken):
+                told = f"no lane carries web answers to '{zone}'"
+                yield Problem((*where, "zones", index), told, f"{{from: culture, to: {zone}, kind: web}} would")
 
 
 def _services(policy: Policy, broken: Broken) -> Iterator[Problem]:
@@ -217,6 +245,8 @@ def _lanes(policy: Policy, broken: Broken) -> Iterator[Problem]:
             yield Problem((*where, "to"), "a lane runs between two zones")
         if lane.rate is not None and lane.rate.count == 0:
             yield Problem((*where, "rate"), "a lane on which nothing moves: take it out")
+        if lane.kind == "web" and (lane.source != "culture" or lane.target not in SCREENS):
+            yield Problem(where, "web answers cross from 'culture' to a zone of screens and nowhere else")
         if lane.kind == "identifier" and policy.registry is None and not _left_out(broken, "registry"):
             yield Problem(where, "identifiers cross only if 'registry:' says who signs them")
 
@@ -261,7 +291,8 @@ def _never(policy: Policy, broken: Broken) -> Iterator[Problem]:
         for name, lane in policy.lanes.items():
             if (lane.source, lane.target) == (never.source, never.target) and never.lane in ("any", lane.kind):
                 yield Problem(
-                    where, f"lane '{name}' carries {lane.kind}s from {lane.source} to {lane.target}, which this forbids"
+                    where,
+                    f"lane '{name}' carries {question.MANY[lane.kind]} from {lane.source} to {lane.target}, which this forbids",
                 )
 
 

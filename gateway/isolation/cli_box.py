@@ -18,6 +18,7 @@ from gateway.isolation.report.cli import verify_report
 from gateway.publish.cli import carry
 from gateway.store.cli_fill import fill
 from gateway.store.cli_quarantine import quarantine
+from gateway.web.cli_purge import purge
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
 STYLES = {"enforced": "green", "pending": "yellow", "drift": "red", "failed": "red", "no-port": "red"}
@@ -185,3 +186,4 @@ commands.add_command(carry)
 commands.add_command(verify_report)
 commands.add_command(fill)
 commands.add_command(quarantine)
+commands.add_command(purge)

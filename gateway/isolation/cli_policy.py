@@ -296,7 +296,8 @@ def _tables(read: Policy) -> list[Table]:
         allowed.add_row(
             lane.source,
             lane.target,
-            f"{lane.kind}s, each up to {lane.largest} bytes" + (f", at most {lane.rate}" if lane.rate else ""),
+            f"{question.MANY[lane.kind]}, each up to {lane.largest} bytes"
+            + (f", at most {lane.rate}" if lane.rate else ""),
             f"lane {name}",
             line,
         )

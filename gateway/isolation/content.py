@@ -1,4 +1,4 @@
-"""What a policy says of content beyond who may publish it: trust, orders, important data, the store."""
+"""What a policy says of content beyond who may publish it: trust, orders, important data, the store, plain HTTP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from appliance.runtime.config import Section
-from gateway.isolation.words import Key, Name, Size
+from gateway.isolation.words import IPAddress, Key, Name, Size
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Leading = Annotated[str, Field(min_length=1, max_length=200)]  # the leading part of canonical codes
@@ -95,3 +95,33 @@ class S3(Section):
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
     region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")] = "us-east-1"
     credentials: Name = "s3"  # the name of a file below /etc/headgate/origins: "ACCESS-KEY SECRET", a line
+
+
+HostName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*(:[1-9]\d{0,4})?$",
+        max_length=253,
+    ),
+]
+FieldName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9!#$%&'+.^_`|~-]{1,64}|\*)$")]
+Method = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z-]{0,31}$")]
+
+
+class WebOrigin(Section):
+    """A portal, EPG or API of the culture zone that screens may ask by plain HTTP, under these host names."""
+
+    hosts: Annotated[tuple[HostName, ...], Field(min_length=1, max_length=32)]  # in small letters, as screens say them
+    address: IPAddress
+    port: Annotated[int, Field(ge=1, le=65535)] = 80
+    tls: bool = False  # HTTPS; the certificate is for the host name, verified by /etc/headgate/origins/ca.crt
+    zones: Annotated[
+        tuple[str, ...], Field(max_length=5)
+    ] = ()  # whose screens may ask; none: of every lane of kind web
+    methods: Annotated[tuple[Method, ...], Field(min_length=1, max_length=32)] = ("GET", "HEAD", "OPTIONS")
+    request: Size = 64 << 10  # bytes of a request's body, at most
+    answer: Size = 64 << 20  # bytes of an answer's body, at most; the lane's ``largest`` bounds it too
+    fields: Annotated[
+        tuple[FieldName, ...], Field(max_length=64)
+    ] = ()  # that cross beside the usual ones; "*": all others
+    credentials: bool = False  # whether Authorization, Cookie and Set-Cookie cross

@@ -19,7 +19,7 @@ from appliance.runtime.errors import ConfigError, Fault
 from appliance.runtime.tree import Mapping, Node, compose
 from gateway.isolation import checks, sources
 from gateway.isolation.addresses import Addresses, HostList
-from gateway.isolation.content import S3, Important, Ladder, Orders, Permission, Store, Trust
+from gateway.isolation.content import S3, Important, Ladder, Orders, Permission, Store, Trust, WebOrigin
 from gateway.isolation.groups import Group, Hosts
 from gateway.isolation.question import Address, Kind, Protocol, Question
 from gateway.isolation.words import (
@@ -207,6 +207,7 @@ class Policy(Section):
     bodies: dict[Name, Body] = Field(default_factory=dict, max_length=4096)
     registry: Registry | None = None
     origins: dict[Name, Origin] = Field(default_factory=dict, max_length=256)
+    web: dict[Name, WebOrigin] = Field(default_factory=dict, max_length=256)
     services: dict[Name, Serving] = Field(default_factory=dict, max_length=256)
     reach: dict[Name, Reach] = Field(default_factory=dict, max_length=256)
     lanes: dict[Name, Lane] = Field(default_factory=dict, max_length=256)
@@ -303,6 +304,11 @@ class Policy(Section):
                 address = str(self.zones[zone].addresses[0].ip)
                 return Service(name, zone, run, address, listen.port, listen.protocol, serving.sources)
         return None
+
+    def web_of(self, host: str) -> tuple[str, WebOrigin] | None:
+        """Return the name and the origin of plain HTTP that screens know by ``host``, or None."""
+        asked = host.lower()
+        return next(((name, origin) for name, origin in self.web.items() if asked in origin.hosts), None)
 
     def lanes_of(self, kind: str, *, to: str | None = None, source: str | None = None) -> tuple[Lane, ...]:
         """Return the lanes of ``kind``, only those into ``to`` and out of ``source`` where given."""

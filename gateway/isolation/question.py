@@ -9,13 +9,14 @@ from typing import Literal
 from appliance.runtime.config import Problem, nearest
 
 ZONES = ("culture", "bigscreen", "smallscreen", "institution", "management")
-KINDS = ("release", "identifier", "record")
+Kind = Literal["release", "identifier", "record", "web"]
+KINDS: tuple[Kind, ...] = ("release", "identifier", "record", "web")
+MANY = {"release": "releases", "identifier": "identifiers", "record": "records", "web": "web answers"}
 PROTOCOLS = ("tcp", "udp", "icmp")
 LONGEST = 128  # characters of an end; an IPv6 address and a zone's name are far shorter
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Protocol = Literal["tcp", "udp", "icmp"]
-Kind = Literal["release", "identifier", "record"]
 Shape = Literal["whole", "fragment", "options"]
 
 

@@ -9,7 +9,7 @@ from appliance.runtime.config import Key, Problem
 from appliance.runtime.errors import Fault
 from gateway.isolation.groups import Group, Hosts, word_of
 from gateway.isolation.policy import Never, Policy
-from gateway.isolation.question import Question
+from gateway.isolation.question import MANY, Question
 from gateway.isolation.words import Network
 
 TAKE_OUT = "take it out"
@@ -116,14 +116,14 @@ def _lanes(policy: Policy) -> Iterator[Problem]:
             yield Problem(where, f"carries what lane '{first}' carries already: only the first is looked at", TAKE_OUT)
         if lane.kind == "record":
             continue
-        run = {"release": "delivery", "identifier": "resolver"}[lane.kind]
+        run = {"release": "delivery", "identifier": "resolver", "web": "delivery"}[lane.kind]
         if (lane.kind, lane.target) == ("release", "culture"):
             run = "share"  # other boxes are given it there
         if policy.service_of(lane.target, run) is None:
-            told = f"carries {lane.kind}s to '{lane.target}', where nothing gives them to anybody"
+            told = f"carries {MANY[lane.kind]} to '{lane.target}', where nothing gives them to anybody"
             yield Problem((*where, "to"), told, f"a service with 'zone: {lane.target}, run: {run}' would")
         if lane.source == "culture" and not any(reach.run == "fetch" for reach in policy.reach.values()):
-            told = f"carries {lane.kind}s out of the culture zone, where nothing fetches them"
+            told = f"carries {MANY[lane.kind]} out of the culture zone, where nothing fetches them"
             yield Problem((*where, "from"), told, "a reach with 'run: fetch' and an origin would")
 
 

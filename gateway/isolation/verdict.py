@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from appliance.runtime.config import Key
-from gateway.isolation.question import End, Question
+from gateway.isolation.question import MANY, End, Question
 
 if TYPE_CHECKING:
     from gateway.isolation.policy import Policy, Reach, Serving
@@ -55,14 +55,18 @@ def _is_box(policy: Policy, end: End) -> bool:
 def _lane(policy: Policy, asked: Question) -> tuple[bool, str, Key]:
     for name, lane in policy.lanes.items():
         if (lane.source, lane.target, lane.kind) == (asked.source.zone, asked.target.zone, asked.lane):
-            return True, f"lane '{name}' carries {lane.kind}s there, through the exchange", ("lanes", name)
-    return False, f"no lane carries {asked.lane}s from {asked.source.zone} to {asked.target.zone}", ("lanes",)
+            return True, f"lane '{name}' carries {MANY[lane.kind]} there, through the exchange", ("lanes", name)
+    return (
+        False,
+        f"no lane carries {MANY[asked.lane or 'release']} from {asked.source.zone} to {asked.target.zone}",
+        ("lanes",),
+    )
 
 
 def _across(policy: Policy, source: str, target: str) -> tuple[bool, str, Key]:
     why = "no IP path joins two zones"
     lanes = [
-        f"{lane.kind}s by lane '{name}' (line {policy.line_of(('lanes', name))})"
+        f"{MANY[lane.kind]} by lane '{name}' (line {policy.line_of(('lanes', name))})"
         for name, lane in policy.lanes.items()
         if (lane.source, lane.target) == (source, target)
     ]

@@ -210,6 +210,7 @@ class Telling:
     def __init__(self, request: web.Request) -> None:
         self._request, self._response = request, web.StreamResponse()
         self._response.content_type = "application/octet-stream"
+        self._bodied = False  # whether the answer's head was told: what comes behind it is body
 
     async def interim(self, status: int, headers: Fields) -> None:
         """Tell an interim answer."""
@@ -219,9 +220,9 @@ class Telling:
         """Tell why there is no answer.
 
         Raises:
-            HeadgateError: ``error``, where nothing was told yet: its status says it.
+            HeadgateError: ``error``, where nothing was told yet: its status says it; or where the answer broke off.
         """
-        if not self._response.prepared:
+        if self._bodied or not self._response.prepared:
             raise error
         if isinstance(error, Refused):
             reason, status = error.reason, error.status
@@ -233,6 +234,7 @@ class Telling:
 
     async def answer(self, answer: WebAnswer) -> web.StreamResponse:
         """Tell the answer to its end; the connection breaks off where the body does, and HeadgateError is raised on."""
+        self._bodied = True
         await self._write(_line({"status": answer.status, "reason": answer.reason, "headers": answer.headers}))
         try:
             async for chunk in answer.body:

@@ -15,6 +15,8 @@ from gateway.release.manifest import APPLICATION, File, Release
 STATUS = {
     "unknown-release": 404,
     "unknown-path": 404,
+    "unknown-host": 404,
+    "method-not-allowed": 405,
     "bad-request": 400,
     "too-large": 413,
     "too-large-to-inspect": 413,

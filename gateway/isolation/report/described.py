@@ -12,7 +12,7 @@ from appliance.identity.keys import PublicKey
 from gateway.isolation.evidence import Finding, Measure, Probe, Proof
 from gateway.isolation.groups import Hosts
 from gateway.isolation.policy import Never, Policy
-from gateway.isolation.question import End, Question
+from gateway.isolation.question import KINDS, End, Question
 from gateway.isolation.report import model
 from gateway.isolation.report.grade import holds
 from gateway.isolation.report.model import Audit
@@ -223,7 +223,7 @@ def _ever(policy: Policy, never: Never) -> tuple[bool, str]:
     """Return whether the policy lets happen what it says never does, and why."""
     ends = End(never.source), End(never.target)
     verdict = decide(policy, Question(*ends))
-    for kind in ("release", "identifier", "record"):
+    for kind in KINDS:
         if never.lane in (kind, "any") and (lane := decide(policy, Question(*ends, lane=kind))).allowed:
             return True, lane.why
     return verdict.allowed, _text(verdict.why)

@@ -1,0 +1,169 @@
+"""The request to an origin of plain HTTP itself, as fetch makes it: nothing kept, nothing followed, nothing unpacked, all bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from appliance.runtime.errors import Corrupt, Refused, Unreachable
+from gateway.fetch.secrets import Secrets
+from gateway.isolation.policy import Policy
+from gateway.web import fields
+from gateway.web.judge import NEVER
+from gateway.web.wire import CHUNK, LONGEST_FIELD, MOST_FIELDS, MOST_INTERIM, Fields, Interim, WebAnswer, WebRequest
+
+CONNECTIONS = 128  # to all web origins
+CONNECT = 4.0  # seconds
+READ = 60.0  # seconds without a byte: an API may think for a while
+LONGEST = 3600.0  # seconds of one answer
+LONGEST_HEAD = 64 << 10  # bytes of an answer's fields together
+BODILESS = (204, 304)
+
+
+_hears: ContextVar[Interim] = ContextVar("hears")  # is told interim answers as they come
+
+
+class _Response(aiohttp.ClientResponse):
+    """aiohttp's, which also notes the interim answers before the final one."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        told: list[tuple[int, Fields]] = []
+        protocol = connection.protocol  # which the connection forgets, where the answer has ended already
+        read = protocol.read
+
+        async def noting() -> Any:
+            message, payload = await read()
+            if 100 < message.code < 200 and message.code != 101:
+                if len(told) >= MOST_INTERIM:
+                    raise aiohttp.ClientPayloadError("too many interim answers")
+                told.append((message.code, text(message.raw_headers)))
+                await _hears.get()(*told[-1])
+            return message, payload
+
+        protocol.read = noting
+        try:
+            response = await super().start(connection)
+        finally:
+            del protocol.read
+        self.interim = told
+        return response
+
+
+def session() -> aiohttp.ClientSession:
+    """Return the client for web origins."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS, use_dns_cache=False),
+        response_class=_Response,
+        trust_env=False,
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        max_line_size=LONGEST_FIELD,
+        max_field_size=LONGEST_FIELD,
+    )
+
+
+@contextlib.asynccontextmanager
+async def ask(
+    client: aiohttp.ClientSession, policy: Policy, request: WebRequest, held: Secrets, told: Interim
+) -> AsyncIterator[WebAnswer]:
+    """Ask the origin that the policy names for the request's host; ``told`` hears of interim answers.
+
+    Raises:
+        Refused: the policy names none, or not for this method; the answer is too large.
+        Corrupt: the answer's head is none, or too long.
+        Unreachable: the origin is away, or broke off; also raised by the answer's body.
+    """
+    found = policy.web_of(request.host)
+    if found is None or request.method in NEVER or request.method not in found[1].methods:
+        raise Refused("unknown-host", f"fetch may not ask '{request.host}' by {request.method}", 404)
+    name, origin = found
+    scheme = "https" if origin.tls else "http"
+    host = f"[{origin.address}]" if origin.address.version == 6 else str(origin.address)
+    url = URL(f"{scheme}://{host}:{origin.port}{request.target}", encoded=True)
+    sent = CIMultiDict([("Host", request.host), *_encodable(fields.of_request(origin, request.headers))])
+    data: Any = None
+    if request.body:
+        data = request.body if isinstance(request.body, bytes) else _bounded(request.body, origin.request)
+        if request.length is not None:
+            sent["Content-Length"] = str(request.length)
+    timeout = aiohttp.ClientTimeout(total=LONGEST, sock_connect=CONNECT, sock_read=READ)
+    _hears.set(told)  # the client asks in this very task
+    try:
+        async with client.request(
+            request.method,
+            url,
+            headers=sent,
+            data=data,
+            allow_redirects=False,
+            timeout=timeout,
+            ssl=held.context or True,
+            server_hostname=request.host.partition(":")[0] if origin.tls else None,
+        ) as response:
+            headers = text(response.raw_headers)
+            _check(headers)
+            bodied = request.method != "HEAD" and response.status not in BODILESS
+            body = _body(response, name, origin.answer) if bodied else _nothing()
+            noted = response.interim if isinstance(response, _Response) else []
+            yield WebAnswer(response.status, response.reason or "", headers, noted, body)
+    except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+        if isinstance(error.__cause__, Refused):
+            raise error.__cause__ from error
+        if isinstance(error, aiohttp.ClientResponseError):
+            raise Corrupt(f"'{name}' answers with no HTTP: {error.message}"[:300]) from error
+        raise Unreachable(f"'{name}' is away: {error or 'no answer in time'}") from error
+
+
+def text(raw: tuple[tuple[bytes, bytes], ...]) -> Fields:
+    """Return fields with a character for each byte."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+
+
+def _encodable(headers: Fields) -> Fields:
+    """Return the fields as the client writes them, which is in UTF-8.
+
+    Raises:
+        Refused: a value is in another encoding (``bad-request``).
+    """
+    try:
+        return [(name, value.encode("latin-1").decode()) for name, value in headers]
+    except UnicodeError as error:
+        raise Refused("bad-request", "a field of the request is not in UTF-8", 400) from error
+
+
+def _check(headers: Fields) -> None:
+    if len(headers) > MOST_FIELDS or sum(len(name) + len(value) for name, value in headers) > LONGEST_HEAD:
+        raise Corrupt(f"the answer has more than {MOST_FIELDS} fields, or than {LONGEST_HEAD} bytes of them")
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+async def _bounded(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in body:
+        size += len(chunk)
+        if size > most:
+            raise Refused("too-large", f"the request's body is longer than {most} bytes", 413)
+        yield chunk
+
+
+async def _body(response: aiohttp.ClientResponse, name: str, most: int) -> AsyncIterator[bytes]:
+    size = 0
+    try:
+        async for chunk in response.content.iter_chunked(CHUNK):
+            size += len(chunk)
+            if size > most:
+                raise Refused("too-large", f"the answer of '{name}' is longer than {most} bytes", 413)
+            yield chunk
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Unreachable(f"truncated: '{name}' broke off after {size} bytes") from error
