@@ -192,7 +192,7 @@ def test_help_tells_every_command(clone: Clone):
     """Help names all that there is; a wrong word gets it too, and exit status 2."""
     status, told = clone.call("help")
     assert status == 0
-    assert all(f"./dev {word}" in told for word in ("lab", "test", "check", "bench", "lock", "run"))
+    assert all(f"./dev {word}" in told for word in ("lab", "test", "check", "bench", "conformance", "lock", "run"))
     status, told = clone.call("tset")
 
     assert status == 2

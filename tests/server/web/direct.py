@@ -21,6 +21,8 @@ from gateway.delivery.web import WebCache
 from gateway.web.heads import lenient
 from gateway.web.wire import WebAnswer, WebRequest
 
+IDLE = 1.0  # seconds that a connection may wait for a request; origins close theirs after some, unseen until one is on its way
+
 
 class Noting(aiohttp.ClientResponse):
     """aiohttp's, which tells of the interim responses that it passes over."""
@@ -53,7 +55,7 @@ class Direct:
             auto_decompress=False,
             response_class=Noting,
             cookie_jar=aiohttp.DummyCookieJar(),
-            connector=lenient(aiohttp.TCPConnector(limit=0)),
+            connector=lenient(aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE)),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         )
 
