@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
@@ -20,6 +20,7 @@ from gateway.delivery.quality import Quality
 from gateway.permission import door as doors
 from gateway.permission.door import Door, Granted
 from gateway.permission.judge import Asked
+from gateway.playlists.blocking import wanted
 from gateway.playlists.ladder import Limits
 from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
@@ -132,7 +133,7 @@ class Screens:
         granted: Granted | None,
     ) -> web.StreamResponse:
         manifest = await self._exchange.manifest(code)
-        file, opened, cache, keep, coming = await self._open(manifest, code, path)
+        file, opened, cache, keep, coming = await self._open(manifest, code, path, request.query)
         if self.ladder.filters(file.type):
             file, opened, coming = await self.ladder.show(file, opened, coming)
         running = self._meter.begin(
@@ -156,11 +157,13 @@ class Screens:
         return response
 
     async def _open(
-        self, manifest: Manifest, code: str, path: str
+        self, manifest: Manifest, code: str, path: str, query: Mapping[str, str]
     ) -> tuple[Object | LiveFile, BinaryIO, str, int, Coming | None]:
         """Return the file, opened, whether it was a ``hit``, for how many seconds the screen may keep it, and whether it is coming."""
         if manifest.live is not None and path.startswith(PREFIX):
-            live, opened, cache = await self._channels.open(code, path.removeprefix(PREFIX))
+            live, opened, cache = await self._channels.open(
+                code, path.removeprefix(PREFIX), wanted(query) if path.endswith(".m3u8") else None
+            )
             return live, opened, cache, longest(manifest.live, path), None
         file = manifest.files.get(path)
         if file is None:

@@ -21,16 +21,17 @@ from gateway.exchange.identifiers import Identifiers
 from gateway.exchange.journal import Journal
 from gateway.exchange.judge import Judge
 from gateway.exchange.listings_api import ListingsApi
-from gateway.exchange.live import Channels
 from gateway.exchange.objects import Fills
 from gateway.exchange.pace import Pace
 from gateway.exchange.registering import Registering
 from gateway.exchange.releases import Held, Releases
 from gateway.exchange.suspects import Suspects
 from gateway.exchange.takes import Takes
+from gateway.exchange.waiting import Waiting
 from gateway.exchange.webs import Webs
 from gateway.exchange.withdrawn import MOST, Withdrawals
 from gateway.isolation.policy import Lane, Policy
+from gateway.playlists.blocking import Wanted
 from gateway.release import orders, paths
 from gateway.resolver import codes
 from gateway.store.keeper import Keeper
@@ -79,10 +80,12 @@ class AskTake(Ask):
 
 
 class AskLive(Ask):
-    """``POST /live``: a file of a channel, by its path below ``live/``."""
+    """``POST /live``: a file of a channel, by its path below ``live/``; of a playlist also what a player waits for."""
 
     release: Text
     path: Text
+    msn: int | None = Field(None, ge=0, lt=1 << 50)
+    part: int | None = Field(None, ge=0, lt=1 << 50)
 
 
 class AskOrders(Ask):
@@ -131,7 +134,7 @@ class Exchange:
         releases: Releases,
         fills: Fills,
         keeper: Keeper,
-        channels: Channels,
+        waiting: Waiting,
         suspects: Suspects,
         identifiers: Identifiers,
         journal: Journal,
@@ -142,7 +145,7 @@ class Exchange:
         registering: Registering,
         webs: Webs,
     ) -> None:
-        self.policy, self._judge, self._keeper, self._channels = policy, judge, keeper, channels
+        self.policy, self._judge, self._keeper, self._waiting = policy, judge, keeper, waiting
         self._suspects, self._takes, self._drops = suspects, takes, drops
         self._releases, self._fills, self._identifiers, self._journal = releases, fills, identifiers, journal
         self._withdrawals, self._listings, self._registering = withdrawals, listings, registering
@@ -251,7 +254,7 @@ class Exchange:
             await self._journal.refused(live, peer, release=code, path=ask.path)
             raise live.error()
         await self._at_its_rate(lane, peer, release=code)
-        found = await self._channels.get(held, live, ask.path)
+        found = await self._waiting.get(held, live, ask.path, None if ask.msn is None else Wanted(ask.msn, ask.part))
         file = decide.live_file(lane, ask.path, found.entry.claim)
         if isinstance(file, Refuse):
             await self._journal.refused(file, peer, release=code, path=ask.path)

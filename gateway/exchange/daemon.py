@@ -40,6 +40,7 @@ from gateway.exchange.suspects import Suspects
 from gateway.exchange.takes import Takes
 from gateway.exchange.taking_in import TakingIn
 from gateway.exchange.tending import Tending
+from gateway.exchange.waiting import Waiting
 from gateway.exchange.webs import Webs
 from gateway.exchange.withdrawn import Withdrawals
 from gateway.filters.client import Admission, Inspection
@@ -173,7 +174,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             releases,
             fills,
             keeper,
-            channels,
+            Waiting(service.tasks, channels),
             suspects,
             identifiers,
             journal,

@@ -90,9 +90,47 @@ class Channels:
         entry = self._present(code, live, path)
         if entry is not None and (fresh := self._fresh(entry, live, path)) > 0:
             return Came(entry, "store", fresh)
-        key = (code, path, live.key)
+        return await self.renewed(held, live, path)
+
+    async def renewed(self, held: Held, live: Live, path: str) -> Came:
+        """Return ``path`` as it is signed now, asked for again.
+
+        Raises:
+            Refused, Unreachable: as ``get``.
+        """
+        key = (held.admitted.release.code, path, live.key)
         entry, new = await self._once.do(key, lambda: self._renew(held, live, path))
         return Came(entry, "origin" if new else "store", max(0.0, self._fresh(entry, live, path)))
+
+    async def signature(self, held: Held, live: Live, path: str) -> bytes:
+        """Return the fields beside ``path`` at the first origin that has some, not looked into.
+
+        Raises:
+            Refused: no origin has them (``unknown-path``).
+            Unreachable: the origins are away.
+        """
+        failure: HeadgateError = Unreachable("the policy names no origin")
+        where = signing.path_at_origin(held.admitted.release.code, path) + signing.SUFFIX
+        for origin in [name for name, each in held.policy.origins.items() if each.role == "origin"]:
+            fields = b""
+            try:
+                async with self._origins.ask(origin, where, signing.LONGEST) as answer:
+                    async for chunk in answer.chunks():
+                        fields = (fields + bytes(chunk))[
+                            : signing.LONGEST
+                        ]  # compared, and looked into when they are renewed
+                return fields
+            except (Unreachable, Refused) as error:
+                failure = failure if isinstance(failure, Refused) else error
+        raise failure
+
+    def read(self, came: Came) -> bytes:
+        """Return the bytes of a file that came.
+
+        Raises:
+            OSError: it is gone already.
+        """
+        return self._store.path(came.entry.claim.sha256).read_bytes()
 
     def _present(self, code: str, live: Live, path: str) -> Entry | None:
         """Return what is here and may be shown still."""

@@ -18,6 +18,7 @@ from appliance.runtime.asking import Asking, BrokeOff
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
 from appliance.telemetry.records import Record
+from gateway.playlists.blocking import Wanted
 from gateway.release import important
 from gateway.release.manifest import File, Live
 from gateway.serving.coming import Coming, Object
@@ -211,14 +212,15 @@ class Exchange:
             raise RuntimeError("used outside its 'async with'")
         return self._asking
 
-    async def live(self, code: str, path: str) -> LiveFile:
-        """Return a channel's file as its packager signed it last.
+    async def live(self, code: str, path: str, wanted: Wanted | None = None) -> LiveFile:
+        """Return a channel's file as its packager signed it last; a playlist once it has what is ``wanted``.
 
         Raises:
             Refused, Unreachable: as the exchange answered.
         """
         try:
-            return LiveFile.model_validate(await self._post("live", {"release": code, "path": path}))
+            ask = {"release": code, "path": path} | ({"msn": wanted.msn, "part": wanted.part} if wanted else {})
+            return LiveFile.model_validate(await self._post("live", ask))
         except ValidationError as error:
             raise Corrupt("the exchange's answer about a live file is none") from error
 

@@ -85,6 +85,7 @@ def _hls(path: str, text: str) -> Named:
     try:
         playlist = m3u8.loads(text)
         uris = [segment.uri for segment in playlist.segments]
+        uris += [part.uri for segment in playlist.segments for part in segment.parts]  # low latency
         uris += [segment.init_section.uri for segment in playlist.segments if segment.init_section]
         uris += [variant.uri for variant in (*playlist.playlists, *playlist.iframe_playlists)]
         uris += [rendition.uri for rendition in playlist.media]

@@ -18,7 +18,7 @@ class Exchange:
     def __init__(self):
         self.asked, self.data, self.fresh = 0, b"one", 1.0
 
-    async def live(self, code, path):
+    async def live(self, code, path, wanted=None):
         self.asked += 1
         return LiveFile(
             sha256=hashlib.sha256(self.data).hexdigest(), size=len(self.data), type="video/mp2t", fresh=self.fresh
