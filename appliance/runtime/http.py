@@ -20,6 +20,7 @@ from aiohttp.client_exceptions import UnixClientConnectorError
 
 from appliance.runtime import descriptors
 from appliance.runtime.errors import ConfigError, Corrupt, HeadgateError, Refused, Unreachable
+from appliance.runtime.quick import Runner
 
 log = logging.getLogger("headgate.http")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -65,10 +66,10 @@ async def serving(
     """Serve ``app`` on TCP (address, port) and Unix sockets (path, file mode); yield the bound TCP addresses."""
     if tcp is None:
         tcp = []
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN)
+    runner = Runner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN)
     await runner.setup()
-    if (lost := app.get(LOST)) is not None and runner.server is not None:
-        _tell(runner.server, lost)
+    if (lost := app.get(LOST)) is not None and runner.made is not None:
+        _tell(runner.made, lost)
     try:
         for address, port in tcp:
             await web.TCPSite(runner, address, port, reuse_address=True).start()

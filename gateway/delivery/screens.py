@@ -12,7 +12,9 @@ from aiohttp import web
 
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
+from appliance.runtime.quick import QUICK
 from gateway.delivery import cmcd, metrics, page
+from gateway.delivery.hot import Hot
 from gateway.delivery.ladder import Shown
 from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.metering.meter import Meter, Running
@@ -61,10 +63,20 @@ class Screens:
         quality: Quality,
     ) -> None:
         self.site, self._zone, self._channels = site, zone, channels
-        self.door: Door | None = None  # where the policy asks for tokens
         self.ladder = Shown(Limits())
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
         self._running, self._quality = Requests(), quality
+        self._hot = Hot(zone, exchange, meter, quality)
+
+    @property
+    def door(self) -> Door | None:
+        """The door, where the policy asks for tokens."""
+        return self._hot.door
+
+    @door.setter
+    def door(self, door: Door | None) -> None:
+        self._hot.door = door
+        self._hot.forget()
 
     def application(self) -> web.Application:
         """Return what answers at the zone's address."""
@@ -74,6 +86,7 @@ class Screens:
         app.router.add_options("/r/{code}/{path:.+}", self._preflight)
         app.on_response_prepare.append(_sign)
         app[http.LOST] = self._meter.lost
+        app[QUICK] = self._hot.answer
         return app
 
     async def _health(self, _: web.Request) -> web.Response:
@@ -153,6 +166,8 @@ class Screens:
             await self._exchange.damaged(manifest, path)
         if (told := cmcd.parse(request.headers, request.query)) is not None:
             self._quality.add(code, told)
+        if cache == "hit" and manifest.live is None:
+            self._hot.learn(request, response, manifest, code, path)
         self._count(response.status, cache, sent, count, time.monotonic() - began)
         return response
 

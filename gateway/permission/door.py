@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import Refused
 from gateway.permission import signed_uri, token
-from gateway.permission.judge import Asked, Here, judge
-from gateway.permission.permit import Permit
-from gateway.permission.pseudonym import Pseudonyms
+from gateway.permission.judge import Asked, Here, holds, judge
+from gateway.permission.permit import Comparison, Permit
+from gateway.permission.pseudonym import DAY, Pseudonyms
 
 NAME = "CTA-Common-Access-Token"  # of the header and of the cookie
 QUERY = ("CAT", "cat", signed_uri.PARAMETER)
 MOST = 20_000  # verified tokens that are remembered
+MOST_PASSES = 20_000  # tokens with the address that showed them
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ class Granted:
     permit: Permit
     subject: str
     keep: str | None
+
+
+class Pass(NamedTuple):
+    """What a token permits whoever showed it once from an address, apart from the path that is asked for."""
+
+    granted: Granted
+    since: float
+    until: float
+    tests: Sequence[Comparison]  # of the path
 
 
 def shown(headers: Mapping[str, str], cookies: Mapping[str, str], query: Mapping[str, str]) -> Shown | None:
@@ -56,6 +67,7 @@ class Door:
         self._issuers = {name: tuple(keys) for name, keys in issuers.items()}
         self._here = here
         self._verified: OrderedDict[bytes, Permit] = OrderedDict()
+        self._passes: OrderedDict[tuple[str, str], Pass] = OrderedDict()
         self._pseudonyms = pseudonyms or Pseudonyms()
 
     def admit(self, token_shown: Shown | None, asked: Asked, now: float) -> Granted:
@@ -71,7 +83,28 @@ class Door:
         permit = self._open(token_shown)
         judge(permit, asked, self._here, now)
         keep = token_shown.text if token_shown.place in ("CAT", "cat") else None
-        return Granted(permit, self._pseudonyms.of(permit.subject, now), keep)
+        granted = Granted(permit, self._pseudonyms.of(permit.subject, now), keep)
+        if token_shown.place in ("header", "cookie"):
+            self._let_pass(token_shown.text, asked, granted, now)
+        return granted
+
+    def known(self, text: str, address: str, path: str, now: float) -> Granted | None:
+        """Return what a token permits that was shown from ``address`` before, by header or cookie, for a GET of ``path``.
+
+        None where it permits something else, or more is to be judged than time and path.
+        """
+        known = self._passes.get((text, address))
+        if known is None or not known.since <= now < known.until:
+            return None
+        return known.granted if all(holds(test, path) for test in known.tests) else None
+
+    def _let_pass(self, text: str, asked: Asked, granted: Granted, now: float) -> None:
+        permit, skew = granted.permit, self._here.skew
+        if asked.method == "GET" and not permit.headers and all(test.part == "path" for test in permit.tests):
+            until = min(permit.until + skew, (now // DAY + 1) * DAY)  # the pseudonym changes with the day
+            self._passes[text, asked.address] = Pass(granted, permit.since - skew, until, permit.tests)
+            if len(self._passes) > MOST_PASSES:
+                self._passes.popitem(last=False)
 
     def _open(self, token_shown: Shown) -> Permit:
         uri = token_shown.place == signed_uri.PARAMETER

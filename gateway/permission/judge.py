@@ -55,10 +55,10 @@ def judge(permit: Permit, asked: Asked, here: Here, now: float) -> None:
         raise Refused("token-elsewhere", "the token is for screens at another address", 403)
     if permit.methods is not None and asked.method not in permit.methods:
         raise Refused("token-not-for-this", f"the token is not for {asked.method}", 403)
-    if not all(_holds(test, part_of(asked.uri, test.part)) for test in permit.tests):
+    if not all(holds(test, part_of(asked.uri, test.part)) for test in permit.tests):
         raise Refused("token-not-for-this", "the token is for another address than this one", 403)
     for name, tests in permit.headers.items():
-        if not all(_holds(test, asked.headers.get(name, "")) for test in tests):
+        if not all(holds(test, asked.headers.get(name, "")) for test in tests):
             raise Refused("token-not-for-this", f"the token asks for another header '{name[:60]}'", 403)
 
 
@@ -90,7 +90,8 @@ def part_of(uri: str, part: str) -> str:
             return dot + extension
 
 
-def _holds(test: Comparison, text: str) -> bool:
+def holds(test: Comparison, text: str) -> bool:
+    """Return whether a part of what is asked for compares as the token wants it."""
     value = test.value
     if len(text) > LONGEST:
         return False

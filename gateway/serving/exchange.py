@@ -135,6 +135,11 @@ class Exchange:
                 self._known.clear()  # first, so that nothing begins anew by what was known
                 serial, stopped = after, withdraw(codes)
 
+    def is_fresh(self, code: str, manifest: Manifest) -> bool:
+        """Return whether ``manifest`` is still what is known of the release, so that it need not be asked for again."""
+        known = self._known.get(code)
+        return known is not None and known[1] is manifest and self._clock() - known[0] < FRESH
+
     def allows(self, manifest: Manifest, path: str) -> bool:
         """Return whether the exchange has said of this very version that its file ``path`` passed as what it is served as."""
         return (manifest.digest, path) in self._allowed

@@ -1,0 +1,93 @@
+"""Requests answered the moment they are read, where the whole answer is known already.
+
+aiohttp's own parser reads every request, as ever. A request without a body, on a connection that waits for one and whose last answer
+has left, is offered to the application's ``QUICK``; what that does not answer goes aiohttp's way of tasks, routes and responses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+
+# Writes the answer and returns True, or writes nothing and returns False.
+Quick = Callable[[RawRequestMessage, asyncio.Transport], bool]
+QUICK: web.AppKey[Quick] = web.AppKey("quick")
+
+
+class Runner(web.AppRunner):
+    """aiohttp's, which offers requests to the application's ``QUICK`` if it has one."""
+
+    @property
+    def made(self) -> web.Server | None:
+        """aiohttp's own server, that every connection belongs to."""
+        return super().server
+
+    @property
+    def server(self) -> Any:
+        """What makes a protocol for each connection."""
+        quick, made = self.app.get(QUICK), self.made
+        return made if quick is None or made is None else _Offering(made, quick)
+
+
+class _Offering:
+    """A server whose connections offer their requests; all else of it is aiohttp's."""
+
+    def __init__(self, server: web.Server, quick: Quick) -> None:
+        self._server, self._quick = server, quick
+
+    def __call__(self) -> Any:
+        protocol: Any = self._server()
+        protocol._parser = _Parser(protocol, protocol._parser, self._quick)
+        return protocol
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._server, name)
+
+
+class _Parser:
+    """The parser of one connection: what it reads is offered before it is queued."""
+
+    __slots__ = ("_feed", "_parser", "_protocol", "_quick")
+
+    def __init__(self, protocol: Any, parser: Any, quick: Quick) -> None:
+        self._protocol, self._parser, self._quick, self._feed = protocol, parser, quick, parser.feed_data
+
+    def feed_data(self, data: bytes) -> Any:
+        """Return what aiohttp's parser makes of ``data``, without the requests that were answered."""
+        read = self._feed(data)
+        messages = read[0]
+        if not messages:
+            return read
+        protocol = self._protocol
+        waiter = protocol._waiter
+        if waiter is None or waiter.done() or protocol._messages:  # an earlier request comes first
+            return read
+        transport = protocol.transport
+        answered = 0
+        for message, payload in messages:
+            if (
+                message.method != "GET"
+                or message.should_close
+                or message.upgrade
+                or message.version != HttpVersion11
+                or payload is not EMPTY_PAYLOAD
+                or transport is None
+                or transport.get_write_buffer_size()
+                or transport.is_closing()
+                or not self._quick(message, transport)
+            ):
+                break
+            answered += 1
+            self._parser.message_consumed()
+        if not answered:
+            return read
+        protocol._next_keepalive_close_time = protocol._loop.time() + protocol._keepalive_timeout
+        return messages[answered:], read[1], read[2]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parser, name)

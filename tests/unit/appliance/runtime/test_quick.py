@@ -1,0 +1,97 @@
+"""Requests answered the moment they are read."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from appliance.runtime import http
+from appliance.runtime.quick import QUICK
+
+NOW = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnow"
+
+
+async def spoken(data: bytes, last: bytes) -> tuple[bytes, list[str]]:
+    """Return what a server says to ``data`` up to ``last``, and what of it was offered."""
+    offered: list[str] = []
+
+    def answer(message, transport) -> bool:
+        offered.append(message.path)
+        if not message.path.startswith("/now"):
+            return False
+        transport.write(NOW)
+        return True
+
+    async def later(request: web.Request) -> web.Response:
+        await asyncio.sleep(0)
+        return web.Response(text=f"later {request.method} {await request.text()}")
+
+    app = http.application()
+    app.router.add_route("*", "/{path:.*}", later)
+    app[QUICK] = answer
+    async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
+        reader, writer = await asyncio.open_connection(*places[0])
+        writer.write(data)
+        got = await asyncio.wait_for(reader.readuntil(last), 20)
+        writer.close()
+        await writer.wait_closed()
+    return got, offered
+
+
+def test_what_is_known_is_answered_at_once_and_the_rest_in_its_turn():
+    """Pipelined requests are answered in order: what comes behind one that takes its time is not offered."""
+    ask = "GET /%s HTTP/1.1\r\nHost: box\r\n\r\n"
+    data = "".join(ask % path for path in ("now/1", "now/2", "later/3", "now/4")).encode()
+    got, offered = asyncio.run(spoken(data + (ask % "end").replace("GET", "PUT").encode(), b"later PUT "))
+    assert got.startswith(NOW + NOW + b"HTTP/1.1 200 OK")
+    assert got.count(b"later GET ") == 2  # the third, and the fourth behind it
+    assert offered == ["/now/1", "/now/2", "/later/3"]
+
+
+def test_only_plain_requests_are_offered():
+    """What has a body, is no GET, closes the connection or is no HTTP/1.1 goes aiohttp's way."""
+    for data in (
+        b"POST /now HTTP/1.1\r\nHost: box\r\nContent-Length: 2\r\n\r\nok",
+        b"GET /now HTTP/1.1\r\nHost: box\r\nContent-Length: 2\r\n\r\nok",
+        b"HEAD /now HTTP/1.1\r\nHost: box\r\n\r\n",
+        b"GET /now HTTP/1.1\r\nHost: box\r\nConnection: close\r\n\r\n",
+        b"GET /now HTTP/1.0\r\nHost: box\r\nConnection: keep-alive\r\n\r\n",
+    ):
+        got, offered = asyncio.run(spoken(data, b"\r\n\r\n"))
+        assert got.startswith((b"HTTP/1.1 200", b"HTTP/1.0 200")), data
+        assert offered == [], data
+
+
+def test_a_bad_request_is_refused_as_ever():
+    """aiohttp's parser has the word: two lengths, or none that is one."""
+    data = b"GET /now HTTP/1.1\r\nHost: box\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"
+    got, offered = asyncio.run(spoken(data, b"\r\n\r\n"))
+    assert got.startswith(b"HTTP/1.")
+    assert b" 400 " in got.split(b"\r\n")[0]
+    assert offered == []
+
+
+def test_a_lost_connection_is_told_of_whoever_answered():
+    """Who counts what leaves hears of the end of connections that were answered at once."""
+    lost: list[object] = []
+
+    async def connect() -> None:
+        app, told = http.application(), asyncio.Event()
+
+        def ended(transport: asyncio.Transport) -> None:
+            lost.append(transport)
+            told.set()
+
+        app[QUICK] = lambda _, transport: transport.write(NOW) or True
+        app[http.LOST] = ended
+        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
+            reader, writer = await asyncio.open_connection(*places[0])
+            writer.write(b"GET /now HTTP/1.1\r\nHost: box\r\n\r\n")
+            await reader.readuntil(b"now")
+            writer.close()
+            await writer.wait_closed()
+            await asyncio.wait_for(told.wait(), 20)
+
+    asyncio.run(connect())
+    assert len(lost) == 1
