@@ -149,10 +149,11 @@ class Screens:
         file, opened, cache, keep, coming = await self._open(manifest, code, path, request.query)
         if self.ladder.filters(file.type):
             file, opened, coming = await self.ladder.show(file, opened, coming)
-        running = self._meter.begin(
-            request.transport, manifest.release, path, manifest.body, cache, granted.subject if granted else ""
-        )
-        with opened, running:
+        subject = granted.subject if granted else ""
+        with (
+            opened,
+            self._meter.begin(request.transport, manifest.release, path, manifest.body, cache, subject) as running,
+        ):
             turn.begin()
             try:
                 response, sent, count, readable = await self._answer(

@@ -18,6 +18,7 @@ from gateway.delivery.metering.recover import RUNNING, noted, recover
 from gateway.delivery.metering.slots import Slots
 from gateway.delivery.metering.window import Window, windows
 
+NEARLY = 0.01  # of a window: below, the next one begins
 PATIENCE = 15.0  # seconds for the survivor of the last process to count what that one left
 LOCK = "lock"
 log = logging.getLogger("headgate.delivery")
@@ -59,6 +60,18 @@ class Ledger:
         made = self._make()
         self.old[self.window.number] = self.window
         self.window = made
+
+    def make_room(self) -> None:
+        """Begin the next window if this one is nearly full.
+
+        Raises:
+            Refused: the disk does not take it (``busy``).
+        """
+        if self.window.room < NEARLY:
+            try:
+                self.turn()
+            except OSError as error:
+                raise Refused("busy", f"use cannot be written down: {error.strerror}", 503) from error
 
     def cell(self, what: What) -> int:
         """Return the cell that counts ``what``: the window's number and its own within that.

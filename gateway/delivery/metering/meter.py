@@ -26,6 +26,7 @@ A_SECOND = 100  # records wanted at most: a window with more of them lasts longe
 AT_ONCE = 200  # connections looked at without letting others run
 LINGER = 30.0  # seconds for which a connection that ended is held until its last bytes have left
 MOST_LINGERING = 2000  # connections
+MOST_UNREAD = 64  # deliveries of one connection whose last bytes its screen did not acknowledge
 FEWEST_FREE = 64  # slots: below, no delivery begins
 log = logging.getLogger("headgate.delivery")
 
@@ -42,11 +43,15 @@ class Running:
         """Note that ``count`` bytes of content go next, behind ``ahead`` other bytes that are not written yet (the answer's head).
 
         Raises:
-            Refused: it could not be accounted for (``busy``).
+            ConnectionError: it cannot be accounted for: the connection is broken off.
         """
         if count and self._transport is not None:
             what = self._what._replace(status=status)
-            span = self._meter.span(self._transport, what, count, ahead, self._started, first=not self._spans)
+            try:
+                span = self._meter.span(self._transport, what, count, ahead, self._started, first=not self._spans)
+            except Refused as error:  # its head may be under way, so that no refusal can be told any more
+                self._transport.abort()
+                raise ConnectionResetError(str(error)) from error
             if span is not None:
                 self._spans.append(span)
 
@@ -109,6 +114,7 @@ class Meter:
             raise Refused("busy", "too many records of use wait for the exchange", 503)
         if self._ledger.slots.free < FEWEST_FREE:
             raise Refused("busy", "too many deliveries are under way", 503)
+        self._ledger.make_room()
 
     @property
     def waiting(self) -> int:
@@ -129,7 +135,14 @@ class Meter:
         cache: str,
         subject: str = "",
     ) -> Running:
-        """Begin a delivery on a connection: ``release`` is its code, ``cache`` is ``hit`` or ``miss``."""
+        """Begin a delivery on a connection: ``release`` is its code, ``cache`` is ``hit`` or ``miss``.
+
+        Raises:
+            Refused: the screen asks for more and more and reads nothing of it (``busy``).
+        """
+        stream = self._streams.get(transport) if transport is not None else None
+        if stream is not None and len(stream.spans) >= MOST_UNREAD and not stream.has_room(MOST_UNREAD):
+            raise Refused("busy", "read what was asked for before, first", 503)
         return Running(self, transport, What(release, path, body, self.zone, self.screen, 0, cache, subject))
 
     def add(self, delivery: Delivery, mark: int | None = None) -> None:

@@ -73,6 +73,11 @@ class Stream:
         """Whether the kernel took all of what it was to take."""
         return all(span.over and span.whole for span in self.spans)
 
+    def has_room(self, most: int) -> bool:
+        """Return whether fewer than ``most`` stretches are open, once what has left for good is counted."""
+        self.settle()
+        return len(self.spans) < most
+
     def settle(self) -> bool:
         """Count what has left for good; return whether nothing is open any more."""
         if self.spans:

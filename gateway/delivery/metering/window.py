@@ -88,6 +88,11 @@ class Window:
         """Return how many cells there are."""
         return len(self._figures)
 
+    @property
+    def room(self) -> float:
+        """How much is free, of 1."""
+        return min(1 - len(self._figures) / MOST, (SIZE - self._end) / TEXT)
+
     def cell(self, what: What) -> int | None:
         """Return the number of the cell that counts ``what``, or None where there is no room for another one."""
         number = self._numbers.get(what)

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from appliance.identity.keys import PrivateKey
+from gateway.delivery.metering.meter import MOST_UNREAD
 from gateway.delivery.metering.slots import Slots
 from tests import wire
 from tests.server.content import media
@@ -213,6 +214,23 @@ def test_nothing_is_lost_or_told_twice_when_the_exchange_is_killed(chain: Any, u
         settled(chain)
     whole = Counter({f"/r/{CODE}/{path}": len(data) for path, data in FILES.items()})
     assert recorded(chain) == seen.bytes + whole
+
+
+def test_a_screen_that_reads_nothing_keeps_nobody_else_from_being_served(chain: Any) -> None:
+    """Thousands of tiny ranges asked for and not read take no more than some slots; others are served, and the sum is right."""
+    chain.publish(FILES)
+    assert chain.play("small.mp4").status == 200
+    asked = [request("small.mp4", f"Range: bytes={n}-{n}") for n in range(3000)]
+    with wire.captured(chain.port) as seen:
+        with contextlib.ExitStack() as screens:
+            for _ in range(8):
+                screens.enter_context(screen(chain, *asked, room=2048))
+            assert chain.play("middle.mp4").body == FILES["middle.mp4"]
+            with Slots(chain.state / "delivery-bigscreen" / "running") as slots:
+                assert sum(1 for _ in slots.all()) <= 9 * MOST_UNREAD
+        settled(chain)
+    whole = Counter({f"/r/{CODE}/small.mp4": len(FILES["small.mp4"])})
+    assert recorded(chain) - whole == seen.bytes
 
 
 def test_killed_with_its_survivor_delivery_is_counted_as_noted_last(chain: Any, until: Any) -> None:
