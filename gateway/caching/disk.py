@@ -82,6 +82,11 @@ class Disk:
         """Make the response durable: its body first, then its row."""
         await self._do(lambda: self._keep(stored))
 
+    async def soften(self, changed: Sequence[Stored]) -> None:
+        """Write the heads of responses anew whose bodies are durable already."""
+        if changed:
+            await self._do(lambda: self._change(changed))
+
     async def remove(self, ids: Sequence[str]) -> None:
         """Forget responses for good: their rows first, then their bodies."""
         if ids:
@@ -114,6 +119,13 @@ class Disk:
                 os.close(body)
             head = json.dumps(asdict(stored))
             self._open.execute("INSERT OR REPLACE INTO stored (id, head) VALUES (?, ?)", (stored.id, head))
+
+    def _change(self, changed: Sequence[Stored]) -> None:
+        self._open.execute("BEGIN")
+        self._open.executemany(
+            "UPDATE stored SET head = ? WHERE id = ?", [(json.dumps(asdict(one)), one.id) for one in changed]
+        )
+        self._open.execute("COMMIT")
 
     def _remove(self, ids: Sequence[str]) -> None:
         self._open.execute("BEGIN")

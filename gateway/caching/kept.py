@@ -98,8 +98,7 @@ class Kept:
                 incoming.spoiled = True
         found = self.shelf.chosen(wanted, key, prefix)
         if soft:
-            for stored in found:
-                await self._disk.keep(self.shelf.soften(stored))
+            await self._disk.soften([self.shelf.soften(stored) for stored in found])
         else:
             for stored in found:
                 self.shelf.remove(stored.id)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from gateway.caching import fields as headers
 from gateway.caching.stored import Stored
 
-MOST_BYTES = 8 << 30  # of bodies
+MOST_BYTES = 2 << 30  # of bodies
 MOST_STORED = 200_000  # responses
 MOST_VARIANTS = 32  # responses of one key
 MOST_TAGS = 64  # tags of one response; what is beyond is not heeded

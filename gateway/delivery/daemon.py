@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from pathlib import Path
 
 from appliance.runtime import metrics
@@ -12,19 +13,26 @@ from appliance.runtime.errors import ConfigError, Fault
 from appliance.runtime.listening import Listening
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
+from gateway.caching.disk import Disk
+from gateway.caching.filling import Filling
+from gateway.caching.kept import Kept
+from gateway.caching.shelf import Shelf
 from gateway.delivery import metrics as counted
 from gateway.delivery.ladder import Shown, limits_of
 from gateway.delivery.live import Channels
 from gateway.delivery.metering.meter import Meter
 from gateway.delivery.quality import Quality
 from gateway.delivery.screens import Screens
+from gateway.delivery.web import WebCache
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
 from gateway.permission.door import Door
 from gateway.permission.judge import Here
 from gateway.permission.pseudonym import Pseudonyms
 from gateway.playlists.screens import screen_of
+from gateway.serving import purges
 from gateway.serving.exchange import Exchange
+from gateway.serving.web import Web
 from gateway.store.live import LiveObjects
 from gateway.store.objects import Objects
 
@@ -60,6 +68,12 @@ def door_of(policy: Policy, zone: str, pseudonyms: Pseudonyms | None = None) -> 
     return Door({name: issuer.keys for name, issuer in permission.issuers.items()}, here, pseudonyms)
 
 
+def admits(policy: Policy, zone: str, host: str) -> bool:
+    """Return whether screens of ``zone`` may ask the origin ``host`` by plain HTTP."""
+    found = policy.web_of(host)
+    return found is not None and (not found[1].zones or zone in found[1].zones)
+
+
 async def _turn(pseudonyms: Pseudonyms) -> None:
     """Let no secret outlive its day, whether screens come or not, for ever."""
     while True:
@@ -74,7 +88,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     zone = str(zone)
     unit = f"delivery-{zone}"
     (RUN / "metrics" / unit).mkdir(parents=True, exist_ok=True)
-    async with Exchange(RUN / "exchange" / unit / "exchange.sock", service.tasks) as exchange:
+    socket = RUN / "exchange" / unit / "exchange.sock"
+    async with Exchange(socket, service.tasks) as exchange, Web(socket) as asking:
         # Before anything else: the survivor that it starts is a process that shares what is opened from now on.
         meter = Meter(STATE / unit, zone, screen_of(zone), exchange.records, counted.LOST.inc)
         counted.WAITING.set_function(lambda: meter.waiting)
@@ -87,8 +102,13 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
 
         screens.ladder = Shown(limits_of(policy, zone))
 
+        kept = Kept(Disk(STATE / unit / "web"), Shelf(), service.tasks)
+        cache = WebCache(zone, partial(admits, policy, zone), kept, Filling(kept, asking, service.tasks), service.tasks)
+        screens.plain = cache.middleware
+
         async def reload() -> None:
             policy = policies.load(config)
+            cache.admits = partial(admits, policy, zone)
             listening.move(_listen(policy, config, zone))
             screens.site, screens.door = policy.site, door_of(policy, zone, pseudonyms)
             screens.ladder = Shown(limits_of(policy, zone))
@@ -99,6 +119,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         service.tasks.create_task(meter.run())
         service.tasks.create_task(_turn(pseudonyms))
         service.tasks.create_task(exchange.follow(screens.withdraw))
+        service.tasks.create_task(
+            purges.follow(socket, lambda one: cache.purge(tags=one.tags, url=one.url, prefix=one.prefix, soft=one.soft))
+        )
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
         await listening.serve(service, screens.application, f"serving {zone}")
         if left := await meter.drain(LAST):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, assert_never
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
@@ -18,6 +19,7 @@ from gateway.delivery.hot import Hot
 from gateway.delivery.ladder import Shown
 from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.metering.meter import Meter, Running
+from gateway.delivery.passing import Passed
 from gateway.delivery.quality import Quality
 from gateway.permission import door as doors
 from gateway.permission.door import Door, Granted
@@ -64,6 +66,7 @@ class Screens:
     ) -> None:
         self.site, self._zone, self._channels = site, zone, channels
         self.ladder = Shown(Limits())
+        self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
         self._running, self._quality = Requests(), quality
         self._hot = Hot(zone, exchange, meter, quality)
@@ -85,6 +88,8 @@ class Screens:
         app.router.add_get("/r/{code}/{path:.+}", self._get)
         app.router.add_options("/r/{code}/{path:.+}", self._preflight)
         app.on_response_prepare.append(_sign)
+        if self.plain is not None:
+            app.middlewares.append(self.plain)
         app[http.LOST] = self._meter.lost
         app[QUICK] = self._hot.answer
         return app
@@ -267,6 +272,8 @@ def _is_refused(coming: Coming | None) -> bool:
 
 
 async def _sign(_: web.Request, response: web.StreamResponse) -> None:
+    if isinstance(response, Passed):  # an origin's own words
+        return
     response.headers["Server"] = "headgate"  # which software and version is nobody's business in a screen zone
     response.headers["X-Content-Type-Options"] = "nosniff"
 

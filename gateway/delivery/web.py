@@ -358,8 +358,8 @@ def _why(asked: Asked, ask: Ask) -> str:
 
 def _key(url: str | None) -> str | None:
     """Return the key of an address: its host in lower case, and the rest as it stands."""
-    if url is None:
-        return None
+    if not url:  # none, or the prefix of them all
+        return url
     host, slash, rest = url.split("://", 1)[-1].partition("/")
     return f"{host.lower()}{slash or '/'}{rest}"
 
