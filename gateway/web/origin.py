@@ -16,6 +16,7 @@ from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from gateway.fetch.secrets import Secrets
 from gateway.isolation.policy import Policy
 from gateway.web import fields
+from gateway.web.heads import lenient
 from gateway.web.judge import NEVER
 from gateway.web.wire import CHUNK, LONGEST_FIELD, MOST_FIELDS, MOST_INTERIM, Fields, Interim, WebAnswer, WebRequest
 
@@ -59,7 +60,7 @@ class _Response(aiohttp.ClientResponse):
 def session() -> aiohttp.ClientSession:
     """Return the client for web origins."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS, use_dns_cache=False),
+        connector=lenient(aiohttp.TCPConnector(limit=CONNECTIONS, use_dns_cache=False)),
         response_class=_Response,
         trust_env=False,
         auto_decompress=False,

@@ -22,6 +22,7 @@ from provisioning.lab.tour import (
     flow_record,
     flow_release,
     flow_tiers,
+    flow_web,
 )
 from provisioning.lab.tour.stage import Stage, Step
 
@@ -30,6 +31,7 @@ FLOWS: dict[str, tuple[str, Callable[[Stage], Iterator[Step]]]] = {
     "film": ("Screen → object 屏幕到内容", flow_film.walk),
     "release": ("Release → crossing, twice, and back 发布到撤回", flow_release.walk),
     "live": ("Live → screen 直播到屏幕", flow_live.walk),
+    "web": ("Portal → screen 门户到屏幕", flow_web.walk),
     "tiers": ("Box → box 网关到网关", flow_tiers.walk),
     "identifier": ("Identifier → answer 标识到解析", flow_identifier.walk),
     "record": ("Record → controller 记录到控制中心", flow_record.walk),
