@@ -7,16 +7,37 @@ has left, is offered to the application's ``QUICK``; what that does not answer g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import HttpVersion11, web
+from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
 # Writes the answer and returns True, or writes nothing and returns False.
 Quick = Callable[[RawRequestMessage, asyncio.Transport], bool]
 QUICK: web.AppKey[Quick] = web.AppKey("quick")
+
+
+def written(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return a whole answer as aiohttp would write it."""
+    told = {
+        "Content-Type": "application/octet-stream",
+        **headers,
+        "Content-Length": str(len(body)),
+        **_dated(int(time.time())),
+    }
+    lines = "".join([f"{name}: {value}\r\n" for name, value in told.items()])
+    return f"HTTP/1.1 {status} {reason}\r\n{lines}\r\n".encode() + body
+
+
+@lru_cache(maxsize=2)
+def _dated(second: int) -> dict[str, str]:
+    return {"Date": formatdate(second, usegmt=True), "Server": SERVER_SOFTWARE}
 
 
 class Runner(web.AppRunner):

@@ -8,19 +8,15 @@ from typing import Any
 from aiohttp import web
 
 from appliance.runtime import http
+from appliance.runtime.quick import QUICK
 from gateway.resolver.answer.as_batch import LARGEST
 from gateway.resolver.serving import openapi
 from gateway.resolver.serving.batch import Batches
 from gateway.resolver.serving.handle import Handles
-from gateway.resolver.serving.identifier import Identifier
+from gateway.resolver.serving.identifier import OPEN, Identifier
 from gateway.resolver.serving.links import Links
 from gateway.resolver.serving.resolver import Resolver
 
-# The answers are public in the zone: pages of any origin may ask.
-CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "ETag, Link, Age, Headgate-Stale, Headgate-Table",
-}
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
     "Access-Control-Allow-Headers": "Accept, Content-Type, If-None-Match",
@@ -36,7 +32,9 @@ def application(resolver: Resolver) -> web.Application:
     app.router.add_get("/openapi.json", _document)
     app.router.add_post("/batch", batches.post)
     app.router.add_options("/batch", _preflight)
-    identifier = Identifier(resolver).get
+    identifiers = Identifier(resolver)
+    identifier = identifiers.get
+    app[QUICK] = identifiers.at_once
     app.router.add_get("/id/{code:[^/]+}", identifier)  # nearly all
     # Line feeds too: whatever is asked, it is we who say that it is no code.
     app.router.add_get("/id/{code:[^/]+}/links", Links(resolver).get)
@@ -84,4 +82,4 @@ async def _preflight(_: web.Request) -> web.Response:
 
 
 async def _open(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(CORS)
+    response.headers.update(OPEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -11,8 +12,10 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 
-from appliance.runtime.errors import Refused, Unreachable
+from appliance.runtime import quick
+from appliance.runtime.errors import HeadgateError, Refused, Unreachable
 from gateway.resolver.answer import as_page, caching
 from gateway.resolver.answer.as_json import about, address, as_json, spliced
 from gateway.resolver.answer.as_linkset import as_linkset
@@ -24,6 +27,12 @@ from gateway.resolver.serving.resolver import Resolver
 from gateway.resolver.walk_formats import JSON_LD, LINKSET, as_json_ld
 from gateway.resolver.walks import Edge
 
+PATH = "/id/"
+# The answers are public in the zone: pages of any origin may ask.
+OPEN = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "ETag, Link, Age, Headgate-Stale, Headgate-Table",
+}
 SCREENS = ("big", "small")
 NOTHING: Mapping[str, str] = {}
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(?::\d{1,5})?|\[[0-9a-fA-F:]{2,45}\](?::\d{1,5})?")
@@ -79,8 +88,8 @@ class Identifier:
         text = request.match_info["code"]
         if "?" not in request.raw_path:
             form = wanted(request.headers.get("Accept", "*/*"), None)
-            if (form in ("player", "json")) and (quick := self._quick(text, form, request.headers)) is not None:
-                return quick
+            if form in ("player", "json") and (answer := self._quick(text, form, request.headers)) is not None:
+                return answer
         what = asked(request)
         try:
             code = parse(text)
@@ -97,6 +106,26 @@ class Identifier:
         response, word, ttl = self._tell(code, found, source, what, now)
         self._resolver.numbers.answered(code.scheme, word)
         return _finished(response, ttl, source, now)
+
+    def at_once(self, message: RawRequestMessage, transport: asyncio.Transport) -> bool:
+        """Answer a plain question about one code the moment it is read (``appliance/runtime/quick.py``)."""
+        text = message.path[len(PATH) :]
+        if not message.path.startswith(PATH) or not text.isascii() or any(map(text.__contains__, "?%/#")):
+            return False
+        headers = message.headers
+        form = wanted(headers.get("Accept", "*/*"), None)
+        if form not in ("player", "json") or "If-None-Match" in headers or "Expect" in headers:
+            return False
+        try:
+            response = self._quick(text, form, headers)
+        except HeadgateError:
+            return False  # the long way tells what is wrong
+        if response is None:
+            return False
+        told = {**OPEN, **response.headers}
+        body = response.body if isinstance(response.body, bytes) else b""
+        transport.write(quick.written(response.status, response.reason, told, body))
+        return True
 
     def _quick(self, text: str, form: Form, asked: Mapping[str, str]) -> web.Response | None:
         """Return the answer to a player or a program about a canonical code whose record names one copy, on the box; None for others.
