@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote
 
 import http_sf
 
@@ -13,6 +14,7 @@ HEADERS = ("CMCD-Request", "CMCD-Object", "CMCD-Status", "CMCD-Session")
 QUERY = "CMCD"
 LONGEST = 2000  # characters of all that a player tells with one request
 LONGEST_SESSION = 64  # characters (CTA-5004 section 3)
+MOST_NEXT = 4  # addresses that are to come next
 LONGEST_TIME = 3_600_000  # milliseconds
 LARGEST_RATE = 10_000_000  # kbit/s
 
@@ -27,6 +29,7 @@ class Told:
     buffer: float | None = None  # seconds that it holds
     bitrate: int | None = None  # bit/s of the rendition that it asks for
     throughput: int | None = None  # bit/s that it measured
+    next: tuple[str, ...] = ()  # ``nor``: what it will ask for next, relative to what it asks for
     start: float | None = None  # seconds from asking to the first picture (version 2: ``msd``)
 
 
@@ -51,8 +54,15 @@ def parse(headers: Mapping[str, str], query: Mapping[str, str]) -> Told | None:
         _seconds(values.get("bl")),
         _bits(values.get("br")),
         _bits(values.get("mtp")),
+        _addresses(values.get("nor")),
         _seconds(values.get("msd")),
     )
+
+
+def _addresses(value: Any) -> tuple[str, ...]:
+    """Return relative addresses: percent-encoded in a string (version 1), or strings in an inner list (version 2)."""
+    items = [item[0] for item in value] if isinstance(value, list) else [value]
+    return tuple(unquote(item) for item in items[:MOST_NEXT] if isinstance(item, str) and item)
 
 
 def _bits(value: Any) -> int | None:

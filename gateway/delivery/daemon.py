@@ -18,6 +18,7 @@ from gateway.caching.filling import Filling
 from gateway.caching.kept import Kept
 from gateway.caching.shelf import Shelf
 from gateway.delivery import metrics as counted
+from gateway.delivery.ahead import Ahead
 from gateway.delivery.ladder import Shown, limits_of
 from gateway.delivery.live import Channels
 from gateway.delivery.metering.meter import Meter
@@ -101,6 +102,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         screens.door = door_of(policy, zone, pseudonyms)
 
         screens.ladder = Shown(limits_of(policy, zone))
+        screens.ahead = Ahead(zone, Objects(STATE / "store"), exchange, service.tasks)
 
         kept = Kept(Disk(STATE / unit / "web"), Shelf(), service.tasks)
         cache = WebCache(zone, partial(admits, policy, zone), kept, Filling(kept, asking, service.tasks), service.tasks)

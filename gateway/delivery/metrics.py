@@ -32,3 +32,11 @@ LOST = Counter(
     "Records of use that the exchange refused for good.",
     registry=REGISTRY,
 )
+AHEAD = Counter(
+    "headgate_delivery_ahead", "Segments fetched ahead, and those of them that were used or wasted.", ["zone", "outcome"],
+    registry=REGISTRY,
+)  # fmt: skip
+AHEAD_BYTES = Counter(
+    "headgate_delivery_ahead_bytes", "Bytes fetched ahead, and those of them that were used or wasted.",
+    ["zone", "outcome"], registry=REGISTRY,
+)  # fmt: skip

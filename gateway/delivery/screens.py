@@ -15,6 +15,7 @@ from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.quick import QUICK
 from gateway.delivery import cmcd, metrics, page
+from gateway.delivery.ahead import Ahead
 from gateway.delivery.hot import Hot
 from gateway.delivery.ladder import Shown
 from gateway.delivery.live import PREFIX, Channels, longest
@@ -66,6 +67,7 @@ class Screens:
     ) -> None:
         self.site, self._zone, self._channels = site, zone, channels
         self.ladder = Shown(Limits())
+        self.ahead: Ahead | None = None  # fetches what comes next
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
         self._running, self._quality = Requests(), quality
@@ -151,6 +153,8 @@ class Screens:
         granted: Granted | None,
     ) -> web.StreamResponse:
         manifest = await self._exchange.manifest(code)
+        if self.ahead is not None:
+            self.ahead.asked(manifest, path)
         file, opened, cache, keep, coming = await self._open(manifest, code, path, request.query)
         if self.ladder.filters(file.type):
             file, opened, coming = await self.ladder.show(file, opened, coming)
@@ -172,6 +176,8 @@ class Screens:
             await self._exchange.damaged(manifest, path)
         if (told := cmcd.parse(request.headers, request.query)) is not None:
             self._quality.add(code, told)
+        if self.ahead is not None and request.method == "GET" and sent == count:  # the screen goes on
+            self.ahead.served(manifest, path, told.next if told is not None else ())
         if cache == "hit" and manifest.live is None:
             self._hot.learn(request, response, manifest, code, path)
         self._count(response.status, cache, sent, count, time.monotonic() - began)

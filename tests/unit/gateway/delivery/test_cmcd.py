@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from gateway.delivery.cmcd import HEADERS, LONGEST, Told, parse
 
 V1 = 'bl=21300,br=3200,bs,cid="faec",d=4004,dl=18500,mtp=48100,nor="..%2F3.m4v",ot=v,rtp=12000,sf=d,sid="6e2f",st=v,su,tb=6000'
-TOLD = Told("6e2f", starting=True, starved=True, buffer=21.3, bitrate=3_200_000, throughput=48_100_000)
+TOLD = Told(
+    "6e2f", starting=True, starved=True, buffer=21.3, bitrate=3_200_000, throughput=48_100_000, next=("../3.m4v",)
+)
 
 
 def test_version_1_in_the_query_and_in_headers_is_the_same():
@@ -24,7 +26,7 @@ def test_version_1_in_the_query_and_in_headers_is_the_same():
 def test_version_2_sends_lists():
     """Of what is told of several tracks the largest counts; a start is told in milliseconds."""
     told = parse({}, {"CMCD": 'br=(128;a 800;v),bl=(12000;v 9000;a),nor=("x";r="0-9"),sid="a",v=2,msd=1200'})
-    assert told == Told("a", buffer=12.0, bitrate=800_000, start=1.2)
+    assert told == Told("a", buffer=12.0, bitrate=800_000, next=("x",), start=1.2)
 
 
 @pytest.mark.parametrize(
