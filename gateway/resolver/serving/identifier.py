@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import assert_never
 
 from aiohttp import web
@@ -89,7 +90,8 @@ class Identifier:
         if "?" not in request.raw_path:
             form = wanted(request.headers.get("Accept", "*/*"), None)
             if form in ("player", "json") and (answer := self._quick(text, form, request.headers)) is not None:
-                return answer
+                status, headers, body = answer
+                return web.Response(status=status, headers=headers, body=body)
         what = asked(request)
         try:
             code = parse(text)
@@ -117,17 +119,18 @@ class Identifier:
         if form not in ("player", "json") or "If-None-Match" in headers or "Expect" in headers:
             return False
         try:
-            response = self._quick(text, form, headers)
+            answer = self._quick(text, form, headers)
         except HeadgateError:
             return False  # the long way tells what is wrong
-        if response is None:
+        if answer is None:
             return False
-        told = {**OPEN, **response.headers}
-        body = response.body if isinstance(response.body, bytes) else b""
-        transport.write(quick.written(response.status, response.reason, told, body))
+        status, told, body = answer
+        transport.write(quick.written(status, HTTPStatus(status).phrase, {**OPEN, **told}, body or b""))
         return True
 
-    def _quick(self, text: str, form: Form, asked: Mapping[str, str]) -> web.Response | None:
+    def _quick(
+        self, text: str, form: Form, asked: Mapping[str, str]
+    ) -> tuple[int, dict[str, str], bytes | None] | None:
         """Return the answer to a player or a program about a canonical code whose record names one copy, on the box; None for others.
 
         Nearly all that is asked for, without reading code or record: a key of the table is a canonical code.
@@ -150,7 +153,7 @@ class Identifier:
         if form == "player":
             headers["Location"] = f"{delivery}/r/{path.decode()}"
             self._resolver.numbers.answered(text[: text.index(":")], "redirect")
-            return web.Response(status=302, headers=headers)
+            return 302, headers, None
         targets = targets_of(raw)
         if targets is None or (targets and not all(one is None or plain(one) for one in finder.many(targets))):
             return None
@@ -159,9 +162,9 @@ class Identifier:
         headers["Link"] = _linkset(text)
         sent = asked.get("If-None-Match")
         if sent is not None and caching.matches(sent, tag):
-            return web.Response(status=304, headers=headers)
+            return 304, headers, None
         headers["Content-Type"] = "application/json"
-        return web.Response(body=spliced(text, raw, path, delivery, self._told_of(source)), headers=headers)
+        return 200, headers, spliced(text, raw, path, delivery, self._told_of(source))
 
     def _told_of(self, source: Source) -> bytes:
         """Return what answers say of a source that is not stale."""
