@@ -100,6 +100,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
 
         pseudonyms = Pseudonyms(STATE / unit / "pseudonyms")
         screens.door = door_of(policy, zone, pseudonyms)
+        screens.line.capacity = policy.lines.get(zone, 0)
 
         screens.ladder = Shown(limits_of(policy, zone))
         screens.ahead = Ahead(zone, Objects(STATE / "store"), exchange, service.tasks)
@@ -114,6 +115,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             listening.move(_listen(policy, config, zone))
             screens.site, screens.door = policy.site, door_of(policy, zone, pseudonyms)
             screens.ladder = Shown(limits_of(policy, zone))
+            screens.line.capacity = policy.lines.get(zone, 0)
             exchange.forget()
             channels.forget()
 

@@ -117,9 +117,7 @@ class Hot:
         except Refused:
             return False  # the long way tells why
         if query or any(map(headers.__contains__, cmcd.HEADERS)):
-            told = cmcd.parse(headers, message.url.query if query else {})
-            if told is not None:
-                self._quality.add(known.code, told)
+            self._quality.hear(known.code, headers, message.url.query if query else {})
         self._requests.inc()
         self._sent.inc(len(known.body))
         self._seconds.observe(time.monotonic() - began)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
 
+from gateway.delivery import cmcd
 from gateway.delivery.cmcd import Told
+from gateway.release.rights import SCREENS
 
 MOST_SESSIONS = 20_000
 MOST_TITLES = 500
@@ -47,34 +49,48 @@ class Quality:
 
     def __init__(self, zone: str, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
         self._zone, self._clock = zone, clock
+        screen = self._screen = SCREENS.get(zone, "")  # big or small
         self._sessions: OrderedDict[tuple[str, str], Session] = OrderedDict()
         self._titles: OrderedDict[str, Title] = OrderedDict()
+        labels = ["zone", "screen"]
         running = Gauge(
             "headgate_delivery_sessions",
             "Players that asked for something in the last minute.",
-            ["zone"],
+            labels,
             registry=registry,
         )
-        running.labels(zone).set_function(self.running)
+        running.labels(zone, screen).set_function(self.running)
         self._begun = Counter(
-            "headgate_delivery_sessions_begun", "Sessions of players that began.", ["zone"], registry=registry
-        ).labels(zone)
+            "headgate_delivery_sessions_begun", "Sessions of players that began.", labels, registry=registry
+        ).labels(zone, screen)
         self._stalls = Counter(
-            "headgate_delivery_stalls", "Times that a player's buffer ran empty.", ["zone"], registry=registry
-        ).labels(zone)
+            "headgate_delivery_stalls", "Times that a player's buffer ran empty.", labels, registry=registry
+        ).labels(zone, screen)
         self._start = Histogram(
-            "headgate_delivery_start_seconds", "Seconds until a player played.", ["zone"], registry=registry,
+            "headgate_delivery_start_seconds", "Seconds until a player played.", labels, registry=registry,
             buckets=(0.2, 0.5, 1, 2, 3, 5, 10, 30),
-        ).labels(zone)  # fmt: skip
+        ).labels(zone, screen)  # fmt: skip
         self._buffer = Histogram(
-            "headgate_delivery_buffer_seconds", "Seconds of content that a player held when it asked.", ["zone"], registry=registry,
+            "headgate_delivery_buffer_seconds", "Seconds of content that a player held when it asked.", labels, registry=registry,
             buckets=(0.5, 1, 2, 4, 8, 15, 30, 60),
-        ).labels(zone)  # fmt: skip
+        ).labels(zone, screen)  # fmt: skip
         self._rate = Histogram(
-            "headgate_delivery_bitrate_bits", "Bits a second of the rendition that a player asked for.", ["zone"], registry=registry,
+            "headgate_delivery_bitrate_bits", "Bits a second of the rendition that a player asked for.", labels, registry=registry,
             buckets=(3e5, 6e5, 1e6, 2e6, 3e6, 5e6, 8e6, 16e6),
-        ).labels(zone)  # fmt: skip
+        ).labels(zone, screen)  # fmt: skip
+        self._unread = Counter(
+            "headgate_delivery_cmcd_unread", "Requests whose CMCD could not be read, and was ignored.", labels, registry=registry
+        ).labels(zone, screen)  # fmt: skip
         registry.register(self)
+
+    def hear(self, release: str, headers: Mapping[str, str], query: Mapping[str, str]) -> Told | None:
+        """Take and return what a request for a file of ``release`` tells; count what cannot be read."""
+        told = cmcd.parse(headers, query)
+        if told is not None:
+            self.add(release, told)
+        elif cmcd.QUERY in query or any(name in headers for name in cmcd.HEADERS):
+            self._unread.inc()
+        return told
 
     def add(self, release: str, told: Told) -> None:
         """Take what a player told with one request for a file of ``release``."""
@@ -120,9 +136,9 @@ class Quality:
             ),
             ("bitrate_bits_count", "Requests with a bitrate, of the same titles.", lambda title: title.rates),
         ):
-            family = CounterMetricFamily(f"headgate_delivery_title_{name}", told, labels=["zone", "release"])
+            family = CounterMetricFamily(f"headgate_delivery_title_{name}", told, labels=["zone", "screen", "release"])
             for release, title in shown:
-                family.add_metric([self._zone, release], float(value(title)))
+                family.add_metric([self._zone, self._screen, release], float(value(title)))
             yield family
 
     def describe(self) -> Iterator[Metric]:

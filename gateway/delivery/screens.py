@@ -14,10 +14,11 @@ from aiohttp.typedefs import Middleware
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.quick import QUICK
-from gateway.delivery import cmcd, metrics, page
+from gateway.delivery import cmcd, cmsd, line, metrics, page
 from gateway.delivery.ahead import Ahead
 from gateway.delivery.hot import Hot
 from gateway.delivery.ladder import Shown
+from gateway.delivery.line import Line
 from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.passing import Passed
@@ -34,14 +35,15 @@ from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.serving.parts import send_parts
 from gateway.serving.running import Running as Requests
 from gateway.serving.running import Turn
-from gateway.serving.send import is_readable, send
+from gateway.serving.send import SMALL, is_readable, send
 from gateway.store.objects import Objects
 
+SAYS = "headgate.says"  # of a request: CMSD-Static of what is asked for, and when it came (seconds)
 CHANGING = ("application/vnd.apple.mpegurl", "application/dash+xml", "text/", "application/json")
 SHORT, LONG = 10, 3600  # seconds a screen may keep what a new version usually changes, and the rest
 CORS = {  # players in pages of any address (a phone's application, a library's site) may play from the box
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Content-Length, Content-Range, ETag, Cache-Status, Repr-Digest",
+    "Access-Control-Expose-Headers": "Age, Cache-Status, CMSD-Dynamic, CMSD-Static, Content-Length, Content-Range, Date, ETag, Repr-Digest",
 }
 PREFLIGHT = {
     **CORS,
@@ -66,6 +68,7 @@ class Screens:
         quality: Quality,
     ) -> None:
         self.site, self._zone, self._channels = site, zone, channels
+        self.line = Line()
         self.ladder = Shown(Limits())
         self.ahead: Ahead | None = None  # fetches what comes next
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
@@ -90,6 +93,7 @@ class Screens:
         app.router.add_get("/r/{code}/{path:.+}", self._get)
         app.router.add_options("/r/{code}/{path:.+}", self._preflight)
         app.on_response_prepare.append(_sign)
+        app.on_response_prepare.append(self._tell)
         if self.plain is not None:
             app.middlewares.append(self.plain)
         app[http.LOST] = self._meter.lost
@@ -158,6 +162,9 @@ class Screens:
         file, opened, cache, keep, coming = await self._open(manifest, code, path, request.query)
         if self.ladder.filters(file.type):
             file, opened, coming = await self.ladder.show(file, opened, coming)
+        live = manifest.live is not None and path.startswith(PREFIX)
+        seconds = manifest.live.segment if manifest.live is not None and live else 0.0
+        request[SAYS] = cmsd.static(path, file.type, manifest.entry, live=live, seconds=seconds), began
         subject = granted.subject if granted else ""
         with (
             opened,
@@ -174,8 +181,7 @@ class Screens:
             running.end(response.status, sent, count, request.method)
         if not readable:
             await self._exchange.damaged(manifest, path)
-        if (told := cmcd.parse(request.headers, request.query)) is not None:
-            self._quality.add(code, told)
+        told = self._quality.hear(code, request.headers, request.query)
         if self.ahead is not None and request.method == "GET" and sent == count:  # the screen goes on
             self.ahead.served(manifest, path, told.next if told is not None else ())
         if cache == "hit" and manifest.live is None:
@@ -264,9 +270,30 @@ class Screens:
             return response, sent, 0, True
         return response, sent, count, sent == count or _is_refused(coming) or is_readable(opened, first + sent)
 
+    async def _tell(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add what a player is told of the object, the box and its line (CTA-5006)."""
+        if SAYS not in request or response.status not in (200, 206):
+            return
+        says, began = request[SAYS]
+        response.headers[cmsd.STATIC] = says
+        if says.startswith("ot=m"):
+            return
+        # What is small says nothing of a line, and is answered the same to everybody for a moment.
+        large = (response.content_length or 0) > SMALL
+        told = cmsd.dynamic(
+            self.site,
+            most=self.line.share(self._quality.running()),
+            duress=self.line.loaded(),
+            link=line.look(request.transport) if large else None,
+            delay=time.monotonic() - began if large else None,
+        )
+        if told:
+            response.headers[cmsd.DYNAMIC] = told
+
     def _count(self, status: int, cache: str, sent: int, count: int, seconds: float) -> None:
         metrics.REQUESTS.labels(self._zone, str(status), cache).inc()
         metrics.BYTES.labels(self._zone, cache).inc(sent)
+        self.line.sent(sent)
         metrics.SECONDS.labels(self._zone, cache).observe(seconds)
         if sent < count:
             metrics.BROKEN_OFF.labels(self._zone).inc()

@@ -270,6 +270,8 @@ def _content(policy: Policy, broken: Broken) -> Iterator[Problem]:
             )
     for zone in policy.ladders:
         yield from _known_zone(policy, broken, ("ladders", zone), zone)
+    for zone in policy.lines:
+        yield from _known_zone(policy, broken, ("lines", zone), zone)
     for zone in store.quotas.zones:
         yield from _known_zone(policy, broken, ("store", "quotas", "zones", zone), zone)
     for name in store.quotas.bodies:

@@ -53,6 +53,9 @@ class Ladder(Section):
     ] = ()  # leading parts of RFC 6381 names
 
 
+LineRate = Annotated[int, Field(ge=100_000, le=1_000_000_000_000)]  # bits a second
+
+
 class Important(Section):
     """Important data (重要数据): by label and by identifier; it never crosses towards the zones that are outside."""
 

@@ -19,7 +19,7 @@ from appliance.runtime.errors import ConfigError, Fault
 from appliance.runtime.tree import Mapping, Node, compose
 from gateway.isolation import checks, sources
 from gateway.isolation.addresses import Addresses, HostList
-from gateway.isolation.content import S3, Important, Ladder, Orders, Permission, Store, Trust, WebOrigin
+from gateway.isolation.content import S3, Important, Ladder, LineRate, Orders, Permission, Store, Trust, WebOrigin
 from gateway.isolation.groups import Group, Hosts
 from gateway.isolation.question import Address, Kind, Protocol, Question
 from gateway.isolation.words import (
@@ -217,6 +217,7 @@ class Policy(Section):
     orders: Orders | None = None
     permission: Permission | None = None
     ladders: dict[str, Ladder] = Field(default_factory=dict, max_length=5)  # by zone
+    lines: dict[str, LineRate] = Field(default_factory=dict, max_length=5)  # by zone: what its line carries
     important: Important | None = None
     store: Store = Store()
     expect: Annotated[tuple[Expect, ...], Field(max_length=1000)] = ()

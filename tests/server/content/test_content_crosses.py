@@ -57,7 +57,8 @@ def test_what_a_player_tells_is_counted_and_splits_nothing(chain, until):
         assert chain.play(f"video/2.m4s?CMCD=br%3D800%2Csid%3D%22{session}%22").body == SMALL
     assert chain.origin.asked[f"/releases/{CODE}/video/2.m4s"] == 1
     until(
-        lambda: metric(chain, "delivery-bigscreen", 'headgate_delivery_sessions{zone="bigscreen"} 2.0'), "two sessions"
+        lambda: metric(chain, "delivery-bigscreen", 'headgate_delivery_sessions{screen="big",zone="bigscreen"} 2.0'),
+        "two sessions",
     )
     assert metric(
         chain, "delivery-bigscreen", f'title_bitrate_bits_sum_total{{release="{CODE}",zone="bigscreen"}} 1.6e+06'

@@ -17,7 +17,9 @@ class Zone:
         self.now += after
 
     def figure(self, name, **labels):
-        return self.registry.get_sample_value(f"headgate_delivery_{name}", {"zone": "bigscreen", **labels})
+        return self.registry.get_sample_value(
+            f"headgate_delivery_{name}", {"zone": "bigscreen", "screen": "big", **labels}
+        )
 
 
 def test_a_session_starts_once_it_is_in_no_haste_any_more():
@@ -83,3 +85,16 @@ def test_whatever_players_say_takes_bounded_memory(monkeypatch):
         if sample.name == "headgate_delivery_title_sessions_total"
     ]
     assert len(shown) == quality.SHOWN
+
+
+def test_what_cannot_be_read_is_counted_and_nothing_else():
+    """Neither a stall nor a session comes of it; no word at all is no fault."""
+    zone = Zone()
+    zone.quality.hear("film", {}, {"CMCD": 'sid="é",bs'})
+    zone.quality.hear("film", {"CMCD-Status": "bs,,"}, {})
+    zone.quality.hear("film", {}, {})
+    zone.quality.hear("film", {"CMCD-Status": "bs"}, {})
+
+    assert zone.figure("cmcd_unread_total") == 2
+    assert zone.figure("stalls_total") == 1
+    assert zone.figure("sessions") == 0
