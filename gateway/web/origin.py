@@ -22,6 +22,7 @@ from gateway.web.wire import CHUNK, LONGEST_FIELD, MOST_FIELDS, MOST_INTERIM, Fi
 
 CONNECTIONS = 128  # to all web origins
 CONNECT = 4.0  # seconds
+IDLE = 2.0  # seconds that a connection waits for a request; origins close theirs after some, unseen until one is on its way
 READ = 60.0  # seconds without a byte: an API may think for a while
 LONGEST = 3600.0  # seconds of one answer
 LONGEST_HEAD = 64 << 10  # bytes of an answer's fields together
@@ -60,7 +61,7 @@ class _Response(aiohttp.ClientResponse):
 def session() -> aiohttp.ClientSession:
     """Return the client for web origins."""
     return aiohttp.ClientSession(
-        connector=lenient(aiohttp.TCPConnector(limit=CONNECTIONS, use_dns_cache=False)),
+        connector=lenient(aiohttp.TCPConnector(limit=CONNECTIONS, use_dns_cache=False, keepalive_timeout=IDLE)),
         response_class=_Response,
         trust_env=False,
         auto_decompress=False,

@@ -1,72 +1,62 @@
-"""The suite's origin and delivery's cache in front of it, each a process of its own."""
+"""The suite's origin behind the real daemons: fetch, the exchange, the filters, and delivery with its cache."""
 
 import contextlib
-import os
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.server.content.conftest import ADDRESSES, ORIGIN, Chain, until
 from tests.server.ports import free_port
 from tests.server.web import suite
 
-ROOT = Path(__file__).parents[3]
-HOST = "127.0.0.3"
-SECONDS = 30  # until a process answers
+SECONDS = 30.0  # until the suite's origin answers
+REACH = "reach:\n  suite: {{zone: culture, run: fetch, to: [{origin}], port: tcp/{port}}}\n"
+WEB = """
+web:
+  suite: {{hosts: [{host}], address: {origin}, port: {port}, methods: [GET, HEAD, OPTIONS, POST, PUT, DELETE, M-SEARCH],
+           fields: ["*"], credentials: true, request: 1 MiB}}
+lanes:
+  web: {{from: culture, to: bigscreen, kind: web, active: true, largest: 64 MiB}}
+"""
+
+
+class WebChain(Chain):
+    """A box whose big screens may ask an origin at ``behind`` by plain HTTP."""
+
+    def __init__(self, base: Path) -> None:
+        self.behind = free_port(ORIGIN)
+        super().__init__(base)
+
+    def write_policy(self, change: Callable[[str], str] = lambda text: text) -> None:
+        told = WEB.format(host=ADDRESSES["bigscreen"], origin=ORIGIN, port=self.behind)
+        reach = REACH.format(origin=ORIGIN, port=self.behind)
+        super().write_policy(lambda text: change(text.replace("\nlanes:\n", told).replace("reach:\n", reach)))
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{ADDRESSES['bigscreen']}:{self.port}"
 
 
 @contextlib.contextmanager
-def chain(checkout: Path) -> Iterator[str]:
-    """Yield the address of the cache in front of the suite's origin."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        behind, front = free_port(), free_port(HOST)
-        origin = suite.origin(checkout, behind, Path(folder) / "origin.log")
-        stack.callback(_end, origin)
-        words = [
-            sys.executable,
-            "-m",
-            "tests.server.web.direct",
-            f"{folder}/web",
-            f"http://127.0.0.1:{behind}",
-            HOST,
-            str(front),
-        ]
-        cache = subprocess.Popen(words, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
-        stack.callback(_end, cache)
-        base = f"http://{HOST}:{front}"
-        _wait(f"{base}/", origin, cache)
-        yield base
-        assert cache.poll() is None, "the cache did not live through the suite"
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _wait(url: str, *processes: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + SECONDS
-    while True:
+def chain(checkout: Path, base: Path) -> Iterator[str]:
+    """Yield the address of delivery in front of the suite's origin."""
+    with WebChain(base) as box:
+        log = base / "suite.log"
+        origin = suite.origin(checkout, box.behind, log)
         try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 (an address of ours)
-                return
-        except urllib.error.HTTPError as error:
-            if error.code != 504:  # the cache is there, and its origin too
-                return
-            problem: Exception = error
-        except OSError as error:
-            problem = error
-        assert all(process.poll() is None for process in processes), "a process ended"
-        assert time.monotonic() < deadline, f"nobody answers at {url}: {problem}"
-        time.sleep(0.05)
+            until(lambda: origin.poll() is not None or _answers(box), "the suite's origin answers", SECONDS)
+            assert origin.poll() is None, log.read_text()
+            yield box.base_url
+            assert all(process.poll() is None for process in box.processes.values()), "a daemon did not live through it"
+        finally:
+            origin.terminate()
+            origin.wait()
+
+
+def _answers(box: WebChain) -> bool:
+    return box.get("/", {"Cache-Control": "no-store"}).status != 504
 
 
 def main() -> None:
@@ -75,10 +65,9 @@ def main() -> None:
     if not (checkout / "tests" / "index.mjs").exists():
         raise SystemExit(f"{checkout} is no checkout of http-tests/cache-tests")
     if not (checkout / "node_modules").exists():
-        subprocess.run(
-            ["npm", "install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=checkout, check=True
-        )
-    with chain(checkout) as base:
+        words = ["npm", "install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(words, cwd=checkout, check=True)
+    with tempfile.TemporaryDirectory(prefix="s") as folder, chain(checkout, Path(folder)) as base:
         results = suite.run(checkout, base)
     print(suite.table(results))
     raise SystemExit(1 if suite.failed(results, "required") else 0)

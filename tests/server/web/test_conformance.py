@@ -49,8 +49,8 @@ def _modules(root: Path) -> Path:
     return root / "node_modules"
 
 
-def test_all_that_the_suite_requires_holds(checkout):
-    with chain(checkout) as base:
+def test_all_that_the_suite_requires_holds(checkout, tmp_path_factory):
+    with chain(checkout, tmp_path_factory.mktemp("c")) as base:
         results = suite.run(checkout, base)
     assert [told for told in suite.failed(results, "required") if told.partition(": ")[0] not in CORRECTED] == []
     assert sum(one.kind == "required" for one in results) > 150
