@@ -131,17 +131,18 @@ class Web:
             raise Unreachable(f"the origin cannot be asked: {error or 'no answer in time'}") from error
 
 
-async def _sent(request: WebRequest) -> AsyncIterator[bytes]:
-    """Yield what is sent: the head's line, then the body."""
-    length = len(request.body) if isinstance(request.body, bytes) else request.length
+def _sent(request: WebRequest) -> bytes | AsyncIterator[bytes]:
+    """Return what is sent: the head's line, then the body. What is here already goes at once, so that nothing is left to be sent later."""
+    body = request.body
     told = {"host": request.host, "method": request.method, "target": request.target, "headers": request.headers}
-    follows = not isinstance(request.body, bytes) or bool(request.body)
-    yield _line({**told, "length": length, "body": follows})
-    if isinstance(request.body, bytes):
-        if request.body:
-            yield request.body
-        return
-    async for chunk in request.body:
+    if isinstance(body, bytes):
+        return _line({**told, "length": len(body), "body": bool(body)}) + body
+    return _after(_line({**told, "length": request.length, "body": True}), body)
+
+
+async def _after(line: bytes, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield line
+    async for chunk in body:
         yield chunk
 
 

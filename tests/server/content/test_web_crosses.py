@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -16,9 +18,7 @@ from typing import Any
 import pytest
 
 from appliance.runtime.errors import HeadgateError, Refused, Unreachable
-from gateway.serving import purges
 from gateway.serving.web import Web, WebAnswer, WebRequest
-from gateway.web.purging import Purge
 from tests.server.content.conftest import ORIGIN, Chain
 from tests.server.ports import free_port
 
@@ -41,6 +41,9 @@ HOP = (
 )
 
 
+NUMBERS = itertools.count(1)
+
+
 class Handler(BaseHTTPRequestHandler):
     """A portal that says what it was asked, and misbehaves where it is told to."""
 
@@ -57,6 +60,10 @@ class Handler(BaseHTTPRequestHandler):
                 b"here",
             ),
         }.get(self.path)
+        if self.path.startswith("/fresh/"):
+            tag = self.path.removeprefix("/fresh/").encode()
+            headers = b"Content-Type: text/plain\r\nCache-Control: max-age=600\r\nCache-Tag: all, channel-" + tag
+            answer = (b"HTTP/1.1 200 OK", headers, b"%d" % next(NUMBERS))
         if self.path == "/early":
             self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n")
             answer = (b"HTTP/1.1 200 OK", b"Content-Type: text/plain", b"late")
@@ -273,40 +280,65 @@ def test_bad_origins(box: Chain) -> None:
     assert ask(box, get("/early"))[1] == b"late"
 
 
-def test_purge_is_confirmed(box: Chain, until: Any) -> None:
-    """``headgate box purge`` reaches each delivery, shows what each forgot and when, and the journal has it."""
-    seen: list[Purge] = []
+@pytest.mark.parametrize(
+    ("what", "soft"),
+    [
+        (["--tag", "channel-{}"], False),
+        (["--url", "http://portal.test/fresh/{}"], False),
+        (["--prefix", "http://portal.test/fresh/{}"], True),
+    ],
+)
+def test_purge_takes_effect(box: Chain, until: Any, what: list[str], *, soft: bool) -> None:
+    """A screen is shown what is kept until ``headgate box purge`` confirms; the journal has the purge, and other tags stay."""
+    name = f"{what[0].strip('-')}7"
+    path, other = f"/fresh/{name}", f"/fresh/other-{name}"
+    shown = {each: until(lambda each=each: kept(box, each), f"{each} is shown from the box") for each in (path, other)}
 
-    async def both() -> tuple[int, str, str]:
-        async def carry_out(purge: Purge) -> int:
-            seen.append(purge)
-            return 3
-
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(purges.follow(box.run / "exchange" / f"delivery-{zone}" / "exchange.sock", carry_out))
-                for zone in ("bigscreen", "smallscreen")
-            ]
-            done = await asyncio.to_thread(_purge, box, until, seen)
-            for task in tasks:
-                task.cancel()
-        return done
-
-    code, out, err = asyncio.run(both())
+    code, out, err = purge(box, what[0], what[1].format(name), *(["--soft"] if soft else []))
 
     assert code == 0, err
     *each, last = map(json.loads, out.splitlines())
-    assert sorted(one["peer"] for one in each) == ["delivery-bigscreen", "delivery-smallscreen"]
-    assert all(one["count"] == 3 and one["seconds"] < 5 for one in each)
-    assert (last["count"], last["unconfirmed"]) == (6, [])
-    assert [purge.tags for purge in seen if purge.tags] == [["channel-7"], ["channel-7"]]
+    assert sorted((one["peer"], one["count"]) for one in each) == [
+        ("delivery-bigscreen", 1),
+        ("delivery-smallscreen", 0),
+    ]
+    assert (last["count"], last["unconfirmed"]) == (1, [])
+    assert box.get(path, {"Host": "portal.test"}).body != shown[path]
+    assert box.get(other, {"Host": "portal.test"}).body == shown[other]
     told = [dict(record.body) for record in box.records("audit") if record.body.get("decision") == "purge"]
-    assert [(one["purge"], one["count"], one["soft"]) for one in told] == [("tag channel-7", 6, True)]
+    assert [one["soft"] for one in told if name in one["purge"]] == [soft]
 
 
-def _purge(box: Chain, until: Any, seen: list[Purge]) -> tuple[int, str, str]:
-    until(lambda: len(seen) >= 2, "both deliveries hold everything stale, as they may have missed purges")
+def test_purge_without_delivery(box: Chain) -> None:
+    """A delivery that is away does not confirm, and the command says so; what a purge must name is told."""
+    number = box.processes["delivery-smallscreen"].pid
+    os.kill(number, signal.SIGSTOP)
+    try:
+        code, out, err = purge(box, "--tag", "nothing")
+    finally:
+        os.kill(number, signal.SIGCONT)
+
+    assert code != 0
+    assert json.loads(out.splitlines()[-1])["unconfirmed"] == ["delivery-smallscreen"]
+    assert "delivery-smallscreen" in err
+    assert "names one of" in purge(box, "--soft")[2]
+
+
+def test_stranger_is_not_asked(box: Chain) -> None:
+    """A screen that names another host is not answered by any origin."""
+    assert box.get("/fresh/x", {"Host": "stranger.test"}).status == 404
+
+
+def kept(box: Chain, path: str) -> bytes:
+    """Return what the box shows of ``path`` without asking the origin; nothing where it asks."""
+    reply = box.get(path, {"Host": "portal.test"})
+    assert reply.status == 200, reply
+    return reply.body if "hit" in reply.headers["Cache-Status"] else b""
+
+
+def purge(box: Chain, *words: str) -> tuple[int, str, str]:
+    """Purge as root does at the box; return status, output and errors."""
     environment = {**os.environ, "HEADGATE_RUN": str(box.run)}
-    argv = [str(Path(sys.executable).with_name("headgate")), "box", "purge", "--tag", "channel-7", "--soft", "--json"]
+    argv = [str(Path(sys.executable).with_name("headgate")), "box", "purge", *words, "--json"]
     ended = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
     return ended.returncode, ended.stdout, ended.stderr
