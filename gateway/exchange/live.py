@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Protocol
@@ -25,7 +26,7 @@ from gateway.exchange.releases import Held
 from gateway.exchange.ring import Entry, Ring
 from gateway.release import media
 from gateway.release.live import freshness, signing
-from gateway.release.live.names import newest
+from gateway.release.live.names import newest, read
 from gateway.release.live.signing import Claim
 from gateway.release.manifest import Live, Release
 from gateway.store.faults import told
@@ -35,6 +36,7 @@ AT_ONCE = 32  # live files being fetched
 WAITING = 512
 TRIES = 4  # a playlist and its fields are two files: the packager may write between the two answers
 AGAIN = 0.03  # seconds until the two are read again
+MOST_NAMED = 1000  # playlists of which is known what they named
 AHEAD = 256 << 10  # bytes of a playlist that is read for what it names
 SWEEP = 5.0  # seconds between two looks at what has run out
 log = logging.getLogger("headgate.exchange")
@@ -75,6 +77,7 @@ class Channels:
         self._filters, self._journal, self._holding_back, self._now = filters, journal, holding_back, now
         self._allowed = allowed  # raises Refused for a channel that is withdrawn
         self._ring = Ring()
+        self._named: OrderedDict[tuple[str, str], frozenset[str]] = OrderedDict()  # what each playlist named last
         self._once: Once[tuple[str, str, str], tuple[Entry, bool]] = Once(tasks, at_once=AT_ONCE, waiting=WAITING)
         metrics.LIVE_OBJECTS.set_function(lambda: len(self._ring))
         metrics.LIVE_BYTES.set_function(lambda: self._ring.bytes)
@@ -287,11 +290,20 @@ class Channels:
                 return answer.etag
 
     def _ahead(self, held: Held, live: Live, path: str, entry: Entry) -> None:
-        """Fetch the newest segment that a verified playlist names, so that it is here when the first screen asks."""
+        """Fetch the newest segment and part that a verified playlist names, so that they are here when the first screen asks.
+
+        What it named before and names no longer has passed, and goes first where there is no room.
+        """
         if freshness.is_playlist(path) and entry.claim.size <= AHEAD:
             with contextlib.suppress(OSError, Corrupt):
-                for name in newest(path, self._store.path(entry.claim.sha256).read_bytes()):
+                data = self._store.path(entry.claim.sha256).read_bytes()
+                for name in newest(path, data):
                     self._tasks.create_task(self._try(held, live, name))
+                key, named = (held.admitted.release.code, path), read(path, data).paths
+                self._ring.pass_by(key[0], self._named.pop(key, frozenset()) - named)
+                self._named[key] = named
+                while len(self._named) > MOST_NAMED:
+                    self._named.popitem(last=False)
 
     async def _try(self, held: Held, live: Live, path: str) -> None:
         try:

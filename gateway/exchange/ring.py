@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.release.live.signing import Claim
@@ -68,6 +69,14 @@ class Ring:
             self._forget(oldest)
             gone.append(oldest)
         return gone
+
+    def pass_by(self, code: str, paths: Iterable[str]) -> None:
+        """Let what a channel's playlist no longer names go first, where there is no room; in constant time for each path."""
+        for path in paths:
+            entry = self._entries.get((code, path))
+            kept = self._objects.get(entry.claim.sha256) if entry is not None else None
+            if entry is not None and kept is not None and kept.channels == {code}:
+                self._objects.move_to_end(entry.claim.sha256, last=False)
 
     def expire(self, now: float) -> list[str]:
         """Return the digests of objects whose time has passed; they are forgotten, and so are the paths that ran out."""

@@ -18,6 +18,7 @@ from gateway.release import paths
 LARGEST = 4 << 20  # bytes of a playlist
 MOST = 100_000  # names in one
 _DASH = "{urn:mpeg:dash:schema:mpd:2011}"
+_PART = re.compile(r'#EXT-X-PART:(?:[^"]|"[^"]*")*?\bURI="([^"]*)"')
 _VARIABLE = re.compile(r"\$(RepresentationID|Number|Time|Bandwidth)?(?:%0(\d{1,2})d)?\$")
 
 
@@ -67,7 +68,7 @@ def resolve(playlist: str, uri: str) -> str:
 
 
 def newest(path: str, data: bytes) -> tuple[str, ...]:
-    """Return the segment that an HLS playlist names last, if it is one of segments; of others nothing.
+    """Return the segment that an HLS playlist names last, and the part after it, if it is one of segments; of others nothing.
 
     Raises:
         Corrupt: as ``resolve``.
@@ -76,7 +77,8 @@ def newest(path: str, data: bytes) -> tuple[str, ...]:
     if not any(line.startswith("#EXTINF") for line in lines):
         return ()
     last = next((line.strip() for line in reversed(lines) if line.strip() and not line.startswith("#")), "")
-    return (resolve(path, last),) if last else ()
+    part = next((match[1] for line in reversed(lines) if (match := _PART.match(line))), "")
+    return tuple(resolve(path, uri) for uri in (last, part) if uri)
 
 
 def _hls(path: str, text: str) -> Named:

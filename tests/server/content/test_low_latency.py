@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from appliance.runtime.files import write_atomic
 from tests.server.content import media
+from tests.server.content.conftest import until
 from tests.server.content.test_live_crosses import CODE, studio
 
 __all__ = ["studio"]
@@ -40,7 +42,7 @@ def room(chain, studio):
     return room
 
 
-def test_many_screens_that_wait_for_a_part_are_one_question(chain, room, until):
+def test_many_screens_that_wait_for_a_part_are_one_question(chain, room):
     """All get the playlist that has it, once it is signed; the origin is asked for that one once."""
     where = f"/releases/{CODE}/live/index.m3u8"
     with ThreadPoolExecutor(MANY) as screens:
@@ -60,7 +62,7 @@ def test_many_screens_that_wait_for_a_part_are_one_question(chain, room, until):
     assert chain.origin.asked[where] - before <= 2  # once; twice where it was being written when it was read
 
 
-def test_a_hinted_part_is_waited_for_and_shared(chain, room, until):
+def test_a_hinted_part_is_waited_for_and_shared(chain, room):
     assert chain.play("live/index.m3u8").body == playlist(10, 0)
     with ThreadPoolExecutor(MANY) as screens:
         waiting = [screens.submit(chain.play, "live/p11.0.m4s") for _ in range(MANY)]
@@ -70,6 +72,21 @@ def test_a_hinted_part_is_waited_for_and_shared(chain, room, until):
         assert {each.result(60).body for each in waiting} == {segment(11)}
     assert chain.origin.asked[f"/releases/{CODE}/live/p11.0.m4s"] == 1
     assert chain.play("live/p99.0.m4s").status == 404  # nobody hinted at it
+
+
+def test_parts_are_signed_as_they_are_written(chain, studio):
+    """A packager writes parts and playlists, the signer signs them, a screen waits for one after the other."""
+    room = studio(segment=SLOW)
+    write_atomic(room.out / "s10.m4s", segment(10))
+    write_atomic(room.out / "index.m3u8", playlist(10, 0))
+    room.sign()
+    for part in range(6):
+        write_atomic(room.out / f"p11.{part}.m4s", segment(20 + part))
+        write_atomic(room.out / "index.m3u8", playlist(10, part + 1))
+        until(lambda: chain.play("live/index.m3u8").status == 200, "the first playlist is signed")
+        reply = chain.play(f"live/index.m3u8?_HLS_msn=11&_HLS_part={part}")
+        assert reply.body == playlist(10, part + 1)
+        assert chain.play(f"live/p11.{part}.m4s").body == segment(20 + part)
 
 
 def test_what_cannot_be_waited_for_is_refused(chain, room):

@@ -52,3 +52,14 @@ def test_a_channel_that_is_withdrawn_goes():
     assert ring.bytes == other.claim.size + both.claim.size
     assert ring.drop("two") == [other.claim.sha256, both.claim.sha256]
     assert ring.bytes == 0
+
+
+def test_what_its_playlist_no_longer_names_goes_first():
+    """Also where something older is named still; what another channel shows too keeps its place."""
+    ring = Ring(most_bytes=35)
+    for number in (1, 2, 3):
+        ring.put("c", f"{number}.ts", entry(number))
+    ring.put("d", "3.ts", entry(3))
+    ring.pass_by("c", ["2.ts", "3.ts", "unknown.ts"])
+    assert ring.put("c", "4.ts", entry(4)) == [f"{2:064x}"]
+    assert ring.put("c", "5.ts", entry(5)) == [f"{1:064x}"]

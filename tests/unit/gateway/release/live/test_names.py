@@ -68,3 +68,18 @@ def test_any_bytes_are_names_or_a_refusal(path, head, data):
             assert isinstance(names.read(path, text), names.Named)
         except Corrupt:
             continue
+
+
+def test_parts_of_low_latency_playlists_are_named():
+    """Those of the segment that is being written too, but not the one that is only hinted at."""
+    playlist = b"""#EXTM3U
+#EXT-X-TARGETDURATION:1
+#EXT-X-PART-INF:PART-TARGET=0.5
+#EXT-X-PART:DURATION=0.5,URI="p1.0.m4s",INDEPENDENT=YES
+#EXTINF:1,
+s1.m4s
+#EXT-X-PART:DURATION=0.5,URI="p2.0.m4s"
+#EXT-X-PRELOAD-HINT:TYPE=PART,URI="p2.1.m4s"
+"""
+    assert names.read("v/index.m3u8", playlist).paths == {"v/s1.m4s", "v/p1.0.m4s", "v/p2.0.m4s"}
+    assert names.newest("v/index.m3u8", playlist) == ("v/s1.m4s", "v/p2.0.m4s")
