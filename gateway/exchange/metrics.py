@@ -83,3 +83,6 @@ LIVE_SECONDS = Histogram(
 )  # fmt: skip
 LIVE_OBJECTS = Gauge("headgate_exchange_live_objects", "Live objects kept now.", registry=REGISTRY)
 LIVE_BYTES = Gauge("headgate_exchange_live_bytes", "Bytes of live objects kept now.", registry=REGISTRY)
+LIVE_WAITING = Gauge(
+    "headgate_exchange_live_waiting", "Live playlists and parts that screens wait for.", registry=REGISTRY
+)

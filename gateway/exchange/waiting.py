@@ -13,6 +13,7 @@ from typing import Protocol
 
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
+from gateway.exchange import metrics
 from gateway.exchange.live import Came
 from gateway.exchange.releases import Held
 from gateway.playlists.blocking import HELD, Standing, Wanted, standing
@@ -53,6 +54,7 @@ class Waiting:
         self._hints: OrderedDict[tuple[str, str], tuple[float, float]] = (
             OrderedDict()
         )  # until when, and seconds of a part
+        metrics.LIVE_WAITING.set_function(lambda: len(self._once))
         self._signatures: OrderedDict[tuple[str, str, str], bytes] = (
             OrderedDict()
         )  # as seen when the file was asked for
