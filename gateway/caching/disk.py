@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
+from appliance.runtime.errors import Refused
 from gateway.caching.stored import Stored
 
 T = TypeVar("T")
@@ -79,7 +80,11 @@ class Disk:
         return os.open(self._path / one, os.O_RDWR | os.O_CLOEXEC)
 
     async def keep(self, stored: Stored) -> None:
-        """Make the response durable: its body first, then its row."""
+        """Make the response durable: its body first, then its row.
+
+        Raises:
+            Refused: the disk does not take it; the same for every other change.
+        """
         await self._do(lambda: self._keep(stored))
 
     async def soften(self, changed: Sequence[Stored]) -> None:
@@ -102,7 +107,19 @@ class Disk:
         self._worker.shutdown()
 
     async def _do(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._worker, self._whole, work)
+        except (sqlite3.Error, OSError) as error:
+            raise Refused("cache-disk", f"the cache's disk does not take a change: {error}", 503) from error
+
+    def _whole(self, work: Callable[[], T]) -> T:
+        """Do ``work``, all of it or nothing."""
+        try:
+            return work()
+        except sqlite3.Error:
+            if self._open.in_transaction:
+                self._open.rollback()
+            raise
 
     @property
     def _open(self) -> sqlite3.Connection:

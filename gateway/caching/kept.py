@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Coroutine
 from dataclasses import replace
 from typing import Any
 
+from appliance.runtime.errors import Refused
 from gateway.caching.body import Body
 from gateway.caching.disk import Disk
 from gateway.caching.fields import Fields
 from gateway.caching.shelf import Shelf, tags
 from gateway.caching.stored import Stored
+
+log = logging.getLogger("headgate.delivery")
 
 
 class Incoming:
@@ -120,7 +124,15 @@ class Kept:
         await self._disk.close()
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.create_task(work)
+        self._tasks.create_task(_told(work))
+
+
+async def _told(work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work`` behind; what the disk does not take is kept in memory alone, until the next start."""
+    try:
+        await work
+    except Refused as error:
+        log.warning("%s", error)
 
 
 def adopted(stored: Stored, one: str, at: int) -> Stored:

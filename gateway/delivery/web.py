@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from http import HTTPStatus
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from aiohttp import web
 
@@ -92,8 +92,10 @@ class WebCache:
 
     def _asked(self, request: web.Request, host: str) -> Asked:
         target = request.raw_path
-        if "://" in target:
-            parts = urlsplit(target)
+        if "://" in target.partition("?")[0]:
+            parts = _split(target)
+            if parts is None:
+                raise Refused("bad-request", "the address is none", 400)
             target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         if len(target) > LONGEST_TARGET or not target.isascii():
             raise Refused("bad-request", "the address is too long, or not written in ASCII", 414)
@@ -246,8 +248,8 @@ class WebCache:
         base = f"http://{asked.key}"
         for name in ("location", "content-location"):
             if (where := headers.first(fields, name)) is not None:
-                parts = urlsplit(urljoin(base, where))
-                if parts.netloc.lower() == asked.host:
+                parts = _split(where, base)
+                if parts is not None and parts.netloc.lower() == asked.host:
                     keys.add(f"{asked.host}{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
         for key in keys - ({asked.key} if keep_own else set()):
             self._kept.invalidate(key)
@@ -305,6 +307,14 @@ class WebCache:
             case _:
                 end = stored.size
                 return await send(sending, stored.status, stored.reason, fields, (body, 0, end), did)
+
+
+def _split(url: str, base: str = "") -> SplitResult | None:
+    """Return the parts of an address, seen from ``base``; None where it is none."""
+    try:
+        return urlsplit(urljoin(base, url))
+    except ValueError:
+        return None
 
 
 def _bytewise(value: str) -> str:

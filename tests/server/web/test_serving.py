@@ -232,3 +232,14 @@ async def test_what_was_whole_is_there_after_kill_9_and_what_was_not_is_asked_fo
         finally:
             process.kill()
             await process.wait()
+
+
+async def test_an_unsafe_request_makes_what_is_kept_stale_also_where_it_names_nonsense(tmp_path):
+    async with serving(tmp_path) as (origin, screen, _):
+        origin.says["/a"] = [whole(b"one", "Cache-Control: max-age=600")]
+        origin.says["/do"] = [whole(b"", "Location: /a", "Content-Location: http://[none")]
+        await get(screen, "/a")
+        async with screen.delete("/do") as answer:
+            assert answer.status == 200
+        await get(screen, "/a")
+        assert origin.times("/a") == 2

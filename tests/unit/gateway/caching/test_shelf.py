@@ -1,6 +1,9 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
+from appliance.runtime.errors import Refused
 from gateway.caching.disk import Disk
 from gateway.caching.kept import Kept
 from gateway.caching.shelf import HEAD, MOST_VARIANTS, Shelf, tags
@@ -123,3 +126,17 @@ def test_what_is_purged_while_it_comes_is_not_kept(tmp_path):
 
 def test_a_stored_response_is_equal_whatever_its_file_is_called():
     assert replace(stored("a", "h/k"), id="b") == stored("a", "h/k")
+
+
+def test_a_disk_that_takes_no_rows_ends_nothing_and_a_purge_says_so(tmp_path):
+    async def work(kept):
+        _put(kept, "h/a", b"one")
+        await kept.purge(key="h/none")
+        kept._disk._worker.submit(lambda: kept._disk._open.execute("PRAGMA query_only=ON")).result()
+        _put(kept, "h/b", b"two")
+        with pytest.raises(Refused) as refused:
+            await kept.purge(key="h/a")
+        assert refused.value.reason == "cache-disk"
+        return len(kept.shelf)
+
+    assert asyncio.run(_with(tmp_path, work)) == 1
