@@ -168,6 +168,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         channels = Channels(service.tasks, origins, passing, coming, live, journal, holding, withdrawals.check)
         suspects = Suspects()
         withdrawals.channels = channels.forget
+        webs = Webs(lambda: exchange.policy, way, journal, Purges())
+        withdrawals.purge = webs.purging.order
         exchange = Exchange(
             policy,
             judge,
@@ -183,7 +185,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             withdrawals,
             ListingsApi(lambda: exchange.policy, listings, metadata),
             Registering(lambda: exchange.policy, judge, replica, journal),
-            Webs(lambda: exchange.policy, way, journal, Purges()),
+            webs,
         )
         tending = Tending(
             lambda: exchange.policy, keeper, kept, judge, releases, fills, journal, suspects, incoming.quarantine

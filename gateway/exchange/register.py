@@ -114,6 +114,8 @@ class Register:
     def covered(self, target: Target) -> list[str]:
         """Return the codes of the known releases that ``target`` is about."""
         kind, name = target
+        if kind in orders.PURGED:  # which is about no release
+            return []
         table = {"release": "releases", "body": "releases", "label": "labels"}[kind]
         column = {"release": "code", "body": "body", "label": "label"}[kind]
         return [code for (code,) in self._ask(f"SELECT code FROM {table} WHERE {column} = ? ORDER BY code", name)]  # noqa: S608 (our own names)

@@ -29,19 +29,19 @@ class Webs:
     def __init__(self, policy: Callable[[], Policy], way: Web, journal: Journal, purges: Purges) -> None:
         self._policy, self._way, self._journal = policy, way, journal
         self._pace = Pace()
-        self._purging = PurgingApi(policy, purges, journal)
+        self.purging = PurgingApi(policy, purges, journal)
 
     def serve(self, peer: Peer, app: web.Application) -> None:
         """Let ``app``, on the socket of ``peer``, answer what the peer may ask of this."""
         if peer == decide.PURGES:
-            app.router.add_post("/purge", self._purging.purge)
+            app.router.add_post("/purge", self.purging.purge)
         if peer.run == "delivery":
 
             async def answer(request: web.Request) -> web.StreamResponse:
                 return await self._web(peer, request)
 
             async def follow(request: web.Request) -> web.StreamResponse:
-                return await self._purging.follow(peer, request)
+                return await self.purging.follow(peer, request)
 
             app.router.add_post("/web", answer)
             app.router.add_post("/purges", follow)

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from gateway.exchange.removal import Removal, Removed
 from gateway.release import manifest, orders
 from gateway.release.manifest import Release
 from gateway.release.orders import Order, Standing
+from gateway.web.purging import Gone
 
 CONFIRM = 1.0  # seconds that deliveries have to break off what is withdrawn; a proof names those that did not say so
 WORD = 10.0  # seconds that a start, or an order still to come, holds releases back at most: then the orders known last count
@@ -69,6 +70,7 @@ class Withdrawals:
         self._register, self._removal, self._journal, self._expected = register, removal, journal, expected
         # Removes what is kept of a live channel: how many objects of how many bytes.
         self.channels: Callable[[str], tuple[int, int]] = lambda code: (0, 0)
+        self.purge: Callable[[Order], Awaitable[Gone]] = _nothing_kept
         self.standing = Standing().after(register.orders())
         self.instance = secrets.token_hex(8)  # so that telemetry notices another start
         self._followers: dict[Peer, Follower] = {}
@@ -205,24 +207,43 @@ class Withdrawals:
         confirmed, silent = await self._confirmed(undone[-1].serial)
         stopped = sum(self._followers[peer].stopped - before.get(peer, 0) for peer in confirmed)
         done: list[tuple[Order, Mapping[str, Any]]] = []
-        for order in undone:
+        for order in (one for one in undone if one.act != "purge"):
             codes, removed = await asyncio.to_thread(self._remove, order)
             for code in codes if order.act == "withdraw" else ():
                 objects, size = self.channels(code)
                 removed = Removed(removed.objects + objects, removed.bytes + size, removed.kept)
             done.append((order, _entry(order, codes, removed)))
-        for order, told in done:
+        purged = {order.serial: await self.purge(order) for order in undone if order.act == "purge"}
+        done += [
+            (order, _entry(order, [], Removed(purged[order.serial].count, 0, 0)))
+            for order in undone
+            if order.serial in purged
+        ]
+        for order, told in sorted(done, key=lambda one: one[0].serial):
+            if (gone := purged.get(order.serial)) is not None:
+                more = {
+                    "stopped": 0,
+                    "soft": bool(order.soft),
+                    "confirmed": gone.confirmed,
+                    "unconfirmed": gone.unconfirmed,
+                }
+                await self._prove(order, {**told, **more}, began)
+                continue
             more = {
                 "stopped": stopped if order is undone[-1] else 0,  # of a row of orders taken at once: together
                 "confirmed": [peer.name for peer in confirmed],
                 "unconfirmed": [peer.name for peer in silent],
             }
-            proof = await self._journal.ordered({**told, **more})
-            await asyncio.to_thread(self._register.proved, order.serial, proof)
-            metrics.ORDERED.labels(order.act).inc()
-            metrics.ORDER_SECONDS.observe(time.monotonic() - began)
-            log.warning("order %d is carried out: %s %s (%s)", order.serial, order.act, order.what, order.reason)
+            await self._prove(order, {**told, **more}, began)
         await self._tell()
+
+    async def _prove(self, order: Order, told: Mapping[str, Any], began: float) -> None:
+        """Record durably that the order was carried out, and keep the proof."""
+        proof = await self._journal.ordered(told)
+        await asyncio.to_thread(self._register.proved, order.serial, proof)
+        metrics.ORDERED.labels(order.act).inc()
+        metrics.ORDER_SECONDS.observe(time.monotonic() - began)
+        log.warning("order %d is carried out: %s %s (%s)", order.serial, order.act, order.what, order.reason)
 
     async def _confirmed(self, serial: int) -> tuple[list[Peer], list[Peer]]:
         """Wait until the peers broke off what is withdrawn; return those that did, and those that did not say so in time."""
@@ -281,6 +302,10 @@ class Withdrawals:
             gone = lambda code: self._order_on(code) is not None  # noqa: E731 (said once, beside its use)
             await asyncio.to_thread(self._removal.remove_objects, [sha256], gone)
             raise
+
+
+async def _nothing_kept(order: Order) -> Gone:
+    return Gone(0, [], [])
 
 
 def _row(head: int, given: Sequence[Order]) -> list[Order]:

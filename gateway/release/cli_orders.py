@@ -20,7 +20,7 @@ from appliance.journal.verify import Damaged, verify_proof
 from appliance.runtime.addresses import base_of
 from appliance.runtime.errors import Corrupt, Refused
 from gateway.release import centre
-from gateway.release.orders import Act, Order, What
+from gateway.release.orders import PURGED, Act, Order, What
 from gateway.resolver import codes
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -64,7 +64,7 @@ def withdraw(**told: Any) -> None:
     Example: headgate release withdraw 999999-100000000000001-4 --reason 版权争议 --key regulator.pem --as regulator
     --at http://10.40.0.20:8000
     """
-    _give("withdraw", **told)
+    _give("withdraw", _content(told), **told)
 
 
 @click.command()
@@ -75,7 +75,31 @@ def reinstate(**told: Any) -> None:
     Example: headgate release reinstate --body guangxi-library --reason 争议已解决 --key regulator.pem --as regulator
     --at http://10.40.0.20:8000
     """
-    _give("reinstate", **told)
+    _give("reinstate", _content(told), **told)
+
+
+@click.command()
+@click.option("--tag", help="Forget what carries exactly this Cache-Tag or Surrogate-Key.")
+@click.option("--url", help="Forget this URL, as screens ask for it.")
+@click.option("--prefix", help="Forget every URL that begins so.")
+@click.option("--soft", is_flag=True, help="Keep it, but ask the origin before it is shown again.")
+@click.option("--reason", required=True, help="Why: it stands in every box's journal.")
+@click.option("--key", "key_file", required=True, type=FILE, help="The private key of a regulator or an operator.")
+@click.option("--as", "name", required=True, help="The name by which the boxes' policies know the key.")
+@AT
+@click.option(
+    "--wait", default=10.0, show_default=True, type=click.FloatRange(0, 86_400), help="Seconds to wait for proofs."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the order, then each proof, as a line of JSON.")
+def purge(**told: Any) -> None:
+    """Have every box forget stored answers of web origins, and show each box's proof, with count and time, as it comes.
+
+    Exit status 1 where a connected box has not proved it in time.
+
+    Example: headgate release purge --tag channel-7 --reason 节目变更 --key operator.pem --as operator --at http://10.40.0.20:8000
+    """
+    what = {kind: told.pop(kind) for kind in PURGED}
+    _give("purge", {kind: name for kind, name in what.items() if name is not None}, **told)
 
 
 @click.command("orders")
@@ -145,12 +169,12 @@ def verify(file: Path, key: str, *, as_json: bool) -> None:
         told = json.loads(entry)
     except (Damaged, ValueError) as error:
         raise Corrupt(f"{file}: {error}") from error
-    if not isinstance(told, dict) or told.get("decision") not in ("withdraw", "reinstate"):
+    if not isinstance(told, dict) or told.get("decision") not in ("withdraw", "reinstate", "purge"):
         raise Refused("order-forged", f"{file} proves an entry that is no order: {str(told)[:100]}")
     if as_json:
         click.echo(json.dumps({"ok": True, "origin": head.origin, "number": number, "entry": told}, ensure_ascii=False))
         return
-    what = next((f"{kind} {told[kind]}" for kind in ("release", "body", "label") if kind in told), "?")
+    what = next((f"{kind} {told[kind]}" for kind in ("release", "body", "label", *PURGED) if kind in told), "?")
     lines = {
         "order": f"{told.get('serial')}: {told['decision']} {what}, by {told.get('by')}",
         "reason": told.get("sentence"),
@@ -167,16 +191,30 @@ def verify(file: Path, key: str, *, as_json: bool) -> None:
     _console().print(table)
 
 
-def _give(
-    act: Act, *, code: str | None, body: str | None, label: str | None, reason: str, key_file: Path, name: str, at: str,
-    wait: float, as_json: bool,
-) -> None:  # fmt: skip
+def _content(told: dict[str, Any]) -> dict[str, str]:
+    """Take what an order is about out of ``told``."""
+    code, body, label = (told.pop(name) for name in ("code", "body", "label"))
     if sum(value is not None for value in (code, body, label)) != 1:
         raise click.UsageError("say one of CODE, --body and --label")
-    parsed = codes.parse(code) if code is not None else None
+    if code is not None:
+        return {"release": codes.parse(code).text}
+    return {"body": body} if body is not None else {"label": label}
+
+
+def _give(
+    act: Act, what: dict[str, str], *, reason: str, key_file: Path, name: str, at: str, wait: float, as_json: bool, soft: bool = False,
+) -> None:  # fmt: skip
     try:
-        what = What(release=parsed.text if parsed else None, body=body, label=label)
-        first = Order(serial=1, act=act, what=what, reason=reason, by=name, time=datetime.now(UTC))
+        told_what = What.model_validate(what)
+        first = Order(
+            serial=1,
+            act=act,
+            what=told_what,
+            reason=reason,
+            by=name,
+            time=datetime.now(UTC),
+            soft=True if soft else None,
+        )
     except ValidationError as error:
         told = error.errors(include_url=False, include_input=False, include_context=False)[0]
         raise click.UsageError(f"{'.'.join(map(str, told['loc']))}: {told['msg']}") from error
@@ -251,4 +289,4 @@ def _console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=True)
 
 
-COMMANDS = (withdraw, reinstate, show, verify)
+COMMANDS = (withdraw, reinstate, purge, show, verify)

@@ -1,4 +1,4 @@
-"""Orders to withdraw and to reinstate: what a regulator or an operator signs, and what follows from a row of them. Pure.
+"""Orders to withdraw, to reinstate and to purge: what a regulator or an operator signs, and what follows from a row of them. Pure.
 
 Orders have serials without gaps. The last one that covers a release decides whether it is withdrawn: by its code, its body or a label.
 """
@@ -24,8 +24,13 @@ LONGEST = 8 << 10  # bytes of an envelope
 LONGEST_REASON = 400  # characters
 NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
-Act = Literal["withdraw", "reinstate"]
-Target = tuple[str, str]  # release, body or label, and which
+Act = Literal["withdraw", "reinstate", "purge"]
+Target = tuple[str, str]  # release, body or label, or what is purged of web origins: tag, url or prefix; and which
+PURGED = ("tag", "url", "prefix")
+LONGEST_PURGED = 250  # characters
+
+Purged = Annotated[str, StringConstraints(pattern=r"^[\x21-\x2b\x2d-\x7e]+$", max_length=LONGEST_PURGED)]
+PurgedUrl = Annotated[str, StringConstraints(pattern=r"^https?://[\x21-\x7e]+$", max_length=LONGEST_PURGED)]
 
 
 class _Noun(BaseModel):
@@ -33,11 +38,14 @@ class _Noun(BaseModel):
 
 
 class What(_Noun):
-    """What an order is about: one release in all its versions, all of one body, or all that carry a label."""
+    """What an order is about: one release in all its versions, all of one body, or all that carry a label; or stored web answers."""
 
     release: str | None = None  # the code, without its scheme
     body: Word | None = None
     label: Word | None = None
+    tag: Purged | None = None  # exactly this Cache-Tag or Surrogate-Key
+    url: PurgedUrl | None = None
+    prefix: PurgedUrl | None = None
 
     @field_validator("release")
     @classmethod
@@ -49,16 +57,15 @@ class What(_Noun):
 
     @model_validator(mode="after")
     def _one(self) -> What:
-        if sum(value is not None for value in (self.release, self.body, self.label)) != 1:
-            raise ValueError("an order names one of 'release', 'body' and 'label'")
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError("an order names one of 'release', 'body' and 'label', or of 'tag', 'url' and 'prefix'")
         return self
 
     @property
     def target(self) -> Target:
         """Return the kind and the name."""
-        if self.release is not None:
-            return "release", self.release
-        return ("body", self.body) if self.body is not None else ("label", str(self.label))
+        ((kind, name),) = self.model_dump(exclude_none=True).items()
+        return kind, str(name)
 
     def __str__(self) -> str:
         return " ".join(self.target)
@@ -73,6 +80,9 @@ class Order(_Noun):
     reason: str = Field(min_length=1, max_length=LONGEST_REASON)
     by: Annotated[str, StringConstraints(pattern=NAME)]  # whose key signs it
     time: Moment
+    soft: Literal[True] | None = (
+        None  # of a purge: what is kept is asked for again before it is shown, and not forgotten
+    )
 
     @field_validator("reason")
     @classmethod
@@ -80,6 +90,15 @@ class Order(_Noun):
         if not text.isprintable():
             raise ValueError("a reason is one line of text")
         return text
+
+    @model_validator(mode="after")
+    def _about_the_right_thing(self) -> Order:
+        purges = self.act == "purge"
+        if purges != (self.what.target[0] in PURGED):
+            raise ValueError("a purge names one of 'tag', 'url' and 'prefix', and nothing else does")
+        if self.soft and not purges:
+            raise ValueError("only a purge is soft")
+        return self
 
     @property
     def digest(self) -> str:
@@ -101,7 +120,7 @@ class Standing:
     def after(self, orders: Iterable[Order]) -> Standing:
         """Return the standing once ``orders``, which go on from here, were given too."""
         given = list(orders)
-        known = {**self.last, **{order.what.target: order for order in given}}
+        known = {**self.last, **{order.what.target: order for order in given if order.act != "purge"}}
         return Standing(max((order.serial for order in given), default=self.serial), known)
 
     def order_on(self, code: str, body: str = "", labels: Iterable[str] = ()) -> Order | None:

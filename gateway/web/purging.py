@@ -7,7 +7,7 @@ import contextlib
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -62,6 +62,22 @@ class Confirmed:
     count: int
     seconds: float
     error: str = ""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What became of a purge: answers forgotten, and the deliveries that confirmed it or did not."""
+
+    count: int
+    confirmed: list[str]
+    unconfirmed: list[str]
+
+    @classmethod
+    def of(cls, peers: frozenset[str], said: Iterable[Confirmed]) -> Gone:
+        """Return what ``said`` comes to, of ``peers`` that were to confirm."""
+        done = list(said)
+        confirmed = sorted(one.peer for one in done if not one.error)
+        return cls(sum(one.count for one in done), confirmed, sorted(peers - set(confirmed)))
 
 
 @dataclass

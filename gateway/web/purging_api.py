@@ -16,7 +16,8 @@ from gateway.exchange.asks import Ask, parse
 from gateway.exchange.decide import Peer
 from gateway.exchange.journal import Journal
 from gateway.isolation.policy import Policy
-from gateway.web.purging import MOST_KEPT, Done, Purge, Purges
+from gateway.release.orders import Order
+from gateway.web.purging import MOST_KEPT, Done, Gone, Purge, Purges
 
 
 class AskPurges(Ask):
@@ -36,7 +37,7 @@ class PurgingApi:
     async def purge(self, request: web.Request) -> web.StreamResponse:
         """Have every delivery carry a purge out: a line of JSON for each that confirmed, and one at the end."""
         purge = parse(Purge, await request.read())
-        peers = frozenset(peer.name for peer in decide.peers(self._policy()) if peer.run == "delivery")
+        peers = self._peers()
         began = time.monotonic()
         response = web.StreamResponse()
         response.content_type = "application/x-ndjson"
@@ -45,20 +46,29 @@ class PurgingApi:
         async for one in self._purges.give(purge, peers):
             confirmed.append(one)
             await response.write(_line({**asdict(one), "seconds": round(one.seconds, 4)}))
-        silent = sorted(peers - {one.peer for one in confirmed if not one.error})
         seconds = time.monotonic() - began
-        told = {
-            "count": sum(one.count for one in confirmed),
-            "seconds": round(seconds, 4),
-            "confirmed": sorted(one.peer for one in confirmed if not one.error),
-            "unconfirmed": silent,
-        }
+        told = {**asdict(Gone.of(peers, confirmed)), "seconds": round(seconds, 4)}
         metrics.PURGES.labels("box").inc()
         metrics.PURGE_SECONDS.observe(seconds)
         await self._journal.purged({"purge": purge.what[:1000], "soft": purge.soft, **told})
         await response.write(_line({**told, "done": True}))
         await response.write_eof()
         return response
+
+    async def order(self, order: Order) -> Gone:
+        """Have every delivery carry out a purge that came as an order; one that is away holds all stale when it returns."""
+        kind, name = order.what.target
+        purge = Purge.model_validate(
+            {"tags" if kind == "tag" else kind: [name] if kind == "tag" else name, "soft": bool(order.soft)}
+        )
+        began, peers = time.monotonic(), self._peers()
+        gone = Gone.of(peers, [one async for one in self._purges.give(purge, peers)])
+        metrics.PURGES.labels("order").inc()
+        metrics.PURGE_SECONDS.observe(time.monotonic() - began)
+        return gone
+
+    def _peers(self) -> frozenset[str]:
+        return frozenset(peer.name for peer in decide.peers(self._policy()) if peer.run == "delivery")
 
     async def follow(self, peer: Peer, request: web.Request) -> web.StreamResponse:
         """Tell a delivery what to forget."""

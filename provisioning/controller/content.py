@@ -142,6 +142,8 @@ async def _judge_again(connection: AsyncConnection, code: str) -> None:
 async def withdraw_rows(connection: AsyncConnection, order: Order) -> None:
     """Note in the rows of the releases that ``order`` covers what it says; it is the last order of all."""
     kind, name = order.what.target
+    if order.act == "purge":  # which is about no release
+        return
     covered = {
         "release": releases.c.code == name,
         "body": releases.c.body == name,

@@ -11,7 +11,7 @@ orders = Table(
     metadata,
     Column("serial", BigInteger, primary_key=True, autoincrement=False),
     Column("act", String(16), nullable=False),
-    Column("kind", String(8), nullable=False),  # release, body or label
+    Column("kind", String(8), nullable=False),  # release, body or label; of a purge tag, url or prefix
     Column("target", String(256), nullable=False),
     Column("reason", String(400), nullable=False),
     Column("by", String(64), nullable=False),

@@ -18,7 +18,10 @@ from typing import Any
 import pytest
 
 from appliance.runtime.errors import HeadgateError, Refused, Unreachable
+from gateway.release import orders
+from gateway.release.orders import Order, What
 from gateway.serving.web import Web, WebAnswer, WebRequest
+from provisioning.controller.orders import proof_entry
 from tests.server.content.conftest import ORIGIN, Chain
 from tests.server.ports import free_port
 
@@ -124,7 +127,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
             f"  web{number}: {{zone: culture, run: fetch, to: [{ORIGIN}], port: tcp/{number}}}\n"
             for number in (port, away)
         )
-        return text.replace("lanes:\n", more + "lanes:\n")
+        return text.replace("lanes:\n", f'{more}orders: {{keys: {{regulator: "{chain.key.public}"}}}}\nlanes:\n')
 
     chain.write_policy(admit)
     with chain:
@@ -306,7 +309,7 @@ def test_purge_takes_effect(box: Chain, until: Any, what: list[str], *, soft: bo
     assert box.get(path, {"Host": "portal.test"}).body != shown[path]
     assert box.get(other, {"Host": "portal.test"}).body == shown[other]
     told = [dict(record.body) for record in box.records("audit") if record.body.get("decision") == "purge"]
-    assert [one["soft"] for one in told if name in one["purge"]] == [soft]
+    assert [one["soft"] for one in told if name in one.get("purge", "")] == [soft]
 
 
 def test_purge_without_delivery(box: Chain) -> None:
@@ -322,6 +325,32 @@ def test_purge_without_delivery(box: Chain) -> None:
     assert json.loads(out.splitlines()[-1])["unconfirmed"] == ["delivery-smallscreen"]
     assert "delivery-smallscreen" in err
     assert "names one of" in purge(box, "--soft")[2]
+
+
+def test_purge_by_order(box: Chain, until: Any) -> None:
+    """A signed order from the centre purges every delivery of the box, and is proved with what went; a stranger's is not taken."""
+    path = "/fresh/order"
+    shown = until(lambda: kept(box, path), "it is shown from the box")
+    told = {"serial": 1, "act": "purge", "what": What(tag="channel-order"), "reason": "节目变更", "by": "regulator"}
+    order = Order.model_validate({**told, "time": "2026-11-28T00:00:00Z"})
+
+    forged = give(box, orders.seal(order, box.stranger))
+    assert forged["refused"]["reason"] == "order-forged"
+    assert kept(box, path) == shown
+    answer = give(box, orders.seal(order, box.key))
+
+    assert answer["refused"] is None
+    (proof,) = answer["proofs"]
+    entry = json.loads(proof_entry(proof["proof"]))
+    assert (entry["decision"], entry["tag"], entry["objects"]) == ("purge", "channel-order", 1)
+    assert (entry["confirmed"], entry["unconfirmed"]) == (["delivery-bigscreen", "delivery-smallscreen"], [])
+    assert box.get(path, {"Host": "portal.test"}).body != shown
+
+
+def give(box: Chain, envelope: bytes) -> Any:
+    """Bring an order, as telemetry does, and return what became of it."""
+    asked = {"envelopes": [envelope.decode()], "head": 1, "online": True}
+    return json.loads(box.ask("telemetry-management", "order", asked).body)
 
 
 def test_stranger_is_not_asked(box: Chain) -> None:

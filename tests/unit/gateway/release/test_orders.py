@@ -98,6 +98,16 @@ def test_only_the_named_key_gives_an_order():
         {"serial": 1 << 63},
         {"serial": True},
         {"act": "delete"},
+        {"act": "purge"},
+        {"what": {"tag": "channel-7"}},
+        {"soft": True},
+        {"soft": False},
+        {"act": "purge", "what": {"tag": "a b"}},
+        {"act": "purge", "what": {"tag": "a,b"}},
+        {"act": "purge", "what": {"tag": ""}},
+        {"act": "purge", "what": {"url": "/news"}},
+        {"act": "purge", "what": {"prefix": "http://a/" + "x" * 250}},
+        {"act": "purge", "what": {"tag": "a", "url": "http://a/"}},
         {"reason": ""},
         {"reason": "a\nb"},
         {"reason": "x" * 401},
@@ -139,3 +149,25 @@ def test_a_refusal_says_who_and_why():
     told = orders.refusal(order(7))
     assert (told.reason, told.status) == ("withdrawn", 451)
     assert "order 7 of regulator: 版权争议" in str(told)
+
+
+@pytest.mark.parametrize(
+    "what", [{"tag": "channel-7"}, {"url": "http://epg.example/now"}, {"prefix": "http://epg.example/"}]
+)
+def test_a_purge_decides_about_no_release(what):
+    """A purge moves the serial on and leaves what stands about releases; it is signed and read as any order."""
+    told = Order.model_validate({**order(2, "purge", **what).model_dump(), "soft": True})
+    standing = Standing().after([order(1), told])
+
+    assert orders.open_signed(orders.seal(told, KEY), KEYS) == told
+    assert standing.serial == 2
+    assert list(standing.last) == [("release", CODE)]
+    assert standing.withdrawn(CODE) is not None
+
+
+def test_an_order_of_before_purges_is_signed_over_the_same_bytes():
+    """What is new in orders changes nothing of those that boxes have: their digests are in proofs."""
+    told = json.loads(orders.render(order(1)))
+
+    assert sorted(told) == ["act", "by", "reason", "serial", "time", "what"]
+    assert told["what"] == {"release": CODE}
