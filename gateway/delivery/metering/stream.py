@@ -6,6 +6,7 @@ time: what was written, less what waits unsent in the socket. A byte sent again 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import socket
@@ -64,9 +65,11 @@ def position(connection: socket.socket) -> Position:
 def stop(connection: socket.socket) -> Position:
     """Let no more of a connection leave, and return where it is; closing it resets it and throws away what waits.
 
-    No acknowledgement comes in any more that would set free the next bytes, and TCP sends no more by itself than one segment a day.
+    TCP sends no more than one segment from then on, since the next one may follow in a day only; whether that one goes between the answer
+    and the closing is a matter of microseconds. Where the kernel lets us, no acknowledgement comes in any more that would set it free.
     """
-    connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, _PROGRAM)
+    with contextlib.suppress(PermissionError):  # newer kernels (seen with 6.18) let only root filter TCP
+        connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, _PROGRAM)
     connection.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
     return position(connection)

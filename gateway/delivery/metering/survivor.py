@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import platform
+import resource
 import select
 import signal
 import socket
@@ -20,8 +22,10 @@ from gateway.delivery.metering import stream
 from gateway.delivery.metering.recover import noted, recover
 from gateway.delivery.metering.slots import Slot
 
+_MOST = 65_536  # descriptors, as the unit allows
 _CLONE_FILES = 0x400  # <linux/sched.h>
 _NUMBERS = {"x86_64": 56, "aarch64": 220, "riscv64": 220}  # of clone(2)
+log = logging.getLogger("headgate.delivery")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -62,38 +66,52 @@ def _survive(parent: int, folder: Path) -> None:
         _hear_nobody()
         recover(folder, Connections().left_of)
         os._exit(0)
+    except Exception:
+        log.exception("what was under way when delivery was killed is counted as noted last")
     finally:
         os._exit(1)
 
 
 def _hear_nobody() -> None:
     """Close what listens: nobody would answer there."""
-    for path in Path("/proc/self/fd").iterdir():
-        descriptor = int(path.name)
+    for descriptor in _open():
         try:
             if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 continue
             with socket.socket(fileno=os.dup(descriptor)) as channel:
                 listens = channel.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-            if listens:
-                os.close(descriptor)
-        except OSError:  # the folder's own descriptor, which is gone by now
+        except OSError:  # of a kind that has no such option
             continue
+        if listens:
+            os.close(descriptor)
+
+
+def _open() -> list[int]:
+    """Return the descriptors that are open; not by /proc, which a process that is closed to others may not read of itself."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    every = range(_MOST if limit == resource.RLIM_INFINITY else min(limit, _MOST))
+    asking = select.poll()
+    for descriptor in every:
+        asking.register(descriptor, 0)
+    closed = {descriptor for descriptor, told in asking.poll(0) if told & select.POLLNVAL}
+    return [descriptor for descriptor in every if descriptor not in closed]
 
 
 class Connections:
     """The connections of the process that is gone, each stopped and asked once."""
 
     def __init__(self) -> None:
-        self._stopped: dict[int, tuple[socket.socket, stream.Position]] = {}
+        self._stopped: dict[int, stream.Position] = {}
 
     def left_of(self, slot: Slot) -> int:
         """Return how many bytes of a delivery's content left."""
         known = self._stopped.get(slot.descriptor)
         if known is None:
             try:
-                connection = socket.socket(fileno=os.dup(slot.descriptor))
-                known = self._stopped[slot.descriptor] = (connection, stream.stop(connection))
-            except OSError:
+                with socket.socket(fileno=os.dup(slot.descriptor)) as connection:
+                    known = self._stopped[slot.descriptor] = stream.stop(connection)
+                    os.close(slot.descriptor)
+            except OSError as error:
+                log.error("a connection cannot be asked, its delivery is counted as noted last: %s", error)
                 return noted(slot)
-        return known[1].left - slot.begins
+        return known.left - slot.begins
