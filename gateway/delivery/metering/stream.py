@@ -12,13 +12,18 @@ import fcntl
 import socket
 import struct
 import termios
+import time
 from dataclasses import dataclass
 
 _INFO = struct.Struct("=B23xI92xQ16xI")  # struct tcp_info: state, unacked segments, bytes acknowledged, bytes not sent
 _INT = struct.Struct("=i")
 CLOSED = 7  # TCP_CLOSE: no byte will leave any more
 SO_ATTACH_FILTER, SO_MAX_PACING_RATE = 26, 47  # <asm-generic/socket.h>
+SETTLE = 0.0005  # seconds for the one segment that may still go
 _AT_ONCE = 100  # tries to see two figures between two acknowledgements
+
+_libc = ctypes.CDLL(None)
+_NOWHERE = bytes(16)  # struct sockaddr of the family AF_UNSPEC
 
 # A program of one instruction, "return 0": every packet that comes in is dropped (linux/filter.h).
 _DROP = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0))
@@ -63,16 +68,24 @@ def position(connection: socket.socket) -> Position:
 
 
 def stop(connection: socket.socket) -> Position:
-    """Let no more of a connection leave, and return where it is; closing it resets it and throws away what waits.
+    """Let no more of a connection leave, reset it, and return how far it was; what waits is thrown away.
 
-    TCP sends no more than one segment from then on, since the next one may follow in a day only; whether that one goes between the answer
-    and the closing is a matter of microseconds. Where the kernel lets us, no acknowledgement comes in any more that would set it free.
+    TCP is told to send so slowly that one segment at most goes from then on, the next one in a day. That one is waited for shortly, so that
+    nothing moves between the answer and the reset, which are microseconds apart. Where the kernel lets us, no acknowledgement comes in
+    any more that would set it free.
     """
     with contextlib.suppress(PermissionError):  # newer kernels (seen with 6.18) let only root filter TCP
         connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, _PROGRAM)
     connection.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, 0))
-    return position(connection)
+    first = position(connection)
+    until = time.monotonic() + SETTLE
+    while not first.over and first.left < first.taken and time.monotonic() < until:
+        if position(connection).left != first.left:
+            break
+    descriptor = connection.fileno()
+    here = position(connection)
+    _libc.connect(descriptor, _NOWHERE, len(_NOWHERE))  # connect(2): AF_UNSPEC dissolves the association
+    return here
 
 
 def _look(connection: socket.socket) -> tuple[int, int, int, int]:
