@@ -164,3 +164,26 @@ def test_nobody_else_can_order(centre, box):
     assert json.loads(reply.body)["refused"]["reason"] == "order-forged"
     assert box.chain.ask("delivery-bigscreen", "order", {"envelopes": []}).status == 404
     assert box.chain.ask("telemetry-management", "release", {"release": CODE}).status == 404
+
+
+def test_a_purge_reaches_every_box(centre, box, tmp_path):
+    """An order to purge is proved by the box with its deliveries' word, and is an order in the row as others are."""
+    box.chain.publish({"a.txt": b"a" * 1000})
+
+    done = centre.order("purge", "--tag", "channel-7", "--soft")
+
+    assert done.returncode == 0, done.stderr
+    order, proof, end = told(done)
+    assert (order["act"], order["what"], end["missing"]) == ("purge", {"tag": "channel-7"}, [])
+    assert (proof["box"], proof["objects"], proof["unconfirmed"]) == ("headend", 0, [])
+    assert proof["confirmed"] == ["delivery-bigscreen", "delivery-smallscreen"]
+    assert box.chain.play("a.txt").status == 200  # no release is withdrawn by it
+    assert told(centre.order("withdraw", CODE))[0]["serial"] == 2
+    assert reason(box.chain.play("a.txt")) == (451, "withdrawn")
+    headgate = str(Path(sys.executable).with_name("headgate"))
+    argv = [headgate, "release", "orders", "1", "--at", centre.daemon.url, "--proofs", str(tmp_path / "proofs")]
+    shown = subprocess.run(argv, check=True, capture_output=True, text=True)
+    assert "purge tag channel-7" in shown.stdout
+    key = (box.chain.state / "journal" / "exchange" / "key.pub").read_text().strip()
+    verify = [headgate, "release", "verify-proof", str(tmp_path / "proofs" / "1-headend.tlog-proof"), "--key", key]
+    assert "purge tag channel-7" in subprocess.run(verify, check=True, capture_output=True, text=True).stdout
