@@ -243,3 +243,15 @@ async def test_an_unsafe_request_makes_what_is_kept_stale_also_where_it_names_no
             assert answer.status == 200
         await get(screen, "/a")
         assert origin.times("/a") == 2
+
+
+async def test_a_screen_that_reads_nothing_holds_up_neither_the_fill_nor_others(tmp_path):
+    async with serving(tmp_path) as (origin, screen, cached):
+        body = os.urandom(16 << 20)
+        origin.says["/big"] = [whole(body, "Cache-Control: max-age=600")]
+        _, writer = await asyncio.open_connection(HOST, screen._base_url.port, limit=1024)
+        writer.write(f"GET /big HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        await until(lambda: len(cached._kept.shelf) == 1)
+        assert (await get(screen, "/big"))[1] == body
+        assert origin.times("/big") == 1
+        writer.transport.abort()
