@@ -61,7 +61,9 @@ def test_what_a_player_tells_is_counted_and_splits_nothing(chain, until):
         "two sessions",
     )
     assert metric(
-        chain, "delivery-bigscreen", f'title_bitrate_bits_sum_total{{release="{CODE}",zone="bigscreen"}} 1.6e+06'
+        chain,
+        "delivery-bigscreen",
+        f'title_bitrate_bits_sum_total{{release="{CODE}",screen="big",zone="bigscreen"}} 1.6e+06',
     )
 
 
