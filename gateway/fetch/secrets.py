@@ -29,14 +29,15 @@ def load(folder: Path, policy: Policy) -> Secrets:
         ConfigError: something that is needed is missing or wrong; holds all faults.
     """
     faults, context, credentials = [], None, {}
+    secure = [("origins", name) for name, origin in policy.origins.items() if origin.tls]
+    secure += [("web", name) for name, origin in policy.web.items() if origin.tls]
+    if secure:
+        try:
+            context = _context(folder / AUTHORITY)
+        except (OSError, ssl.SSLError) as error:
+            lacking = f"no certificates to verify it by in {folder / AUTHORITY}: {error}"
+            faults += [_fault(policy, (*where, "tls"), lacking) for where in secure]
     for name, origin in policy.origins.items():
-        if origin.tls and context is None:
-            try:
-                context = _context(folder / AUTHORITY)
-            except (OSError, ssl.SSLError) as error:
-                faults.append(
-                    _fault(policy, (name, "tls"), f"no certificates to verify it by in {folder / AUTHORITY}: {error}")
-                )
         if origin.s3 and origin.s3.credentials not in credentials:
             path = folder / origin.s3.credentials
             try:
@@ -44,7 +45,9 @@ def load(folder: Path, policy: Policy) -> Secrets:
                     credentials[origin.s3.credentials] = Credentials.parse(file.read(LONGEST + 1))
             except (OSError, ValueError) as error:
                 told = error.strerror if isinstance(error, OSError) else "not 'ACCESS-KEY SECRET' on one line"
-                faults.append(_fault(policy, (name, "s3"), f"its credentials cannot be read from {path}: {told}"))
+                faults.append(
+                    _fault(policy, ("origins", name, "s3"), f"its credentials cannot be read from {path}: {told}")
+                )
     if faults:
         raise ConfigError(faults)
     return Secrets(context, credentials)
@@ -58,6 +61,6 @@ def _context(authority: Path) -> ssl.SSLContext:
     return context
 
 
-def _fault(policy: Policy, where: tuple[str, str], message: str) -> Fault:
-    file, line = policy.place_of(("origins", *where))
-    return Fault(file, max(1, line), 1, f"origins.{'.'.join(where)}", message)
+def _fault(policy: Policy, where: tuple[str, str, str], message: str) -> Fault:
+    file, line = policy.place_of(where)
+    return Fault(file, max(1, line), 1, ".".join(where), message)
