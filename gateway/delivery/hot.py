@@ -18,6 +18,7 @@ from multidict import CIMultiDictProxy
 
 from appliance.runtime.errors import Refused
 from gateway.delivery import cmcd, metrics
+from gateway.delivery.line import Line
 from gateway.delivery.metering.meter import Meter
 from gateway.delivery.quality import Quality
 from gateway.permission.door import NAME, Door, Granted
@@ -48,9 +49,9 @@ class Known:
 class Hot:
     """The answers of one zone; ``door`` is the zone's."""
 
-    def __init__(self, zone: str, exchange: Exchange, meter: Meter, quality: Quality) -> None:
+    def __init__(self, zone: str, exchange: Exchange, meter: Meter, quality: Quality, line: Line) -> None:
         self.door: Door | None = None
-        self._exchange, self._meter, self._quality = exchange, meter, quality
+        self._exchange, self._meter, self._quality, self._load = exchange, meter, quality, line
         self._known: OrderedDict[tuple[str | None, str], Known] = OrderedDict()
         self._bytes = 0
         self._second, self._line = 0, b""
@@ -120,6 +121,7 @@ class Hot:
             self._quality.hear(known.code, headers, message.url.query if query else {})
         self._requests.inc()
         self._sent.inc(len(known.body))
+        self._load.sent(len(known.body))
         self._seconds.observe(time.monotonic() - began)
         return True
 

@@ -74,7 +74,7 @@ class Screens:
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
         self._running, self._quality = Requests(), quality
-        self._hot = Hot(zone, exchange, meter, quality)
+        self._hot = Hot(zone, exchange, meter, quality, self.line)
 
     @property
     def door(self) -> Door | None:
