@@ -88,6 +88,11 @@ def test_two_phones_play_for_minutes_and_on_through_a_switched_off_origin(channe
             until(lambda: all(phone.told["time"] > at[name] + 0.5 for name, phone in both.items()), "both play on")
         finally:
             channel.origin.start()
+        until(
+            lambda: all(phone.told["errors"] or phone.told["time"] > at[name] + 8 for name, phone in both.items()),
+            "both play on once it is back",
+        )
+        assert [phone.told["errors"] for phone in both.values()] == [[], []]
 
 
 def test_a_playlist_is_held_until_it_has_the_part_that_is_asked_for(channel):
