@@ -127,6 +127,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             purges.follow(socket, lambda one: cache.purge(tags=one.tags, url=one.url, prefix=one.prefix, soft=one.soft))
         )
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
+        await exchange.listen_first()  # or its first word would make what screens asked for meanwhile unknown again
         await listening.serve(service, screens.application, f"serving {zone}")
         if left := await meter.drain(LAST):
             log.warning("%d records of use wait on the disk for the next start", left)

@@ -28,7 +28,7 @@ AWAY = 60.0  # seconds in which it still counts while the exchange itself is awa
 REFUSED = 1.0  # seconds in which a refusal is not asked for again
 MOST = 200  # manifests in memory
 AGAIN = 0.1  # seconds until an exchange that does not answer is asked again what was withdrawn
-RESTART = 5.0  # seconds for which a request waits for an exchange that is being started again
+RESTART = 8.0  # seconds for which a request waits for an exchange that is being started again, from when it is missed
 AT_ONCE = 64  # objects asked for
 WAITING = 1000  # objects that wait for their turn
 MOST_ALLOWED = 200_000  # files of releases kept in mind as allowed
@@ -75,6 +75,7 @@ class Exchange:
         self._asking: Asking | None = None
         self._known: OrderedDict[str, tuple[float, Manifest | Refused]] = OrderedDict()
         self._orders = 0  # how often orders came: an answer asked for before says nothing of them
+        self.heard = asyncio.Event()  # the exchange has told what is withdrawn: what is asked from now on stays known
         self._once: Once[str, Manifest] = Once(tasks, at_once=16, waiting=1000)
         # One request an object however many screens wait, so that misses leave connections for manifests and records.
         self._tasks, self._turn = tasks, asyncio.Semaphore(AT_ONCE)
@@ -134,6 +135,12 @@ class Exchange:
                 self._allowed.clear()
                 self._known.clear()  # first, so that nothing begins anew by what was known
                 serial, stopped = after, withdraw(codes)
+            self.heard.set()
+
+    async def listen_first(self) -> None:
+        """Wait until the exchange has told once what is withdrawn; not for longer than it takes to be started."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.heard.wait(), RESTART)
 
     def is_fresh(self, code: str, manifest: Manifest) -> bool:
         """Return whether ``manifest`` is still what is known of the release, so that it need not be asked for again."""
@@ -183,7 +190,7 @@ class Exchange:
     async def _listen(self, asked: dict[str, Any], coming: Coming) -> None:
         """Follow the exchange's lines about one object to the end."""
         begun = done = False
-        deadline = self._clock() + RESTART
+        deadline: float | None = None
         while True:
             try:
                 async with self._open.post("object", asked) as answer:
@@ -205,6 +212,7 @@ class Exchange:
             except (BrokeOff, TimeoutError) as error:
                 if done:
                     return
+                deadline = self._clock() + RESTART if deadline is None else deadline
                 if begun or self._clock() >= deadline:
                     raise Unreachable(f"the exchange does not answer: {error or 'no answer in time'}") from error
             except (ValueError, KeyError, TypeError) as error:
@@ -297,12 +305,13 @@ class Exchange:
 
     async def _post(self, ask: str, body: dict[str, Any], wait: float = RESTART) -> Any:
         """Ask, again and again for ``wait`` seconds while nobody listens: an exchange that was killed is started again at once."""
-        deadline = self._clock() + wait
+        deadline: float | None = None
         while True:
             try:
                 async with self._open.post(ask, body) as answer:
                     return await answer.json()
             except (BrokeOff, TimeoutError) as error:
+                deadline = self._clock() + wait if deadline is None else deadline
                 if self._clock() >= deadline:
                     raise Unreachable(f"the exchange does not answer: {error or 'no answer in time'}") from error
             except ValueError as error:
