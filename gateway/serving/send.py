@@ -16,6 +16,7 @@ from gateway.serving.running import shut
 
 SMALL = 64 << 10  # bytes; below this one copy costs less than a second system call
 SLOWEST = 16 << 10  # bytes a second; slower screens would hold descriptors for ever
+FIRST = 16 << 10  # bytes that each screen waiting for the same object gets before one of them gets more
 GRACE = 30.0  # seconds before that is looked at
 
 
@@ -99,10 +100,14 @@ async def send_all(transport: asyncio.Transport, file: BinaryIO, first: int, cou
                 ready = min(count, await coming.reach(first + sent + 1) - first)
             except HeadgateError:
                 break
+            if not sent:
+                ready = min(ready, FIRST)
         took = await _sendfile(transport, file, first + sent, ready - sent)
         sent += took
         if sent < ready:
             break
+        if sent < count and coming is not None:
+            await asyncio.sleep(0)  # the others have their turn
     return sent
 
 
