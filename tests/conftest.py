@@ -18,9 +18,13 @@ settings.load_profile("untimed")
 
 # A green run that had tested nothing would be the worst of all results, and it looks just like the best. CI has root and every
 # package (./dev test installs them), so there a test that needs them may not stay out; only the kernel is not ours to choose.
-GROUPS = ("server", "kernel", "flow")
+GROUPS = ("server", "player", "kernel", "flow")
 # Whatever lies there is of that group, whether its file says so or not: a forgotten mark would start servers in every quick check.
-FOLDERS = {Path(__file__).parent / "server": "server", Path(__file__).parent / "flows": "flow"}
+FOLDERS = {
+    Path(__file__).parent / "server": "server",
+    Path(__file__).parent / "players": "player",
+    Path(__file__).parent / "flows": "flow",
+}
 ALLOWED = re.compile(r"\bkernel (module|has no|lacks)\b")
 MISSING = re.compile(r"\bnot installed\b")
 

@@ -157,9 +157,9 @@ def test_every_part_is_run_though_one_fails(clone: Clone):
     assert status == 1
     assert told.splitlines()[-1] == "==> FAILED: servers"
     assert [line.partition(" -m ")[2] for line in clone.called()] == [
-        "not kernel and not server and not flow",
+        "not kernel and not server and not player and not flow",
         "server",
-        "kernel or flow",
+        "player or kernel or flow",
     ]
 
 

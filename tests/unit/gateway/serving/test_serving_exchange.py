@@ -56,18 +56,21 @@ async def test_after_the_first_word_of_what_is_withdrawn_nothing_known_is_asked_
     app = web.Application()
     app.router.add_post("/withdrawn", withdrawn)
     app.router.add_post("/release", release)
-    async with asyncio.TaskGroup() as tasks:
-        async with http.serving(app, unix=[(tmp_path / "s", 0o600)]), Exchange(tmp_path / "s", tasks) as exchange:
-            following = tasks.create_task(exchange.follow(len))
-            first = tasks.create_task(exchange.listen_first())
-            await asyncio.sleep(0)
-            assert not first.done()
-            told.set()
-            await first
-            manifest = await exchange.manifest("1")
-            assert exchange.is_fresh("1", manifest)
-            following.cancel()
-            over.set()
+    async with (
+        asyncio.TaskGroup() as tasks,
+        http.serving(app, unix=[(tmp_path / "s", 0o600)]),
+        Exchange(tmp_path / "s", tasks) as exchange,
+    ):
+        following = tasks.create_task(exchange.follow(len))
+        first = tasks.create_task(exchange.listen_first())
+        await asyncio.sleep(0)
+        assert not first.done()
+        told.set()
+        await first
+        manifest = await exchange.manifest("1")
+        assert exchange.is_fresh("1", manifest)
+        following.cancel()
+        over.set()
 
 
 async def test_a_manifest_is_asked_for_once_in_a_while(box, exchange):

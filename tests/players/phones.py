@@ -18,7 +18,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
+ROOT = HERE.parents[1]
 ADDRESS = "127.30.0.9"  # where the page comes from: a library's site, another address than the box's
 SCRIPTS = {
     "hls.js": "hls.js/dist/hls.min.js",

@@ -14,13 +14,14 @@ import pytest
 from appliance.identity.keys import PrivateKey
 from gateway.release.manifest import Live
 from provisioning.lab.lowlatency import PLAYLIST, SEGMENT, WINDOW
+from tests.players import phones
+from tests.players.phones import playing
+from tests.players.televisions import PLAYERS
 from tests.server.content.conftest import CODE, running, until
-from tests.server.players import phones
-from tests.server.players.phones import playing
-from tests.server.players.televisions import PLAYERS
 
 pytestmark = [
-    pytest.mark.server,
+    pytest.mark.player,
+    pytest.mark.timeout(400),
     pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed"),
     pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed"),
 ]
@@ -41,7 +42,7 @@ def channel(tmp_path_factory):
         packager = [sys.executable, "-m", "provisioning.lab.lowlatency", str(out), "--seconds", "300"]
         with (chain.base / "studio.log").open("ab") as log:
             studio = [
-                subprocess.Popen(argv, stdout=log, stderr=log, cwd=Path(__file__).parents[3])
+                subprocess.Popen(argv, stdout=log, stderr=log, cwd=Path(__file__).parents[2])
                 for argv in (packager, signer)
             ]
         try:
