@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +77,13 @@ def settled(chain: Chain) -> None:
 def various(chain: Chain, pick: random.Random) -> None:
     """Behave as screens do: well, badly, and not at all."""
     behaviour = pick.randrange(8)
-    with contextlib.suppress(ConnectionError, TimeoutError):
+    with contextlib.suppress(ConnectionError, TimeoutError, HTTPException):
         if behaviour == 0:
-            connection = HTTPConnection(BIG, chain.port, timeout=30)
-            for path in ("small.mp4", "small.mp4", "middle.mp4", "large.mp4", "small.mp4"):
-                connection.request("GET", f"/r/{CODE}/{path}")
-                connection.getresponse().read()
-            connection.close()
+            with contextlib.closing(HTTPConnection(BIG, chain.port, timeout=30)) as connection:
+                for path in ("small.mp4", "small.mp4", "middle.mp4", "large.mp4", "small.mp4"):
+                    connection.request("GET", f"/r/{CODE}/{path}")
+                    with connection.getresponse() as answer:
+                        answer.read()
         elif behaviour == 1:  # several ranges, then one, on one connection
             asked = (
                 request("large.mp4", "Range: bytes=5-99,1000-700000,2000000-2000000"),
