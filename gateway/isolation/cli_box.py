@@ -14,6 +14,9 @@ from rich.table import Table
 
 from appliance.runtime import http, places
 from appliance.runtime.errors import Refused
+from appliance.telemetry.exposition import gather
+from gateway.delivery.served import served
+from gateway.delivery.served_words import tables
 from gateway.isolation.report.cli import verify_report
 from gateway.publish.cli import carry
 from gateway.store.cli_fill import fill
@@ -116,12 +119,14 @@ def confirm(*, as_json: bool) -> None:
 @commands.command()
 @AS_JSON
 def status(*, as_json: bool) -> None:
-    """Show what the box enforces; exit 1 unless it is what is asked for.
+    """Show what the box enforces and what its screens are served; exit 1 unless it enforces what is asked for.
 
     Example: headgate box status --json
     """
     told = _ask("GET", "/status")
+    zones = served(gather(places.RUN / "metrics").units)
     if as_json:
+        told["delivery"] = [one.told() for one in zones]
         click.echo(json.dumps(told, ensure_ascii=False))
     else:
         table = Table(
@@ -142,6 +147,8 @@ def status(*, as_json: bool) -> None:
             console.print(f"way {one['way']} {one['name']}: {one['what']}", style="yellow", markup=False)
         for fault in told["faults"]:
             console.print(fault, style="red", markup=False)
+        for table in tables(zones):
+            console.print(table)
     if told["state"] != "enforced":
         raise click.exceptions.Exit(1)
 
