@@ -128,14 +128,15 @@ def test_dash_js_obeys_the_bitrate_that_the_box_suggests(box, site):
 
 
 def last_height(box, site):
-    """Return the height of the pictures that dash.js ends with, which fetches no more than two seconds ahead."""
-    buffer = {"bufferTimeDefault": 2, "bufferTimeAtTopQuality": 2, "bufferTimeAtTopQualityLongForm": 2}
+    """Return the height of the pictures of dash.js after most of the film; it fetches no more than a few seconds ahead."""
     obey = {
         "cmsd": {"enabled": True, "abr": {"applyMb": True}},
-        "abr": {"initialBitrate": {"video": 700}},
-        "buffer": buffer,
+        # What comes within milliseconds is no cache of the browser: it is a box on the same machine, and is to be measured.
+        "cacheLoadThresholds": {"video": 0, "audio": 0},
+        "abr": {"initialBitrate": {"video": 700}, "throughput": {"useResourceTimingApi": False}},
+        "buffer": {"bufferTimeDefault": 4, "bufferTimeAtTopQuality": 4, "bufferTimeAtTopQualityLongForm": 4},
     }
     with playing(site, "dash", address(box, "film.mpd", "smallscreen"), **obey) as phone:
-        until(lambda: phone.told["ended"] or phone.told["errors"], "dash.js plays to the end", PATIENCE)
+        until(lambda: phone.reached(SECONDS - 3), "dash.js plays most of it", PATIENCE)
         assert phone.told["errors"] == []
         return phone.told["heights"][-1]
