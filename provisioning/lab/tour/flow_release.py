@@ -19,7 +19,7 @@ BOX = "http://10.50.0.13:8090"  # the institution's, from its own network
 IMPORTANT = "9999991900"  # what the institution's policy keeps inside begins so
 SLOW = 400_000  # bytes a second at which a screen reads what is withdrawn meanwhile
 READ = "/tmp/read"  # noqa: S108 (at the television, nobody else is there): what it has read
-CUT = 18  # curl's word for a file that broke off
+CUT = (18, 56)  # what curl says of a file that broke off: it ended early, or its connection was reset
 VIRUS = (
     "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 )  # harmless; in two parts, so that this file is none
@@ -157,7 +157,7 @@ def plays(stage: Stage, path: str) -> bool:
 def slow(stage: Stage, path: str) -> bool:
     """Read ``path`` slowly at the television; return whether it was broken off."""
     get = f"rm -f {READ}; curl -sS -o {READ} --limit-rate {SLOW} --max-time 60 http://10.20.0.11{path} 2>/dev/null; echo $?"
-    return int(stage.lab.exec("settop", ["sh", "-c", get], seconds=90)) == CUT
+    return int(stage.lab.exec("settop", ["sh", "-c", get], seconds=90)) in CUT
 
 
 def order(stage: Stage, act: str, code: str) -> list[dict[str, Any]]:
