@@ -102,7 +102,7 @@ def permit_of(claims: Mapping[Any, Any]) -> Permit:
             until=_time(claims[EXP]),
             since=_time(claims.get(NBF, 0)),
             subject=_text(claims.get(SUB, "")),
-            token=bytes(claims.get(CTI, b"")).hex(),
+            token=_bytes(claims.get(CTI, b"")).hex(),
             audience=_texts([audience] if isinstance(audience, str) else audience),
             methods=_texts(claims[CATM]) if CATM in claims else None,
             tests=_tests(claims.get(CATU, {})),
@@ -152,7 +152,13 @@ def _network(one: object) -> IPv4Network | IPv6Network:
     if isinstance(one.value, bytes) and len(one.value) == width:
         return ip_network((one.value, width * 8))
     length, prefix = one.value  # RFC 9164 section 3.1.2: trailing zero bytes are left out
-    return ip_network((bytes(prefix).ljust(width, b"\0"), int(length)))
+    return ip_network((_bytes(prefix).ljust(width, b"\0"), int(length)))
+
+
+def _bytes(value: object) -> bytes:
+    if not isinstance(value, bytes):  # of a number, bytes() would make so many zeros
+        raise TypeError("a claim is no byte string")
+    return value
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -110,6 +110,14 @@ def test_a_token_without_an_end_is_none():
     assert reason(token.issue({token.ISS: "portal"}, PEM)) == "bad-token"
 
 
+@pytest.mark.parametrize(
+    "claims", [{token.CTI: 1 << 40}, {token.CATNIP: [cbor2.CBORTag(52, [24, 1 << 40])]}], ids=["cti", "network"]
+)
+def test_a_number_in_the_place_of_bytes_is_no_length(claims):
+    """An issuer that signed it by mistake has a claim refused, and the box its memory."""
+    assert reason(token.issue({**CLAIMS, **claims}, PEM)) == "bad-token"
+
+
 def test_a_long_text_is_not_even_decoded():
     """64 KiB of token are refused by their length."""
     assert reason("A" * 65536) == "bad-token"
