@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import aiohttp
 from yarl import URL
@@ -25,6 +26,7 @@ LONGEST = 6 * 3600  # seconds of one answer, however large; one that stands stil
 READ = 15  # seconds without a byte
 ORIGIN_CONNECT, PARENT_CONNECT = 4.0, 1.0  # seconds
 PATIENCE = 2.0  # seconds until a parent's answer begins; it may have to ask others itself, and two may even wait for each other
+SETTLED = timedelta(seconds=2)  # after a change, until its second is over by every clock of the server
 _RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)", re.ASCII)
 
 
@@ -129,6 +131,23 @@ def _check(response: aiohttp.ClientResponse, target: Target) -> None:
 def _age(response: aiohttp.ClientResponse) -> int:
     told = response.headers.get("Age", "0")  # RFC 9111 section 5.1
     return int(told) if re.fullmatch(r"\d{1,9}", told, re.ASCII) else 10**9
+
+
+def tag_of(response: aiohttp.ClientResponse) -> str:
+    """Return the ETag by which to ask again; empty where there is none, or what comes next may have the same.
+
+    nginx makes it of the size and the second of the last change: what is written twice within that second has one ETag for both, and
+    whoever asks in between would be told for ever that nothing changed (RFC 9110 section 8.8.2.2: a second between ``Last-Modified``
+    and ``Date``).
+    """
+    tag, changed = response.headers.get("ETag", ""), response.headers.get("Last-Modified")
+    if not tag or changed is None:
+        return tag
+    try:
+        age = parsedate_to_datetime(response.headers["Date"]) - parsedate_to_datetime(changed)
+    except (KeyError, ValueError, TypeError):
+        return ""
+    return tag if age >= SETTLED else ""
 
 
 def length_of(response: aiohttp.ClientResponse, target: Target) -> int | None:

@@ -149,8 +149,8 @@ class Fetch:
                 self._health.took(target.name, seconds, asked + seconds)
             response = web.StreamResponse(status=304 if answer.status == 304 else 200)
             response.headers["Headgate-Origin"] = target.name
-            for header in ("ETag", "Age"):
-                if value := answer.headers.get(header):
+            for header, value in (("ETag", client.tag_of(answer)), ("Age", answer.headers.get("Age"))):
+                if value:
                     response.headers[header] = value
             if answer.status == 304:
                 return response
