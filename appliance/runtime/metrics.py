@@ -7,9 +7,10 @@ the management zone, serves them all.
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics, generate_latest
 
 from appliance.runtime.files import write_atomic
 
@@ -19,7 +20,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # _created gauges do
 
 
 async def keep_written(registry: CollectorRegistry, path: Path) -> None:
-    """Write ``registry`` to ``path`` every few seconds, for ever."""
+    """Write ``registry``, and when its daemon started, to ``path`` every few seconds, for ever."""
+    own = CollectorRegistry()
+    started = Gauge("headgate_started_timestamp_seconds", "When the daemon started.", registry=own)
+    started.set(time.time())
     while True:
-        write_atomic(path, generate_latest(registry))
+        write_atomic(path, generate_latest(own) + generate_latest(registry))
         await asyncio.sleep(EVERY)

@@ -18,6 +18,7 @@ from appliance.telemetry import exposition, figures, listings, orders, registere
 from appliance.telemetry.mqtt import Connected, Connection, Lost, Message
 from appliance.telemetry.outbox import Outbox, fitting
 from appliance.telemetry.records import batch, parse_acknowledgement, plain_json
+from appliance.telemetry.served import BoxServed, served
 from appliance.telemetry.session import Publish, Session, Told, asks_rebirth
 from appliance.telemetry.settings import Telemetry
 from appliance.telemetry.sparkplug import STATE_TOPIC, decode, encode, topic
@@ -82,6 +83,8 @@ class Reporter:
         self.outbox = Outbox()
         self.gathered = exposition.Gathered({}, {})
         self.depth = Depth(0, 0, None)
+        self._served = BoxServed()  # as it was told last
+        self._served_next = 0.0  # when it is told anew, on the monotonic clock
         self.acknowledged = 0
         self.damaged = 0  # messages to us that could not be read
         self.connection = Connection(
@@ -197,9 +200,12 @@ class Reporter:
     async def _look(self) -> list[Told]:
         told, self.gathered, self.depth, asked = await asyncio.to_thread(self._read)
         totals = {name: exposition.total(self.gathered.units, metric) for name, metric in DELIVERED.items()}
+        # Its texts change with every request: told less often than the rest.
+        if (now := time.monotonic()) >= self._served_next:
+            self._served, self._served_next = served(self.gathered), now + self.settings.figures
         uptime = (time.time() - self.started) // self.settings.heartbeat * self.settings.heartbeat
         return status.metrics(
-            self.settings.site, SOFTWARE, uptime, told, self.depth, totals, asked, self.courier.serial
+            self.settings.site, SOFTWARE, uptime, told, self.depth, totals, asked, self.courier.serial, self._served
         )
 
     def _read(self) -> tuple[status.Status, exposition.Gathered, Depth, Mapping[str, Asked]]:

@@ -41,6 +41,7 @@ class Telemetry(Section):
     metrics: Listen | None = None  # where /metrics and /healthz are served
     report: Seconds = 2  # between two looks at what changed
     heartbeat: Seconds = 30  # the uptime changes this often, so that a silent box is told from a dead one
+    figures: Seconds = 10  # between two tellings of what the zones' screens were served
     records: Seconds = 0.5  # between two looks into the spool
     patience: Seconds = 10  # until a record without an acknowledgement is sent again
     spool: Path = STATE / "spool" / "spool.db"

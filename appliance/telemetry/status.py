@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.runtime.errors import Corrupt
+from appliance.telemetry import served_text
 from appliance.telemetry.records import plain_json
+from appliance.telemetry.served import BoxServed
 from appliance.telemetry.session import Told
 from appliance.telemetry.sparkplug import Datatype
 from appliance.telemetry.spool import Depth
@@ -91,6 +93,7 @@ def metrics(
     totals: Mapping[str, int],
     asked: Mapping[str, Asked],
     orders: int | None = None,
+    served: BoxServed | None = None,
 ) -> list[Told]:
     """Return everything the box reports, in a fixed order; ``uptime`` in seconds, ``totals`` delivered, ``asked`` by journals.
 
@@ -112,6 +115,7 @@ def metrics(
         Told("spool/oldest", text, depth.oldest or ""),
         *([] if orders is None else [Told("orders/serial", number, orders)]),
         *(Told(f"delivery/{name}", number, value) for name, value in sorted(totals.items())),
+        *([] if served is None else _served(served)),
         *(
             Told(f"zones/{name}/{part}", text, getattr(zone, part))
             for name, zone in status.zones.items()
@@ -121,6 +125,21 @@ def metrics(
             Told(f"journal/{name}/{part}", text, value)
             for name, one in asked.items()
             for part, value in (("key", one.key), ("checkpoint", one.request))
+        ),
+    ]
+
+
+def _served(served: BoxServed) -> list[Told]:
+    """Return what a box tells of its delivery: that it tells it at all, by ``delivery/fetched``, too where no zone has screens."""
+    unread = "\n".join(f"{unit}: {why}" for unit, why in served.unread.items())
+    return [
+        Told("delivery/fetched", Datatype.INT64, served.fetched),
+        Told("delivery/shared", Datatype.INT64, served.shared),
+        Told("delivery/unread", Datatype.STRING, unread[: 4 * LONGEST]),
+        *(
+            Told(f"delivery/{zone.zone}/served", Datatype.STRING, served_text.write(zone))
+            for zone in served.zones[:MOST_ZONES]
+            if _NAME.fullmatch(zone.zone)
         ),
     ]
 

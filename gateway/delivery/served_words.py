@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from rich.filesize import decimal
 from rich.table import Table
 
-from gateway.delivery.served import Served
+from appliance.telemetry.served import BoxServed
 
 
-def tables(zones: tuple[Served, ...]) -> Iterator[Table]:
+def tables(box: BoxServed) -> Iterator[Table]:
     """Yield a table of all zones, and one of the titles where players told of any."""
+    zones = box.zones
     if not zones:
         return
     table = Table(title="delivery, since its start", title_justify="left")
-    for name in ("zone", "screens", "sessions", "requests", "sent", "from the store"):
+    for name in ("zone", "screens", "sessions", "requests", "sent", "hits by bytes"):
         table.add_column(name, justify="left" if name in ("zone", "screens") else "right")
     for name in ("start-up", "stalls", "buffer", "bitrate", "broken off"):
         table.add_column(name, justify="right")
@@ -27,11 +28,11 @@ def tables(zones: tuple[Served, ...]) -> Iterator[Table]:
             f"{one.sessions:,}",
             f"{one.requests:,}",
             decimal(one.bytes),
-            "-" if one.offload is None else f"{one.offload:.1%}",
-            _seconds(one.start),
+            "-" if one.hit_share is None else f"{one.hit_share:.1%}",
+            _seconds(one.start.average),
             f"{one.stalls:,}",
-            _seconds(one.buffer),
-            _rate(one.bitrate),
+            _seconds(one.buffer.average),
+            _rate(one.bitrate.average),
             f"{one.broken_off:,}",
             ", ".join(f"{reason} {count:,}" for reason, count in one.refusals.items()) or "nothing",
         )
@@ -46,11 +47,25 @@ def tables(zones: tuple[Served, ...]) -> Iterator[Table]:
                     one.zone,
                     title.release,
                     f"{title.sessions:,}",
-                    _seconds(title.start),
+                    _seconds(title.start.average),
                     f"{title.stalls:,}",
-                    _rate(title.bitrate),
+                    _rate(title.bitrate.average),
                 )
         yield table
+
+
+def lines(box: BoxServed) -> Iterator[str]:
+    """Yield what is to be said of the box as a whole: what came from origins beside what was sent, and what cannot be read."""
+    if box.sent or box.fetched:
+        others = f" ({decimal(box.shared)} of it to other boxes)" if box.shared else ""
+        line = f"from origins {decimal(box.fetched)}, sent {decimal(box.sent)}{others}"
+        if box.offload is not None:
+            line += f": origin offload {box.offload:.1%}"
+        elif not box.together:
+            line += "; fetch and delivery started at different times, so these are not compared: the console's page of the box does"
+        yield line
+    for unit, why in box.unread.items():
+        yield f"{unit}: its figures cannot be read and are missing here: {why}; see journalctl -u 'headgate-*'"
 
 
 def _seconds(value: float | None) -> str:

@@ -15,8 +15,8 @@ from rich.table import Table
 from appliance.runtime import http, places
 from appliance.runtime.errors import Refused
 from appliance.telemetry.exposition import gather
-from gateway.delivery.served import served
-from gateway.delivery.served_words import tables
+from appliance.telemetry.served import served
+from gateway.delivery.served_words import lines, tables
 from gateway.isolation.report.cli import verify_report
 from gateway.publish.cli import carry
 from gateway.store.cli_fill import fill
@@ -124,9 +124,9 @@ def status(*, as_json: bool) -> None:
     Example: headgate box status --json
     """
     told = _ask("GET", "/status")
-    zones = served(gather(places.RUN / "metrics").units)
+    box = served(gather(places.RUN / "metrics"))
     if as_json:
-        told["delivery"] = [one.told() for one in zones]
+        told["delivery"] = box.told()
         click.echo(json.dumps(told, ensure_ascii=False))
     else:
         table = Table(
@@ -147,8 +147,10 @@ def status(*, as_json: bool) -> None:
             console.print(f"way {one['way']} {one['name']}: {one['what']}", style="yellow", markup=False)
         for fault in told["faults"]:
             console.print(fault, style="red", markup=False)
-        for table in tables(zones):
+        for table in tables(box):
             console.print(table)
+        for line in lines(box):
+            console.print(line, markup=False)
     if told["state"] != "enforced":
         raise click.exceptions.Exit(1)
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.runtime.errors import Corrupt
+from appliance.telemetry.served import BoxServed, Served
 from appliance.telemetry.sparkplug import Metric, Payload, decode, encode
 from appliance.telemetry.spool import Depth
 from appliance.telemetry.status import SILENT, Status, believed, metrics, parse_status
@@ -36,6 +37,21 @@ def test_reads_the_guards_status() -> None:
     assert told["zones/culture/addresses"] == "10.10.0.11/24"
     assert told["policy/faults"] == "port missing\ntable gone"
     assert (told["uptime"], told["spool/records"], told["delivery/bytes"]) == (61, 3, 5)
+
+
+def test_what_screens_were_served_is_reported_a_zone_each() -> None:
+    """Also of a box without a screen, by which the controller tells it from one of older software; what is missing is named."""
+    zones = (Served("bigscreen", "big", requests=7), Served("a" * 40))
+    served = BoxServed(zones, 100, 20, unread={"delivery-smallscreen": "torn"})
+    told = {
+        name: {one.name: one.value for one in metrics("a", "1", 0, Status(), Depth(0, 0, None), {}, {}, None, box)}
+        for name, box in (("served", served), ("none", BoxServed()))
+    }
+    assert (told["served"]["delivery/fetched"], told["served"]["delivery/shared"]) == (100, 20)
+    assert told["served"]["delivery/unread"] == "delivery-smallscreen: torn"
+    assert json.loads(str(told["served"]["delivery/bigscreen/served"]))["requests"] == 7
+    assert sum(name.endswith("/served") for name in told["served"]) == 1
+    assert told["none"]["delivery/fetched"] == 0
 
 
 def test_a_silent_guard_is_not_believed() -> None:
