@@ -26,6 +26,7 @@ from gateway.isolation import policy as policies
 from gateway.isolation.bridges.tripwire import Tripwire
 from gateway.isolation.bridges.watch import Bridges
 from gateway.isolation.chronicle import BoxChronicle
+from gateway.isolation.cutting_api import Places
 from gateway.isolation.enforcer import Enforcer
 from gateway.isolation.errands import Errands
 from gateway.isolation.guard_api import Alone
@@ -92,6 +93,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     folder = places.RUN / "metrics" / "guard"
     folder.mkdir(parents=True, exist_ok=True)
     service.tasks.create_task(metrics.keep_written(registry, folder / "guard.prom"))
+    service.tasks.create_task(Places(shelf.run / "cut", kernel, lambda: guard.policy).run())
     application = guard_api.application(guard, alone, Errands())
     async with http.serving(application, unix=[(shelf.run / "guard" / "guard.sock", 0o600)]):
         service.ready(f"enforcing {guard.status()['enforced'][:12]}")

@@ -68,6 +68,14 @@ class Kernel:
         there = set(netns.names())
         return [zone for zone in ZONES if self.prefix + zone in there]
 
+    def inode(self, zone: str) -> int:
+        """Return the number of a zone's namespace: another one once it was made anew.
+
+        Raises:
+            OSError: it has none.
+        """
+        return (netns.FOLDER / self.name(zone)).stat().st_ino
+
     def inside(self, zone: str, work: Callable[[], netns.Result]) -> netns.Result:
         """Return ``work()`` run in the namespace of a zone."""
         return netns.inside(self.name(zone), work)

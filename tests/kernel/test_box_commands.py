@@ -193,3 +193,14 @@ def test_a_guard_starts_on_the_last_good_policy_and_never_on_a_wrong_one(box: Bo
     assert status["state"] == "pending"
     assert any("0 is not a port" in fault for fault in status["faults"])
     assert end(guard, signal.SIGTERM) == 0
+
+
+def test_the_guard_listens_for_the_deliveries_of_its_policy(box: Box) -> None:
+    """A zone with a delivery has the socket at which that delivery may ask, others have none, and it goes with the guard."""
+    guard = box.guard()
+    folder = box.folder / "run" / "cut"
+    box.until((folder / "delivery-bigscreen" / "cut.sock").is_socket)
+
+    assert [path.name for path in folder.iterdir()] == ["delivery-bigscreen"]
+    assert end(guard, signal.SIGTERM) == 0
+    assert not (folder / "delivery-bigscreen" / "cut.sock").exists()

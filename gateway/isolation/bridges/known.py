@@ -63,6 +63,7 @@ SERVERS: tuple[tuple[str, frozenset[str]], ...] = (
     ("/run/headgate/fetch/fetch.sock", frozenset({"headgate-fetch.service"})),
     ("/run/headgate/registry/registry.sock", frozenset({"headgate-controller.service"})),
     ("/run/headgate/guard/guard.sock", frozenset({"headgate-guard.service"})),
+    ("/run/headgate/cut/", frozenset({"headgate-guard.service"})),
     ("/run/systemd/journal/", frozenset({"systemd-journald.service"})),
     ("/run/systemd/userdb/", frozenset({"systemd-userdbd.service"})),
     ("/run/systemd/resolve/", frozenset({"systemd-resolved.service"})),
