@@ -5,24 +5,11 @@ What concerns one connection alone (RFC 9110 section 7.6.1), and what tells of s
 
 from __future__ import annotations
 
+from gateway.caching.fields import HOP_BY_HOP
 from gateway.isolation.content import WebOrigin
 from gateway.web.wire import Fields
 
-HOP = frozenset(
-    {
-        "connection",
-        "expect",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+HOP = HOP_BY_HOP | {"expect"}  # met by the server that reads it (RFC 9110 section 10.1.1)
 OF_THE_WAY = frozenset({"client-ip", "content-length", "forwarded", "host", "true-client-ip", "via", "x-real-ip"})
 CREDENTIALS = frozenset({"authentication-info", "authorization", "cookie", "cookie2", "set-cookie", "set-cookie2"})
 USUAL = frozenset(
