@@ -139,7 +139,10 @@ def _count(asked: bytes, sent: bytes, counted: Counted) -> None:
             for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])
         }
         length = int(names.get(b"content-length", b"0")) if method == b"GET" and status not in (204, 304) else 0
-        body, sent = rest[:length], rest[length:]
+        if names.get(b"transfer-encoding") == b"chunked" and method == b"GET":
+            body, sent = _chunks(rest)
+        else:
+            body, sent = rest[:length], rest[length:]
         if method == b"GET" and b"etag" in names and status != 416:
             path = target.decode().split("?")[0]
             boundary = names[b"content-type"].partition(b"boundary=")[2] if b"content-type" in names else b""
@@ -147,6 +150,19 @@ def _count(asked: bytes, sent: bytes, counted: Counted) -> None:
             counted.bytes[path] += size
             counted.requests[path] += bool(size or status == 304)
     assert not sent, f"{len(sent)} bytes answer nothing"
+
+
+def _chunks(rest: bytes) -> tuple[bytes, bytes]:
+    """Return the content of a chunked body, which may be cut off, and what is behind it (RFC 9112 section 7.1)."""
+    body = b""
+    while True:
+        line, found, rest = rest.partition(b"\r\n")
+        if not found:
+            return body, b""
+        size = int(line, 16)
+        if not size:
+            return body, rest.removeprefix(b"\r\n")
+        body, rest = body + rest[:size], rest[size + 2 :]
 
 
 def _parts(body: bytes, boundary: bytes) -> int:

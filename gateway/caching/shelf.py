@@ -21,7 +21,7 @@ class Shelf:
     """Stored responses by their key; bounded in bytes and in number."""
 
     def __init__(self, most_bytes: int = MOST_BYTES, most: int = MOST_STORED) -> None:
-        self._most_bytes, self._most = most_bytes, most
+        self.most_bytes, self._most = most_bytes, most
         self._all: OrderedDict[str, Stored] = OrderedDict()  # by id, the one used last at the end
         self._by_key: dict[str, list[str]] = {}
         self._by_tag: defaultdict[str, set[str]] = defaultdict(set)
@@ -58,7 +58,7 @@ class Shelf:
         for tag in tags(stored.fields):
             self._by_tag[tag].add(stored.id)
         self.bytes += stored.held + HEAD
-        while len(self._all) > 1 and (self.bytes > self._most_bytes or len(self._all) > self._most):
+        while len(self._all) > 1 and (self.bytes > self.most_bytes or len(self._all) > self._most):
             oldest = next(iter(self._all))
             self.remove(oldest)
             gone.append(oldest)

@@ -24,7 +24,7 @@ from gateway.delivery.live import Channels
 from gateway.delivery.metering.meter import Meter
 from gateway.delivery.quality import Quality
 from gateway.delivery.screens import Screens
-from gateway.delivery.web import WebCache
+from gateway.delivery.web import Origin, WebCache
 from gateway.isolation import policy as policies
 from gateway.isolation.policy import Policy
 from gateway.permission.door import Door
@@ -69,10 +69,10 @@ def door_of(policy: Policy, zone: str, pseudonyms: Pseudonyms | None = None) -> 
     return Door({name: issuer.keys for name, issuer in permission.issuers.items()}, here, pseudonyms)
 
 
-def admits(policy: Policy, zone: str, host: str) -> bool:
-    """Return whether screens of ``zone`` may ask the origin ``host`` by plain HTTP."""
-    found = policy.web_of(host)
-    return found is not None and (not found[1].zones or zone in found[1].zones)
+def origin_of(policy: Policy, zone: str, host: str) -> Origin | None:
+    """Return the origin that screens of ``zone`` may ask by plain HTTP as ``host``, or None."""
+    name, origin = policy.web_of(host) or ("", None)
+    return None if origin is None or (origin.zones and zone not in origin.zones) else Origin(name, origin.body or "")
 
 
 async def _turn(pseudonyms: Pseudonyms) -> None:
@@ -105,13 +105,15 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         screens.ladder = Shown(limits_of(policy, zone))
         screens.ahead = Ahead(zone, Objects(STATE / "store"), exchange, service.tasks)
 
-        kept = Kept(Disk(STATE / unit / "web"), Shelf(), service.tasks)
-        cache = WebCache(zone, partial(admits, policy, zone), kept, Filling(kept, asking, service.tasks), service.tasks)
+        kept = Kept(Disk(STATE / unit / "web"), Shelf(policy.store.web), service.tasks)
+        filling = Filling(kept, asking, service.tasks)
+        cache = WebCache(zone, partial(origin_of, policy, zone), kept, filling, meter, service.tasks)
         screens.plain = cache.middleware
 
         async def reload() -> None:
             policy = policies.load(config)
-            cache.admits = partial(admits, policy, zone)
+            cache.origin_of = partial(origin_of, policy, zone)
+            kept.shelf.most_bytes = policy.store.web
             listening.move(_listen(policy, config, zone))
             screens.site, screens.door = policy.site, door_of(policy, zone, pseudonyms)
             screens.ladder = Shown(limits_of(policy, zone))

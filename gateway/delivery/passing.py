@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
 from gateway.caching import fields as headers
 from gateway.caching.body import Body
 from gateway.caching.cache_status import Did, told
 from gateway.caching.fields import Fields
+from gateway.delivery.metering.meter import Running
 from gateway.serving.choose import Part
 
 CHUNK = 256 << 10  # bytes of one write
+READS = 0.05  # seconds between two looks whether a screen has read of what was written in many small pieces
 SLOWEST = 60.0  # seconds that a screen may take for a chunk
 MOST_INTERIM = 16  # interim responses of one answer
 
@@ -29,10 +32,11 @@ class Passed(web.StreamResponse):
 
 
 class Sending:
-    """What was sent to a request so far."""
+    """What was sent to a request so far; ``meter`` begins to count it, as a hit or not."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, meter: Callable[[bool], Running]) -> None:
         self.request, self.did, self.sent, self.begun, self.broken = request, Did(), 0, False, False
+        self.meter = meter
         self.response: web.StreamResponse = web.Response(status=502)
         self._told = 0
 
@@ -86,57 +90,82 @@ async def send(
             response.content_length = 0
     if response.content_length is None and request.version >= (1, 1) and status not in (204, 304):
         response.enable_chunked_encoding()
-    sending.begun = True
-    try:
-        async with asyncio.timeout(SLOWEST):
-            await response.prepare(request)
-        if request.method != "HEAD" and status not in (204, 304):
-            if body is None:
-                await _relay(sending, response, content)
-            elif pieces:
-                await _pieces(sending, response, body, pieces)
-            else:
-                await _to_end(sending, response, body)
-        async with asyncio.timeout(SLOWEST):
-            await response.write_eof()
-    except (ConnectionError, TimeoutError):  # the screen left, or reads too slowly: the fill goes on without it
-        sending.abort()
+    with sending.meter(did.hit) as running:
+        sending.begun = True
+        out = _Out(sending, response, running)
+        try:
+            async with asyncio.timeout(SLOWEST):
+                out.writer = await response.prepare(request)
+            if request.method != "HEAD" and status not in (204, 304):
+                if body is None:
+                    await _relay(out, content)
+                elif pieces:
+                    await _pieces(out, body, pieces)
+                else:
+                    await _to_end(out, body)
+            async with asyncio.timeout(SLOWEST):
+                await response.write_eof()
+            running.end(status, sending.sent, sending.sent, request.method)
+        except (ConnectionError, TimeoutError):  # the screen left, or reads too slowly: the fill goes on without it
+            sending.abort()
     return response
 
 
-async def _relay(sending: Sending, response: web.StreamResponse, content: Any) -> None:
+class _Out:
+    """A response that is written, and counted as it is."""
+
+    def __init__(self, sending: Sending, response: web.StreamResponse, running: Running) -> None:
+        self._sending, self._response, self._running = sending, response, running
+        self.writer: AbstractStreamWriter | None = None
+
+    async def head(self, data: bytes) -> None:
+        """Write what is between two parts."""
+        async with asyncio.timeout(SLOWEST):
+            await self._response.write(data)
+
+    async def content(self, data: bytes) -> None:
+        """Write content."""
+        if not data:
+            return
+        async with asyncio.timeout(SLOWEST):
+            while self._running.is_crowded():  # noqa: ASYNC110 (the kernel tells nobody what was acknowledged)
+                await asyncio.sleep(READS)
+            # aiohttp keeps the head for the one write with what comes first, and writes the size of a chunk before it (RFC 9112 7.1).
+            ahead = len(getattr(self.writer, "_headers_buf", None) or b"")
+            if self._response.chunked:
+                ahead += len(f"{len(data):x}\r\n")
+            self._running.content(self._response.status, len(data), ahead)
+            await self._response.write(data)
+        self._sending.sent += len(data)
+
+
+async def _relay(out: _Out, content: Any) -> None:
     if content is None:
         return
     async for chunk in content:
-        await _write(sending, response, chunk)
+        await out.content(chunk)
 
 
-async def _pieces(sending: Sending, response: web.StreamResponse, body: Body, pieces: Sequence[Piece]) -> None:
+async def _pieces(out: _Out, body: Body, pieces: Sequence[Piece]) -> None:
     for head, start, end in pieces:
         if head:
-            await _write(sending, response, head)
+            await out.head(head)
         at = start
         while at < end:
             await body.reach(at)
             data = body.read(at, min(CHUNK, end - at))
             if not data:
                 raise ConnectionResetError("the body is shorter than was promised")
-            await _write(sending, response, data)
+            await out.content(data)
             at += len(data)
 
 
-async def _to_end(sending: Sending, response: web.StreamResponse, body: Body) -> None:
+async def _to_end(out: _Out, body: Body) -> None:
     at = body.start
     while (await body.reach(at)) > at:
         data = body.read(at, CHUNK)
-        await _write(sending, response, data)
+        await out.content(data)
         at += len(data)
-
-
-async def _write(sending: Sending, response: web.StreamResponse, data: bytes) -> None:
-    async with asyncio.timeout(SLOWEST):
-        await response.write(data)
-    sending.sent += len(data)
 
 
 def _multipart(response: web.StreamResponse, parts: Sequence[Part], size: int) -> tuple[list[Piece], bytes]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from functools import partial
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from aiohttp import web
@@ -22,6 +24,7 @@ from gateway.caching.filling import Coming, Confirmed, Fill, Filling, Passing
 from gateway.caching.kept import Kept
 from gateway.caching.stored import Asked, Stored
 from gateway.delivery import metrics
+from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.passing import Sending, send
 from gateway.serving.choose import Part, Parts, Unsatisfiable
 
@@ -29,33 +32,44 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
 MOST_FIELDS = 100  # fields of a request
 LONGEST_TARGET = 8000  # characters
 LONGEST_BODY = 64 << 20  # bytes of a request's body
+USED = "web:"  # before an origin's name, where a record of use has a release's code
 AGAIN = 3  # times that a request looks anew at what is stored, before it asks for itself
 
 
+class Origin(NamedTuple):
+    """Whose words they are: the origin's name in the policy, and the body that it is of, if any."""
+
+    name: str
+    body: str = ""
+
+
 class WebCache:
-    """The requests of one zone for the origins whose names ``admits`` knows, as ``Host`` says them."""
+    """The requests of one zone for the origins that ``origin_of`` knows by their names, as ``Host`` says them."""
 
     def __init__(
         self,
         zone: str,
-        admits: Callable[[str], bool],
+        origin_of: Callable[[str], Origin | None],
         kept: Kept,
         filling: Filling,
+        meter: Meter,
         tasks: asyncio.TaskGroup,
         targets: Sequence[str] = TARGETED,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._zone, self.admits, self._kept, self._filling = zone, admits, kept, filling
+        self._zone, self.origin_of, self._kept, self._filling, self._meter = zone, origin_of, kept, filling, meter
         self._tasks, self._targets, self._clock = tasks, targets, clock
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: http.Handler) -> web.StreamResponse:
         """Answer what is for an admitted origin; leave the rest to ``handler``."""
-        if (host := self._host(request)) is None:
+        if (known := self._known(request)) is None:
             return await handler(request)
+        host, origin = known
         began = time.monotonic()
-        sending = Sending(request)
+        sending = Sending(request, partial(self._begin, request.transport, origin))
         try:
+            self._meter.check()
             response = await self._answer(sending, self._asked(request, host))
         except HeadgateError as error:
             status, reason = _told(error)
@@ -84,11 +98,16 @@ class WebCache:
         """
         return await self._kept.purge(tags, _key(url), _key(prefix), soft=soft)
 
-    def _host(self, request: web.Request) -> str | None:
-        """Return the admitted name that ``Host`` says, with its port or without, or None."""
+    def _known(self, request: web.Request) -> tuple[str, Origin] | None:
+        """Return the admitted name that ``Host`` says, with its port or without, and the origin; or None."""
         said = request.host.lower()
         bare = said.rpartition(":")[0] if said.rpartition(":")[2].isdigit() else said
-        return next((name for name in (said, bare) if self.admits(name)), None)
+        found = ((name, self.origin_of(name)) for name in (said, bare))
+        return next(((name, origin) for name, origin in found if origin is not None), None)
+
+    def _begin(self, transport: asyncio.Transport | None, origin: Origin, hit: bool) -> Running:
+        """Begin to count an answer; the addresses of a portal are its own business, and without number."""
+        return self._meter.begin(transport, f"{USED}{origin.name}", "", origin.body, "hit" if hit else "miss")
 
     def _asked(self, request: web.Request, host: str) -> Asked:
         target = request.raw_path

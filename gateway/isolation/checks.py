@@ -182,6 +182,8 @@ def _web(policy: Policy, broken: Broken) -> Iterator[Problem]:
             if method in ("CONNECT", "TRACE"):
                 yield Problem((*where, "methods", index), f"{method} crosses in no case")
         yield from _asked(policy, broken, where, origin)
+        if origin.body and origin.body not in policy.bodies and not _left_out(broken, "bodies", origin.body):
+            yield Problem((*where, "body"), f"no body '{origin.body}'", nearest(origin.body, policy.bodies))
         for index, host in enumerate(origin.hosts):
             owner = owners.setdefault(host, name)
             if owner != name or host in origin.hosts[:index]:

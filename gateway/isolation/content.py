@@ -90,6 +90,7 @@ class Store(Section):
     pinned: Annotated[tuple[Leading, ...], Field(max_length=10_000)] = ()  # canonical codes of releases that stay
     preposition: Preposition = Preposition()
     quarantine: Size = 256 << 20  # bytes of refused content that are kept to be looked at
+    web: Size = 2 << 30  # bytes of answers of plain HTTP origins that each zone's delivery keeps
 
 
 class S3(Section):
@@ -128,3 +129,4 @@ class WebOrigin(Section):
         tuple[FieldName, ...], Field(max_length=64)
     ] = ()  # that cross beside the usual ones; "*": all others
     credentials: bool = False  # whether Authorization, Cookie and Set-Cookie cross
+    body: Name | None = None  # the admitted body that it is of, to whose account its use goes

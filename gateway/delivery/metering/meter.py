@@ -17,7 +17,7 @@ from gateway.delivery.metering import handing, survivor
 from gateway.delivery.metering.delivery import Delivery, What
 from gateway.delivery.metering.handing import Handing, seal
 from gateway.delivery.metering.ledger import Ledger
-from gateway.delivery.metering.span import Span, Stream
+from gateway.delivery.metering.span import Fate, Span, Stream
 
 LOOK = 0.5  # seconds between two looks at what has left meanwhile
 SHORTEST, LONGEST = 10.0, 60.0  # seconds of a window
@@ -36,24 +36,34 @@ class Running:
 
     def __init__(self, meter: Meter, transport: asyncio.Transport | None, what: What) -> None:
         self._meter, self._transport, self._what, self._started = meter, transport, what, time.time()
-        self._spans: list[Span] = []
-        self._ended = False
+        self._span: Span | None = None  # the last one
+        self._fate, self._ended = Fate(), False
 
     def content(self, status: int, count: int, ahead: int = 0) -> None:
         """Note that ``count`` bytes of content go next, behind ``ahead`` other bytes that are not written yet (the answer's head).
+
+        What was noted before is written by now.
 
         Raises:
             ConnectionError: it cannot be accounted for: the connection is broken off.
         """
         if count and self._transport is not None:
             what = self._what._replace(status=status)
+            if self._span is not None:
+                self._span.over = self._span.whole = True
             try:
-                span = self._meter.span(self._transport, what, count, ahead, self._started, first=not self._spans)
+                begun = self._meter.span(
+                    self._transport, what, count, ahead, self._started, self._fate, first=self._span is None
+                )
             except Refused as error:  # its head may be under way, so that no refusal can be told any more
                 self._transport.abort()
                 raise ConnectionResetError(str(error)) from error
-            if span is not None:
-                self._spans.append(span)
+            if begun is not None:
+                self._span = begun
+
+    def is_crowded(self) -> bool:
+        """Return whether the screen has to read first: too many stretches on its connection have not arrived."""
+        return self._meter.is_crowded(self._transport)
 
     def progress(self, sent: int) -> None:
         """Note that the kernel took ``sent`` bytes of content so far: nothing to do where the kernel itself is asked."""
@@ -61,7 +71,7 @@ class Running:
     def end(self, status: int, sent: int, count: int, method: str = "GET") -> None:
         """Tell that the delivery is over, ``sent`` of ``count`` bytes were taken; what was no use (HEAD, 416) is not counted."""
         self._ended = True
-        if self._spans:
+        if self._span is not None:
             self._over(whole=sent == count)
         elif method == "GET" and status != 416 and self._meter.meters(self._transport):
             seconds = time.time() - self._started
@@ -76,10 +86,8 @@ class Running:
             self._over(whole=False)
 
     def _over(self, *, whole: bool) -> None:
-        seconds = time.time() - self._started
-        for span in self._spans:
-            span.over, span.whole, span.seconds = True, whole, seconds
-            seconds = 0.0  # of the request, told once
+        if (span := self._span) is not None:
+            span.over, span.whole, span.seconds = True, whole, time.time() - self._started  # of the request, told once
 
 
 class Meter:
@@ -140,10 +148,14 @@ class Meter:
         Raises:
             Refused: the screen asks for more and more and reads nothing of it (``busy``).
         """
-        stream = self._streams.get(transport) if transport is not None else None
-        if stream is not None and len(stream.spans) >= MOST_UNREAD and not stream.has_room(MOST_UNREAD):
+        if self.is_crowded(transport):
             raise Refused("busy", "read what was asked for before, first", 503)
         return Running(self, transport, What(release, path, body, self.zone, self.screen, 0, cache, subject))
+
+    def is_crowded(self, transport: asyncio.Transport | None) -> bool:
+        """Return whether too many stretches on this connection have not arrived."""
+        stream = self._streams.get(transport) if transport is not None else None
+        return stream is not None and len(stream.spans) >= MOST_UNREAD and not stream.has_room(MOST_UNREAD)
 
     def add(self, delivery: Delivery, mark: int | None = None) -> None:
         """Count a delivery that is over; with a ``mark``, both hold or neither, whatever is killed meanwhile.
@@ -165,7 +177,15 @@ class Meter:
         return connection is not None and connection.family != socket.AF_UNIX
 
     def span(
-        self, transport: asyncio.Transport, what: What, count: int, ahead: int, started: float, *, first: bool
+        self,
+        transport: asyncio.Transport,
+        what: What,
+        count: int,
+        ahead: int,
+        started: float,
+        fate: Fate,
+        *,
+        first: bool,
     ) -> Span | None:
         """Begin a stretch of content on a connection; None where it is not counted here.
 
@@ -177,7 +197,7 @@ class Meter:
             if not self.meters(transport):
                 return None
             stream = self._streams[transport] = Stream(self._ledger, transport.get_extra_info("socket"))
-        return stream.begin(what, transport.get_write_buffer_size() + ahead, count, started, first=first)
+        return stream.begin(what, transport.get_write_buffer_size() + ahead, count, started, fate, first=first)
 
     def lost(self, transport: asyncio.Transport) -> None:
         """Settle what a connection carried that is about to be closed: what broke off leaves no more, the rest is waited for."""

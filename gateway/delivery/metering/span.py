@@ -11,16 +11,27 @@ from gateway.delivery.metering.delivery import What
 from gateway.delivery.metering.ledger import Ledger
 
 
+class Fate:
+    """What became of one delivery, however many stretches it has: ``broken`` once it is counted as broken off."""
+
+    __slots__ = ("broken",)
+
+    def __init__(self) -> None:
+        self.broken = False
+
+
 class Span:
     """A stretch of content of one delivery."""
 
-    __slots__ = ("_ledger", "begins", "cell", "count", "first", "over", "seconds", "slot", "started", "ticket", "whole")
+    __slots__ = (
+        "_fate", "_ledger", "begins", "cell", "count", "first", "over", "seconds", "slot", "started", "ticket", "whole"
+    )  # fmt: skip
 
     def __init__(
-        self, ledger: Ledger, slot: int, ticket: int, cell: int, begins: int, count: int, started: float
+        self, ledger: Ledger, slot: int, ticket: int, cell: int, begins: int, count: int, started: float, fate: Fate
     ) -> None:
         self._ledger, self.slot, self.ticket, self.cell = ledger, slot, ticket, cell
-        self.begins, self.count, self.started = begins, count, started
+        self.begins, self.count, self.started, self._fate = begins, count, started, fate
         self.first, self.over, self.whole, self.seconds = True, False, False, 0.0
 
     def left(self, upto: int) -> int:
@@ -30,7 +41,8 @@ class Span:
     def settle(self, left: int) -> None:
         """Count it."""
         seconds = self.seconds if self.over else time.time() - self.started
-        broken = self.first and (left < self.count or (self.over and not self.whole))
+        broken = not self._fate.broken and (left < self.count or (self.over and not self.whole))
+        self._fate.broken |= broken
         self._ledger.count(self.cell, self.ticket, self.first, left, self.started, seconds, broken)
         self._ledger.slots.clear(self.slot)
 
@@ -53,7 +65,7 @@ class Stream:
         self.spans: deque[Span] = deque()
         self.until = 0.0
 
-    def begin(self, what: What, ahead: int, count: int, started: float, *, first: bool) -> Span:
+    def begin(self, what: What, ahead: int, count: int, started: float, fate: Fate, *, first: bool) -> Span:
         """Begin a stretch of ``count`` bytes behind what the kernel took so far and ``ahead`` more.
 
         Raises:
@@ -63,7 +75,7 @@ class Stream:
         ledger = self._ledger
         cell, ticket, begins = ledger.cell(what), ledger.ticket(), here.taken + ahead
         slot = ledger.slots.put(ticket, begins, count, cell, started, self._connection.fileno(), first)
-        span = Span(ledger, slot, ticket, cell, begins, count, started)
+        span = Span(ledger, slot, ticket, cell, begins, count, started, fate)
         span.first = first
         self.spans.append(span)
         return span

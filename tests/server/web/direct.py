@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -13,11 +14,13 @@ from yarl import URL
 
 from appliance.runtime import http
 from appliance.runtime.errors import Unreachable
+from appliance.telemetry.records import Record
 from gateway.caching.disk import Disk
 from gateway.caching.filling import Filling
 from gateway.caching.kept import Kept
 from gateway.caching.shelf import Shelf
-from gateway.delivery.web import WebCache
+from gateway.delivery.metering.meter import Meter
+from gateway.delivery.web import Origin, WebCache
 from gateway.web.heads import lenient
 from gateway.web.wire import WebAnswer, WebRequest
 
@@ -82,17 +85,25 @@ async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         raise Unreachable(f"the origin broke off: {error}") from error
 
 
+async def _take(records: Sequence[Record]) -> None:
+    """Take records of use, of which the suite asks nothing."""
+
+
 @contextlib.asynccontextmanager
 async def cache(folder: Path, origin: str, host: str, port: int, **limits: int) -> AsyncIterator[WebCache]:
     """Serve ``origin`` at ``host:port`` through a cache in ``folder``."""
-    direct = Direct(origin)
-    async with direct.session, asyncio.TaskGroup() as tasks:
-        kept = Kept(Disk(folder), Shelf(**limits), tasks)
-        cached = WebCache("bigscreen", {host}.__contains__, kept, Filling(kept, direct, tasks), tasks)
-        app = web.Application(middlewares=[http.errors, cached.middleware])
-        async with http.serving(app, tcp=[(host, port)]):
-            yield cached
-    await kept.close()
+    direct, origins = Direct(origin), {host: Origin("suite")}
+    with tempfile.TemporaryDirectory() as use:
+        meter = Meter(Path(use), "bigscreen", "big", _take, int, survive=False)
+        async with direct.session, asyncio.TaskGroup() as tasks:
+            kept, counting = Kept(Disk(folder), Shelf(**limits), tasks), tasks.create_task(meter.run())
+            cached = WebCache("bigscreen", origins.get, kept, Filling(kept, direct, tasks), meter, tasks)
+            app = web.Application(middlewares=[http.errors, cached.middleware])
+            app[http.LOST] = meter.lost
+            async with http.serving(app, tcp=[(host, port)]):
+                yield cached
+            counting.cancel()
+        await kept.close()
 
 
 async def main() -> None:

@@ -44,6 +44,7 @@ def test_admitted(text: str) -> None:
         ("10.10.0.20}\n", "10.10.0.20, zones: [culture]}\n", "no lane carries web answers to 'culture'"),
         ("10.10.0.20}\n", "10.10.0.20, zones: [bigscren]}\n", "unknown zone 'bigscren'.*did you mean 'bigscreen'"),
         ("10.10.0.20}\n", "10.10.0.20, fields: ['X A']}\n", "fields"),
+        ("10.10.0.20}\n", "10.10.0.20, body: nobody}\n", "no body 'nobody'"),
         (
             LANE,
             LANE.replace("to: bigscreen", "to: management"),
