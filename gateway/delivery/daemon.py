@@ -30,6 +30,7 @@ from gateway.isolation.policy import Policy
 from gateway.permission.door import Door
 from gateway.permission.judge import Here
 from gateway.permission.pseudonym import Pseudonyms
+from gateway.permission.withdrawn import Withdrawn
 from gateway.playlists.screens import screen_of
 from gateway.serving import purges
 from gateway.serving.exchange import Exchange
@@ -60,13 +61,13 @@ def _listen(policy: Policy, config: Path, zone: str | None) -> tuple[str, int]:
     return service.address, service.port
 
 
-def door_of(policy: Policy, zone: str, pseudonyms: Pseudonyms | None = None) -> Door | None:
+def door_of(policy: Policy, zone: str, withdrawn: Withdrawn, pseudonyms: Pseudonyms | None = None) -> Door | None:
     """Return the door of a zone whose screens must show tokens, or None."""
     permission = policy.permission
     if permission is None or zone not in permission.zones:
         return None
     here = Here(("headgate", policy.site, zone), policy.territory, permission.skew)
-    return Door({name: issuer.keys for name, issuer in permission.issuers.items()}, here, pseudonyms)
+    return Door({name: issuer.keys for name, issuer in permission.issuers.items()}, here, withdrawn, pseudonyms)
 
 
 def origin_of(policy: Policy, zone: str, host: str) -> Origin | None:
@@ -99,7 +100,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         screens = Screens(policy.site, zone, Objects(STATE / "store"), incoming, channels, exchange, meter, quality)
 
         pseudonyms = Pseudonyms(STATE / unit / "pseudonyms")
-        screens.door = door_of(policy, zone, pseudonyms)
+        screens.door = door_of(policy, zone, screens.withdrawn, pseudonyms)
         screens.line.capacity = policy.lines.get(zone, 0)
 
         screens.ladder = Shown(limits_of(policy, zone))
@@ -115,7 +116,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             cache.origin_of = partial(origin_of, policy, zone)
             kept.shelf.most_bytes = policy.store.web
             listening.move(_listen(policy, config, zone))
-            screens.site, screens.door = policy.site, door_of(policy, zone, pseudonyms)
+            screens.site, screens.door = policy.site, door_of(policy, zone, screens.withdrawn, pseudonyms)
             screens.ladder = Shown(limits_of(policy, zone))
             screens.line.capacity = policy.lines.get(zone, 0)
             exchange.forget()

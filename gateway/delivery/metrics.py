@@ -21,7 +21,7 @@ BROKEN_OFF = Counter(
     "headgate_delivery_broken_off", "Deliveries that the screen broke off.", ["zone"], registry=REGISTRY
 )
 WITHDRAWN = Counter(
-    "headgate_delivery_withdrawn", "Deliveries broken off because their release was withdrawn.", ["zone"],
+    "headgate_delivery_withdrawn", "Deliveries broken off because their release or token was withdrawn.", ["zone"],
     registry=REGISTRY,
 )  # fmt: skip
 WAITING = Gauge(

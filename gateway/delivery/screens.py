@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
@@ -26,6 +27,7 @@ from gateway.delivery.quality import Quality
 from gateway.permission import door as doors
 from gateway.permission.door import Door, Granted
 from gateway.permission.judge import Asked
+from gateway.permission.withdrawn import Withdrawal, Withdrawn
 from gateway.playlists.blocking import wanted
 from gateway.playlists.ladder import Limits
 from gateway.release import paths
@@ -74,6 +76,7 @@ class Screens:
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
         self._running, self._quality = Requests(), quality
+        self.withdrawn = Withdrawn()  # what is withdrawn of tokens; doors come and go
         self._hot = Hot(zone, exchange, meter, quality, self.line)
 
     @property
@@ -124,7 +127,7 @@ class Screens:
         if fault := paths.fault_in(path):
             raise Refused("bad-request", fault, 400)
         granted = self._admitted(request)
-        with self._running.of(code, request) as turn:
+        with self._running.of(code, request, granted.permit if granted else None) as turn:
             return await self._answer_running(turn, request, code, path, began, granted)
 
     def _admitted(self, request: web.Request) -> Granted | None:
@@ -141,9 +144,16 @@ class Screens:
         )
         return self.door.admit(doors.shown(headers, request.cookies, request.query), asked, time.time())
 
-    def withdraw(self, codes: Sequence[str]) -> int:
-        """Break off what runs of the releases ``codes``; return how many responses that were."""
+    def withdraw(self, codes: Sequence[str], tokens: Sequence[Withdrawal]) -> int:
+        """Break off what runs of the releases ``codes`` and by what is withdrawn of ``tokens``; return how many responses that were.
+
+        The list of tokens first, so that nobody begins by one that is broken off.
+        """
         stopped = self._running.cut(codes)
+        if self.withdrawn.replace(tokens):
+            if self.door is not None:
+                self.door.forget()
+            stopped += self._running.cut_permits(partial(self.withdrawn.refusal, now=time.time()))
         metrics.WITHDRAWN.labels(self._zone).inc(stopped)
         return stopped
 

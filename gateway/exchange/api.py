@@ -277,8 +277,9 @@ class Exchange:
 
     async def _withdrawn(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = parse(AskWithdrawn, data)
-        serial, codes = await self._withdrawals.follow(peer, ask.after, ask.stopped)
-        return web.json_response({"serial": serial, "releases": codes})
+        serial, codes, tokens = await self._withdrawals.follow(peer, ask.after, ask.stopped)
+        told = [one.model_dump() for one in tokens]
+        return web.json_response({"serial": serial, "releases": codes, "tokens": told})
 
     async def _lookup(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = parse(AskLookup, data)

@@ -114,7 +114,7 @@ class Register:
     def covered(self, target: Target) -> list[str]:
         """Return the codes of the known releases that ``target`` is about."""
         kind, name = target
-        if kind in orders.PURGED:  # which is about no release
+        if kind not in orders.CONTENT:
             return []
         table = {"release": "releases", "body": "releases", "label": "labels"}[kind]
         column = {"release": "code", "body": "body", "label": "label"}[kind]

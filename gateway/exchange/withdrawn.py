@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from appliance.identity.keys import PublicKey
@@ -22,6 +23,7 @@ from gateway.exchange.decide import Peer, Refuse
 from gateway.exchange.journal import Journal
 from gateway.exchange.register import Register
 from gateway.exchange.removal import Removal, Removed
+from gateway.permission.withdrawn import Withdrawal
 from gateway.release import manifest, orders
 from gateway.release.manifest import Release
 from gateway.release.orders import Order, Standing
@@ -170,10 +172,11 @@ class Withdrawals:
                 await self._journal.refused(Refuse(refused.reason, str(refused)), None, object="order")
             return Outcome(self.standing.serial, proofs, refused)
 
-    async def follow(self, peer: Peer, after: int, stopped: int) -> tuple[int, list[str]]:
+    async def follow(self, peer: Peer, after: int, stopped: int) -> tuple[int, list[str], list[Withdrawal]]:
         """Tell a peer that carried out the orders up to ``after`` what came since: the serial, and the codes now withdrawn.
 
-        It waits for something new, at most ``POLL`` seconds; -1 is a peer that just started.
+        It waits for something new, at most ``POLL`` seconds; -1 is a peer that just started. Of tokens it is told all that stand, as
+        soon as there is something new: a peer judges tokens by itself, and has nothing else to know them from.
         """
         follower = self._followers.setdefault(peer, Follower())
         follower.serial, follower.asking = after, follower.asking + 1
@@ -187,7 +190,8 @@ class Withdrawals:
             follower.asking -= 1
         serial = self.standing.serial
         codes = await asyncio.to_thread(self._withdrawn_since, after) if 0 <= after < serial else []
-        return serial, codes
+        tokens = self.standing.tokens_at(datetime.now(UTC)) if serial != after else []
+        return serial, codes, [Withdrawal.of(order) for order in tokens]
 
     async def leave(self) -> None:
         """Answer everybody who waits: the daemon stops."""
@@ -328,6 +332,7 @@ def _entry(order: Order, codes: Sequence[str], removed: Removed) -> dict[str, An
         "order": order.digest,
         "by": order.by,
         kind: name,
+        **({"until": order.until.isoformat()} if order.until else {}),
         "releases": list(codes[:LISTED]),
         "count": len(codes),
         "objects": removed.objects,

@@ -14,6 +14,7 @@ from gateway.permission import signed_uri, token
 from gateway.permission.judge import Asked, Here, holds, judge
 from gateway.permission.permit import Comparison, Permit
 from gateway.permission.pseudonym import DAY, Pseudonyms
+from gateway.permission.withdrawn import Withdrawn
 
 NAME = "CTA-Common-Access-Token"  # of the header and of the cookie
 QUERY = ("CAT", "cat", signed_uri.PARAMETER)
@@ -62,10 +63,14 @@ class Door:
     """The door of one zone."""
 
     def __init__(
-        self, issuers: Mapping[str, Iterable[PublicKey]], here: Here, pseudonyms: Pseudonyms | None = None
+        self,
+        issuers: Mapping[str, Iterable[PublicKey]],
+        here: Here,
+        withdrawn: Withdrawn,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._issuers = {name: tuple(keys) for name, keys in issuers.items()}
-        self._here = here
+        self._here, self._withdrawn = here, withdrawn
         self._verified: OrderedDict[bytes, Permit] = OrderedDict()
         self._passes: OrderedDict[tuple[str, str], Pass] = OrderedDict()
         self._pseudonyms = pseudonyms or Pseudonyms()
@@ -74,7 +79,7 @@ class Door:
         """Return what the shown token permits, if it permits what is asked for.
 
         Raises:
-            Refused: there is no token (``no-token``), it is none, or it does not permit this.
+            Refused: there is no token (``no-token``), it is none, it does not permit this, or was withdrawn (``token-withdrawn``).
         """
         if token_shown is None:
             raise Refused(
@@ -82,6 +87,8 @@ class Door:
             )
         permit = self._open(token_shown)
         judge(permit, asked, self._here, now)
+        if (refused := self._withdrawn.refusal(permit, now)) is not None:
+            raise refused
         keep = token_shown.text if token_shown.place in ("CAT", "cat") else None
         granted = Granted(permit, self._pseudonyms.of(permit.subject, now), keep)
         if token_shown.place in ("header", "cookie"):
@@ -97,6 +104,10 @@ class Door:
         if known is None or not known.since <= now < known.until:
             return None
         return known.granted if all(holds(test, path) for test in known.tests) else None
+
+    def forget(self) -> None:
+        """Judge every token anew when it is shown next: some were withdrawn."""
+        self._passes.clear()
 
     def _let_pass(self, text: str, asked: Asked, granted: Granted, now: float) -> None:
         permit, skew = granted.permit, self._here.skew

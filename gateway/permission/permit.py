@@ -32,7 +32,8 @@ class Permit:
     until: float  # seconds since 1970
     since: float = 0.0
     subject: str = ""
-    token: str = ""  # the token's own identifier, in hex
+    token: str = ""  # its own identifier, as its issuer gave it: cti in hex, or jti
+    signer: str = ""  # the public key by which it was verified
     audience: Sequence[str] = ()
     methods: Sequence[str] | None = None
     tests: Sequence[Comparison] = ()

@@ -6,6 +6,7 @@ import base64
 import binascii
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from joserfc import jws
@@ -35,7 +36,7 @@ def open_package(text: str, issuers: Mapping[str, Iterable[PublicKey]]) -> Permi
         for key in keys:
             claims = _verified(text, key)
             if claims is not None and claims.get("iss") == issuer:
-                return permit_of(claims)
+                return replace(permit_of(claims), signer=str(key))
     raise Refused("token-not-signed", "no issuer that this box knows signed the token", 401)
 
 

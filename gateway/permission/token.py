@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
@@ -68,7 +69,7 @@ def open_token(text: str, issuers: Mapping[str, Iterable[PublicKey]]) -> Permit:
         for key in keys:
             claims = _verified(data, key)
             if claims is not None and claims.get(ISS) == issuer:
-                return permit_of(claims)
+                return replace(permit_of(claims), signer=str(key))
     raise Refused("token-not-signed", "no issuer that this box knows signed the token", 401)
 
 

@@ -19,14 +19,21 @@ from appliance.identity.keys import PrivateKey
 from appliance.journal.verify import Damaged, verify_proof
 from appliance.runtime.addresses import base_of
 from appliance.runtime.errors import Corrupt, Refused
+from gateway.permission.naming import named
 from gateway.release import centre
-from gateway.release.orders import PURGED, Act, Order, What
+from gateway.release.orders import CONTENT, PURGED, TOKENS, Act, Order, What
 from gateway.resolver import codes
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 AT = click.option(
     "--at", required=True, callback=lambda _c, _p, url: base_of(url), help="The controller, http://HOST[:PORT]."
 )
+NAMED = {  # arguments, and the kinds of what an order is about
+    "code": "release", "body": "body", "label": "label", "token": "token", "subject": "subject", "issuer": "issuer",
+    "issuer_key": "signer",
+}  # fmt: skip
+LATE = 600.0  # seconds for which a withdrawal outlives its token: clocks differ (a policy's skew is at most 300)
+LAST = 253402300799.0  # the last second that can be written
 Command = Callable[..., None]
 
 
@@ -46,6 +53,12 @@ def _giving(command: Command) -> Command:
             "--key", "key_file", required=True, type=FILE, help="The private key of a regulator or an operator."
         ),
         click.option("--reason", required=True, help="Why: it stands in every box's journal, and screens are told it."),
+        click.option("--issuer-key", help="All tokens that this public key signed, 'ed25519:...'."),
+        click.option("--issuer", help="All tokens of this issuer, by its name in the policies."),
+        click.option("--subject", metavar="ISSUER:SUBJECT", help="All tokens of this subject, as they have it."),
+        click.option(
+            "--token", metavar="ISSUER:ID|TOKEN", help="One token, by its identifier (cti in hex, or jti), or itself."
+        ),
         click.option("--label", help="All releases that carry this label."),
         click.option("--body", help="All releases of this body."),
         click.argument("code", required=False),
@@ -55,16 +68,28 @@ def _giving(command: Command) -> Command:
 
 
 @click.command()
+@click.option(
+    "--until",
+    callback=lambda _c, _p, text: _moment(text),
+    help="Of tokens: when the withdrawal may be forgotten, because none of them lives longer (UTC); a TOKEN itself tells it.",
+)
 @_giving
 def withdraw(**told: Any) -> None:
-    """Withdraw the release CODE, all releases of a body, or all with a label, from every box, and show each box's proof as it comes.
+    """Withdraw the release CODE, all releases of a body, or all with a label, from every box, or tokens that screens show, and show
+    each box's proof as it comes.
 
-    It covers what is there and what comes later. Exit status 1 where a connected box has not proved it in time.
+    It covers what is there and what comes later, and breaks off what is on its way. Exit status 1 where a connected box has not
+    proved it in time.
 
     Example: headgate release withdraw 999999-100000000000001-4 --reason 版权争议 --key regulator.pem --as regulator
     --at http://10.40.0.20:8000
     """
-    _give("withdraw", _content(told), **told)
+    until = told.pop("until")
+    what = _content(told)
+    if "token" in what and ":" not in what["token"]:
+        what["token"], ends = named(what["token"])
+        until = until or datetime.fromtimestamp(min(ends + LATE, LAST), UTC)
+    _give("withdraw", what, until=until, **told)
 
 
 @click.command()
@@ -72,10 +97,15 @@ def withdraw(**told: Any) -> None:
 def reinstate(**told: Any) -> None:
     """Take a withdrawal back; of several orders about a release the last one decides. Content comes again when it is asked for.
 
+    Tokens: it takes back the withdrawal of just the same; they count again where no other withdrawal covers them.
+
     Example: headgate release reinstate --body guangxi-library --reason 争议已解决 --key regulator.pem --as regulator
     --at http://10.40.0.20:8000
     """
-    _give("reinstate", _content(told), **told)
+    what = _content(told)
+    if "token" in what and ":" not in what["token"]:
+        what["token"], _ = named(what["token"])
+    _give("reinstate", what, **told)
 
 
 @click.command()
@@ -174,12 +204,13 @@ def verify(file: Path, key: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"ok": True, "origin": head.origin, "number": number, "entry": told}, ensure_ascii=False))
         return
-    what = next((f"{kind} {told[kind]}" for kind in ("release", "body", "label", *PURGED) if kind in told), "?")
+    what = next((f"{kind} {told[kind]}" for kind in (*CONTENT, *TOKENS, *PURGED) if kind in told), "?")
     lines = {
         "order": f"{told.get('serial')}: {told['decision']} {what}, by {told.get('by')}",
         "reason": told.get("sentence"),
         "journal": f"{head.origin}, entry {number} of {head.size}",
         "time": told.get("time"),
+        **({"until": told["until"]} if "until" in told else {}),
         "removed": f"{told.get('objects')} objects, {told.get('bytes')} bytes of {told.get('count')} releases",
         "kept": f"{told.get('kept')} objects that other releases name",
         "broken off": f"{told.get('stopped')} deliveries; confirmed by {', '.join(told.get('confirmed') or ()) or 'nobody'}",
@@ -193,16 +224,27 @@ def verify(file: Path, key: str, *, as_json: bool) -> None:
 
 def _content(told: dict[str, Any]) -> dict[str, str]:
     """Take what an order is about out of ``told``."""
-    code, body, label = (told.pop(name) for name in ("code", "body", "label"))
-    if sum(value is not None for value in (code, body, label)) != 1:
-        raise click.UsageError("say one of CODE, --body and --label")
-    if code is not None:
-        return {"release": codes.parse(code).text}
-    return {"body": body} if body is not None else {"label": label}
+    given = {kind: told.pop(name) for name, kind in NAMED.items()}
+    what = {kind: str(value) for kind, value in given.items() if value is not None}
+    if len(what) != 1:
+        raise click.UsageError("say one of CODE, --body, --label, --token, --subject, --issuer and --issuer-key")
+    return {"release": codes.parse(what["release"]).text} if "release" in what else what
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the time that an option says, in UTC where it names no zone."""
+    if text is None:
+        return None
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"'{text}' is no time: 2026-12-31 or 2026-12-31T18:00:00+08:00") from error
+    return told if told.tzinfo else told.replace(tzinfo=UTC)
 
 
 def _give(
     act: Act, what: dict[str, str], *, reason: str, key_file: Path, name: str, at: str, wait: float, as_json: bool, soft: bool = False,
+    until: datetime | None = None,
 ) -> None:  # fmt: skip
     try:
         told_what = What.model_validate(what)
@@ -214,6 +256,7 @@ def _give(
             by=name,
             time=datetime.now(UTC),
             soft=True if soft else None,
+            until=until,
         )
     except ValidationError as error:
         told = error.errors(include_url=False, include_input=False, include_context=False)[0]

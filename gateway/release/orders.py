@@ -1,6 +1,7 @@
 """Orders to withdraw, to reinstate and to purge: what a regulator or an operator signs, and what follows from a row of them. Pure.
 
 Orders have serials without gaps. The last one that covers a release decides whether it is withdrawn: by its code, its body or a label.
+A token is withdrawn as long as any withdrawal of it stands: of itself, of its subject, of its issuer or of the key that signed it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
@@ -25,11 +27,22 @@ LONGEST_REASON = 400  # characters
 NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 Act = Literal["withdraw", "reinstate", "purge"]
-Target = tuple[str, str]  # release, body or label, or what is purged of web origins: tag, url or prefix; and which
-PURGED = ("tag", "url", "prefix")
+Target = tuple[str, str]  # one of the kinds below, and which
+CONTENT = ("release", "body", "label")
+TOKENS = (
+    "token",
+    "subject",
+    "issuer",
+    "signer",
+)  # of tokens: one, all of a subject, all of an issuer, all that a key signed
+PURGED = ("tag", "url", "prefix")  # of web origins
 LONGEST_PURGED = 250  # characters
+LONGEST_TOKEN = 190  # characters of a token's identifier, or of a subject
+MOST_TOKENS = 10_000  # withdrawals of tokens that stand at once: every delivery keeps them all in memory
 
 Purged = Annotated[str, StringConstraints(pattern=r"^[\x21-\x2b\x2d-\x7e]+$", max_length=LONGEST_PURGED)]
+OneToken = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9][a-z0-9-]{{0,62}}:[\x21-\x7e]{{1,{LONGEST_TOKEN}}}$")]
+Subject = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9][a-z0-9-]{{0,62}}:.{{1,{LONGEST_TOKEN}}}$")]
 PurgedUrl = Annotated[str, StringConstraints(pattern=r"^https?://[\x21-\x7e]+$", max_length=LONGEST_PURGED)]
 
 
@@ -38,11 +51,15 @@ class _Noun(BaseModel):
 
 
 class What(_Noun):
-    """What an order is about: one release in all its versions, all of one body, or all that carry a label; or stored web answers."""
+    """What an order is about: a release in all its versions, all of a body, or all with a label; or tokens; or stored web answers."""
 
     release: str | None = None  # the code, without its scheme
     body: Word | None = None
     label: Word | None = None
+    token: OneToken | None = None  # ISSUER:ID; an identifier (cti in hex, or jti) is the issuer's own
+    subject: Subject | None = None  # ISSUER:SUBJECT, as the tokens have it
+    issuer: Annotated[str, StringConstraints(pattern=NAME)] | None = None
+    signer: str | None = None  # a public key: whatever it signed, for whichever issuer
     tag: Purged | None = None  # exactly this Cache-Tag or Surrogate-Key
     url: PurgedUrl | None = None
     prefix: PurgedUrl | None = None
@@ -55,10 +72,24 @@ class What(_Noun):
         except Refused as error:
             raise ValueError(str(error)) from error
 
+    @field_validator("subject")
+    @classmethod
+    def _printable(cls, text: str | None) -> str | None:
+        if text is not None and not text.isprintable():
+            raise ValueError("a subject is one line of text")
+        return text
+
+    @field_validator("signer")
+    @classmethod
+    def _key(cls, text: str | None) -> str | None:
+        return None if text is None else str(PublicKey.parse(text))
+
     @model_validator(mode="after")
     def _one(self) -> What:
         if len(self.model_dump(exclude_none=True)) != 1:
-            raise ValueError("an order names one of 'release', 'body' and 'label', or of 'tag', 'url' and 'prefix'")
+            raise ValueError(
+                f"an order names one of {', '.join(CONTENT)}, of {', '.join(TOKENS)}, or of {', '.join(PURGED)}"
+            )
         return self
 
     @property
@@ -72,7 +103,7 @@ class What(_Noun):
 
 
 class Order(_Noun):
-    """One decision about content that boxes have, or may get."""
+    """One decision about content that boxes have, or may get, or about who may have it."""
 
     serial: int = Field(ge=1, le=NEWEST)
     act: Act
@@ -83,6 +114,7 @@ class Order(_Noun):
     soft: Literal[True] | None = (
         None  # of a purge: what is kept is asked for again before it is shown, and not forgotten
     )
+    until: Moment | None = None  # of a withdrawal of tokens: forgotten from then on, since none of them lives longer
 
     @field_validator("reason")
     @classmethod
@@ -98,6 +130,10 @@ class Order(_Noun):
             raise ValueError("a purge names one of 'tag', 'url' and 'prefix', and nothing else does")
         if self.soft and not purges:
             raise ValueError("only a purge is soft")
+        if self.until is not None and not (self.act == "withdraw" and self.what.target[0] in TOKENS):
+            raise ValueError("only a withdrawal of tokens ends by itself")
+        if self.until is not None and self.until <= self.time:
+            raise ValueError("'until' is over already when the order is made")
         return self
 
     @property
@@ -112,16 +148,28 @@ class Order(_Noun):
 
 @dataclass(frozen=True)
 class Standing:
-    """What a row of orders comes to: the last order about each target, and the serial of the last of all."""
+    """What a row of orders comes to: the last order about content by target, tokens' withdrawals, the serial of the last of all."""
 
     serial: int = 0
     last: Mapping[Target, Order] = field(default_factory=dict)
+    tokens: Mapping[Target, Order] = field(default_factory=dict)  # withdrawals that nobody took back
 
     def after(self, orders: Iterable[Order]) -> Standing:
         """Return the standing once ``orders``, which go on from here, were given too."""
-        given = list(orders)
-        known = {**self.last, **{order.what.target: order for order in given if order.act != "purge"}}
-        return Standing(max((order.serial for order in given), default=self.serial), known)
+        serial, last, tokens = self.serial, dict(self.last), dict(self.tokens)
+        for order in orders:
+            serial, target = max(serial, order.serial), order.what.target
+            if target[0] in CONTENT:
+                last[target] = order
+            elif target[0] in TOKENS:
+                tokens.pop(target, None)
+                if order.act == "withdraw":
+                    tokens[target] = order
+        return Standing(serial, last, tokens)
+
+    def tokens_at(self, now: datetime) -> list[Order]:
+        """Return the withdrawals of tokens that stand at ``now``."""
+        return [order for order in self.tokens.values() if order.until is None or now < order.until]
 
     def order_on(self, code: str, body: str = "", labels: Iterable[str] = ()) -> Order | None:
         """Return the last order that covers a release, if there is one."""

@@ -18,6 +18,7 @@ from appliance.runtime.asking import Asking, BrokeOff
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.once import Once
 from appliance.telemetry.records import Record
+from gateway.permission.withdrawn import Withdrawal
 from gateway.playlists.blocking import Wanted
 from gateway.release import important
 from gateway.release.manifest import File, Live
@@ -118,13 +119,17 @@ class Exchange:
         self._known.clear()
         self._allowed.clear()
 
-    async def follow(self, withdraw: Callable[[Sequence[str]], int]) -> None:
-        """Break off by ``withdraw`` what is withdrawn, as soon as the exchange tells, and confirm it; for ever."""
+    async def follow(self, withdraw: Callable[[Sequence[str], Sequence[Withdrawal]], int]) -> None:
+        """Break off by ``withdraw`` what is withdrawn, as soon as the exchange tells, and confirm it; for ever.
+
+        It is called with the releases that were withdrawn since, and with all tokens that are.
+        """
         serial, stopped = -1, 0
         while True:
             try:
                 told = await self._post("withdrawn", {"after": serial, "stopped": stopped}, wait=0)
                 after, codes = int(told["serial"]), [str(code) for code in told["releases"]]
+                tokens = [Withdrawal.model_validate(one) for one in told["tokens"]]
             except (HeadgateError, KeyError, TypeError, ValueError) as error:
                 log.debug("the exchange says nothing of orders: %s", error)
                 await asyncio.sleep(AGAIN)
@@ -134,7 +139,7 @@ class Exchange:
                 self._orders += 1
                 self._allowed.clear()
                 self._known.clear()  # first, so that nothing begins anew by what was known
-                serial, stopped = after, withdraw(codes)
+                serial, stopped = after, withdraw(codes, tokens)
             self.heard.set()
 
     async def listen_first(self) -> None:

@@ -1,4 +1,4 @@
-"""The responses that run, by release, so that those of a withdrawn release can be broken off whatever they are doing."""
+"""The responses that run, by release and token, so that those of what is withdrawn can be broken off whatever they are doing."""
 
 from __future__ import annotations
 
@@ -6,32 +6,37 @@ import asyncio
 import contextlib
 import socket
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from aiohttp import web
 
 from appliance.runtime.errors import Refused
+from gateway.permission.permit import Permit
 
 
 class Turn:
     """One request on its way: nothing is sent before ``begin``."""
 
-    def __init__(self, request: web.BaseRequest) -> None:
-        self._request, self._begun, self._withdrawn = request, False, False
+    def __init__(self, request: web.BaseRequest, permit: Permit | None) -> None:
+        self.permit = permit  # by which it was let in, where the zone asks for tokens
+        self._request, self._begun = request, False
+        self._refused: Refused | None = None
 
     def begin(self) -> None:
         """Take note that bytes of the release are sent from now on.
 
         Raises:
-            Refused: the release was withdrawn meanwhile (``withdrawn``).
+            Refused: the release or the token was withdrawn meanwhile (``withdrawn``, ``token-withdrawn``).
         """
-        if self._withdrawn:
-            raise Refused("withdrawn", "the release was withdrawn just now", 451)
+        if self._refused is not None:
+            raise self._refused
         self._begun = True
 
-    def cut(self) -> bool:
-        """Break the connection if something was sent, else refuse to begin; return whether it was broken."""
-        self._withdrawn = True
+    def cut(self, refused: Refused) -> bool:
+        """Break the connection if something was sent, else refuse to begin; return whether it was broken, and not before."""
+        if self._refused is not None:
+            return False
+        self._refused = refused
         if self._begun and self._request.transport is not None:
             shut(self._request.transport)
         return self._begun
@@ -44,9 +49,9 @@ class Running:
         self._by_code: defaultdict[str, list[Turn]] = defaultdict(list)
 
     @contextlib.contextmanager
-    def of(self, code: str, request: web.BaseRequest) -> Iterator[Turn]:
-        """Hold ``request`` as one of the release ``code`` inside the block."""
-        turn = Turn(request)
+    def of(self, code: str, request: web.BaseRequest, permit: Permit | None = None) -> Iterator[Turn]:
+        """Hold ``request``, let in by ``permit``, as one of the release ``code`` inside the block."""
+        turn = Turn(request, permit)
         self._by_code[code].append(turn)
         try:
             yield turn
@@ -57,7 +62,13 @@ class Running:
 
     def cut(self, codes: Iterable[str]) -> int:
         """Break off all responses of these releases; return how many had begun."""
-        return sum(turn.cut() for code in codes for turn in self._by_code.get(code, ()))
+        turns = [turn for code in codes for turn in self._by_code.get(code, ())]
+        return sum(turn.cut(Refused("withdrawn", "the release was withdrawn just now", 451)) for turn in turns)
+
+    def cut_permits(self, refusal: Callable[[Permit], Refused | None]) -> int:
+        """Break off all responses whose permit has a ``refusal`` now; return how many had begun."""
+        turns = [turn for turns in self._by_code.values() for turn in turns if turn.permit is not None]
+        return sum(turn.cut(refused) for turn in turns if turn.permit and (refused := refusal(turn.permit)) is not None)
 
 
 def shut(transport: asyncio.Transport) -> None:

@@ -55,6 +55,6 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
 
         service.reload = reload
         service.tasks.create_task(uses.run())
-        service.tasks.create_task(exchange.follow(boxes.running.cut))
+        service.tasks.create_task(exchange.follow(lambda codes, _: boxes.running.cut(codes)))
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
         await listening.serve(service, boxes.application, "sharing")

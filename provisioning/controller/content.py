@@ -9,6 +9,7 @@ from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from appliance.telemetry.records import Record, written
+from gateway.release.orders import CONTENT as CONTENT_KINDS
 from gateway.release.orders import Order
 from provisioning.controller.content_tables import held, orders, quarantined, release_boxes, releases
 from provisioning.controller.ingest import LARGEST_COUNT, LONGEST_RELEASE, LONGEST_TOLD
@@ -142,7 +143,7 @@ async def _judge_again(connection: AsyncConnection, code: str) -> None:
 async def withdraw_rows(connection: AsyncConnection, order: Order) -> None:
     """Note in the rows of the releases that ``order`` covers what it says; it is the last order of all."""
     kind, name = order.what.target
-    if order.act == "purge":  # which is about no release
+    if kind not in CONTENT_KINDS:
         return
     covered = {
         "release": releases.c.code == name,

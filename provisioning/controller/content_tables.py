@@ -11,13 +11,14 @@ orders = Table(
     metadata,
     Column("serial", BigInteger, primary_key=True, autoincrement=False),
     Column("act", String(16), nullable=False),
-    Column("kind", String(8), nullable=False),  # release, body or label; of a purge tag, url or prefix
+    Column("kind", String(8), nullable=False),  # of gateway.release.orders: CONTENT, TOKENS or PURGED
     Column("target", String(256), nullable=False),
     Column("reason", String(400), nullable=False),
     Column("by", String(64), nullable=False),
     Column("time", String(32), nullable=False),  # as it was signed
     Column("received", String(32), nullable=False),
     Column("envelope", Text, nullable=False),
+    Column("until", String(32), nullable=True),  # of a withdrawal of tokens that ends by itself
     Index("orders_by_target", "kind", "target", "serial"),
 )
 

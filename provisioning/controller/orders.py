@@ -10,10 +10,10 @@ import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,7 +23,7 @@ from appliance.runtime.errors import Corrupt, Refused
 from appliance.telemetry.records import plain_json, written
 from gateway.release import orders
 from gateway.release.manifest import NEWEST
-from gateway.release.orders import Order
+from gateway.release.orders import MOST_TOKENS, TOKENS, Order
 from provisioning.controller.content import withdraw_rows
 from provisioning.controller.content_tables import faults, proofs
 from provisioning.controller.content_tables import orders as table
@@ -99,7 +99,8 @@ class Orders:
         """Take an order that is the next one.
 
         Raises:
-            Refused: nobody known signed it (``order-forged``), or its serial is not the next one (``order-gap``, ``order-old``).
+            Refused: nobody known signed it (``order-forged``), its serial is not the next one (``order-gap``, ``order-old``), or too many
+                tokens are withdrawn already (``too-many-tokens``).
             Unreachable: the database is away.
         """
         order = self._opened(envelope)
@@ -109,9 +110,17 @@ class Orders:
                 reason = "order-gap" if order.serial > self.head else "order-old"
                 raise Refused(reason, f"the next order has the serial {self.head + 1}, not {order.serial}", 409)
             kind, name = order.what.target
+            if kind in TOKENS and order.act == "withdraw" and await _tokens(connection, now) >= MOST_TOKENS:
+                raise Refused(
+                    "too-many-tokens",
+                    f"{MOST_TOKENS} withdrawals of tokens stand already: reinstate some, or withdraw the key that signed them, and "
+                    "give each an --until",
+                    409,
+                )
             row = {
                 "serial": order.serial, "act": order.act, "kind": kind, "target": name, "reason": order.reason,
                 "by": order.by, "time": written(order.time), "received": written(now), "envelope": envelope.decode(),
+                "until": written(order.until.astimezone(UTC)) if order.until else None,
             }  # fmt: skip
             try:
                 await connection.execute(insert(table).values(row))
@@ -253,6 +262,15 @@ async def _head(connection: AsyncConnection) -> int:
     return int(await connection.scalar(select(func.max(table.c.serial))) or 0)
 
 
+async def _tokens(connection: AsyncConnection, now: datetime) -> int:
+    """Return how many withdrawals of tokens stand."""
+    later = table.alias()
+    same = (later.c.kind == table.c.kind) & (later.c.target == table.c.target) & (later.c.serial > table.c.serial)
+    stands = (table.c.act == "withdraw") & or_(table.c.until.is_(None), table.c.until > written(now))
+    query = select(func.count()).select_from(table).where(table.c.kind.in_(TOKENS), stands)
+    return int(await connection.scalar(query.where(~exists().where(same))) or 0)
+
+
 async def _contiguous(connection: AsyncConnection, box: str, known: int = 0) -> int:
     query = select(proofs.c.serial).where(proofs.c.box == box, proofs.c.serial > known).order_by(proofs.c.serial)
     for serial in (await connection.execute(query)).scalars():
@@ -263,7 +281,7 @@ async def _contiguous(connection: AsyncConnection, box: str, known: int = 0) -> 
 
 
 def _told(row: Any) -> dict[str, Any]:
-    names = ("serial", "act", "reason", "by", "time", "received")
+    names = ("serial", "act", "reason", "by", "time", "received", "until")
     return {**{name: getattr(row, name) for name in names}, "what": {row.kind: row.target}}
 
 

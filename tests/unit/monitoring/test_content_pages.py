@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from monitoring import content_pages
 from monitoring.words import WORDS
 
 EVIL = "<script>alert(1)</script>"
+STAMP = "2026-12-31T08:00:00Z"
 RELEASE: dict[str, Any] = {
     "release": "999999-1",
     "title": "刘三姐",
@@ -37,6 +39,7 @@ ORDER: dict[str, Any] = {
     "by": "regulator",
     "time": "2026-11-28T08:00:00Z",
     "received": "2026-11-28T08:00:00Z",
+    "until": None,
 }
 PROOF: dict[str, Any] = {
     "box": "edge",
@@ -196,3 +199,33 @@ def test_a_release_that_some_boxes_have_and_some_refuse_shows_both(lang: Any) ->
         assert word in html
     assert f"3 {WORDS['objects_of'][number]} 7" in html
     assert "<script>alert" not in html
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"token": f"portal:{EVIL}"},
+        {"subject": f"portal:{EVIL}"},
+        {"issuer": "portal"},
+        {"signer": "ed25519:AAAA"},
+        {"tag": EVIL},
+        {"url": f"http://epg/{EVIL}"},
+        {"prefix": "http://epg/"},
+    ],
+)
+def test_an_order_about_something_else_than_releases_is_shown(what: Any, lang: Any) -> None:
+    """A withdrawal of tokens says what was withdrawn, until when, and what was broken off; a purge what was forgotten."""
+    ((kind, name),) = what.items()
+    purge = kind in ("tag", "url", "prefix")
+    given = ORDER | {"act": "purge" if purge else "withdraw", "what": what, "until": None if purge else STAMP}
+    number = 0 if lang == "zh" else 1
+    one = content_pages.render("order", PAGES["order"][1] | given, lang, path="/orders/7", query={})
+    rows = [given | {"proved": 2, "slowest": 0.5}]
+    listed = content_pages.render("orders", {"orders": rows, "next": None, "boxes": 3}, lang, path="/orders", query={})
+    for html in (one, listed):
+        assert WORDS["act_purge" if purge else "act_revoke"][number] in html
+        assert f"{WORDS[f'kind_{kind}'][number]} <code>{escape(name)}</code>" in html
+        assert "<script>alert" not in html
+    assert ("2026-12-31" in one) is not purge
+    assert (WORDS["objects_removed"][number] in one) is False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -82,7 +82,7 @@ class Box:
         return made
 
 
-def order(serial: int, act: str | PrivateKey = "withdraw", **what: str) -> bytes:
+def order(serial: int, act: str | PrivateKey = "withdraw", until: datetime | None = None, **what: str) -> bytes:
     act, key = ("withdraw", act) if isinstance(act, PrivateKey) else (act, KEY)
     told = {
         "serial": serial,
@@ -91,6 +91,7 @@ def order(serial: int, act: str | PrivateKey = "withdraw", **what: str) -> bytes
         "reason": "版权争议",
         "by": "regulator",
         "time": datetime.now(UTC),
+        "until": until,
     }
     return orders.seal(Order.model_validate(told), key)
 
@@ -199,7 +200,7 @@ async def test_a_delivery_breaks_off_and_confirms(box: Box):
     one = box.release(0, b"a")
 
     async def follow() -> list[str]:
-        serial, codes = await held.follow(SCREENS, 0, 0)
+        serial, codes, _ = await held.follow(SCREENS, 0, 0)
         async with asyncio.timeout(5):
             return [codes, (await held.follow(SCREENS, serial, 3))[1]] if codes else []
 
@@ -299,3 +300,39 @@ def test_all_that_went_is_told_at_once(tmp_path: Path) -> None:
     done = Removal(register, store, Counts()).remove_objects(digests, lambda code: True)
     assert (done.objects, told) == (4, [digests[:4]])
     register.close()
+
+
+async def test_withdrawn_tokens_are_told_whole(box: Box, monkeypatch: pytest.MonkeyPatch):
+    """Whoever asks anew is told all that stand, with serial, name and end; a restart remembers, the end and a reinstatement forget."""
+    monkeypatch.setattr(withdrawn, "POLL", 0.01)
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    one = box.release(0, b"a")
+    given = [
+        order(1, token="portal:ab12", until=soon),
+        order(2, release=one.code),
+        order(3, subject="portal:viewer"),
+        order(4, issuer="gone"),
+        order(5, "reinstate", issuer="gone"),
+    ]
+    outcome = await box.held.take(given, KEYS)
+    assert (outcome.serial, outcome.refused, len(outcome.proofs)) == (5, None, 5)
+    entry = box.ledger.entries[0]
+    assert (entry["decision"], entry["token"], entry["until"]) == ("withdraw", "portal:ab12", soon.isoformat())
+    assert (entry["releases"], entry["objects"]) == ([], 0)
+
+    listed = [("token", "portal:ab12", 1, soon.timestamp()), ("subject", "portal:viewer", 3, None)]
+    for held in (box.held, box.open()):
+        for after in (-1, 1):
+            serial, codes, tokens = await held.follow(SCREENS, after, 0)
+            assert serial == 5
+            assert codes == ([one.code] if after == 1 else [])
+            assert [(told.kind, told.name, told.serial, told.until) for told in tokens] == listed
+        assert await held.follow(SCREENS, 5, 0) == (5, [], [])
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return soon.astimezone(zone)
+
+    monkeypatch.setattr(withdrawn, "datetime", Later)
+    assert [told.kind for told in (await box.open().follow(SCREENS, -1, 0))[2]] == ["subject"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -108,6 +108,21 @@ def test_only_the_named_key_gives_an_order():
         {"act": "purge", "what": {"url": "/news"}},
         {"act": "purge", "what": {"prefix": "http://a/" + "x" * 250}},
         {"act": "purge", "what": {"tag": "a", "url": "http://a/"}},
+        {"act": "purge", "what": {"token": "portal:ab"}},
+        {"what": {"token": "ab"}},
+        {"what": {"token": "portal:"}},
+        {"what": {"token": "portal:a b"}},
+        {"what": {"token": ":ab"}},
+        {"what": {"token": f"portal:{'a' * 191}"}},
+        {"what": {"subject": "viewer-17"}},
+        {"what": {"subject": "portal:a\tb"}},
+        {"what": {"issuer": "portal:ab"}},
+        {"what": {"signer": "ed25519:AAAA"}},
+        {"what": {"token": "portal:ab", "subject": "portal:viewer"}},
+        {"until": "2026-11-29T08:00:00Z"},
+        {"act": "reinstate", "what": {"issuer": "portal"}, "until": "2026-11-29T08:00:00Z"},
+        {"what": {"issuer": "portal"}, "until": "2026-11-28T08:00:00Z"},
+        {"what": {"issuer": "portal"}, "until": "2026-11-29T08:00:00"},
         {"reason": ""},
         {"reason": "a\nb"},
         {"reason": "x" * 401},
@@ -171,3 +186,46 @@ def test_an_order_of_before_purges_is_signed_over_the_same_bytes():
 
     assert sorted(told) == ["act", "by", "reason", "serial", "time", "what"]
     assert told["what"] == {"release": CODE}
+
+
+TOKEN = {"token": "portal:ab12"}
+
+
+def until(made: Order, moment: datetime) -> Order:
+    return Order.model_validate(made.model_dump() | {"until": moment})
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        TOKEN,
+        {"token": "portal:urn:uuid:0-1"},
+        {"subject": "portal:刘 三姐"},
+        {"issuer": "portal"},
+        {"signer": str(KEY.public)},
+    ],
+)
+def test_a_withdrawal_of_tokens_stands_until_it_is_taken_back(what):
+    """It moves the serial on, leaves what stands about releases, is read as it was written, and goes with its own reinstatement."""
+    told = order(2, **what)
+    standing = Standing().after([order(1), told])
+
+    assert orders.open_signed(orders.seal(told, KEY), KEYS) == told
+    assert standing.serial == 2
+    assert list(standing.last) == [("release", CODE)]
+    assert standing.tokens_at(NOW) == [told]
+    assert standing.after([order(3, "reinstate", issuer="other")]).tokens_at(NOW) == [told]
+    assert standing.after([order(3, "reinstate", **what)]).tokens == {}
+
+
+def test_a_withdrawal_of_tokens_is_forgotten_when_it_says():
+    """From its end on it stands no more; a later one of the same tokens decides, whichever lasts longer."""
+    day, hour = NOW + timedelta(days=1), NOW + timedelta(hours=1)
+    standing = Standing().after([until(order(1, **TOKEN), day)])
+    assert standing.tokens_at(day - timedelta(seconds=1))
+    assert standing.tokens_at(day) == []
+    again = standing.after([until(order(2, **TOKEN), hour)])
+    assert again.tokens_at(hour) == []
+    assert again.after([order(3, **TOKEN)]).tokens_at(NOW + timedelta(days=9999))
+    made = until(order(1, **TOKEN), day)
+    assert orders.parse(orders.render(made)) == made
