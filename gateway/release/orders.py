@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -41,8 +42,6 @@ LONGEST_TOKEN = 190  # characters of a token's identifier, or of a subject
 MOST_TOKENS = 10_000  # withdrawals of tokens that stand at once: every delivery keeps them all in memory
 
 Purged = Annotated[str, StringConstraints(pattern=r"^[\x21-\x2b\x2d-\x7e]+$", max_length=LONGEST_PURGED)]
-OneToken = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9][a-z0-9-]{{0,62}}:[\x21-\x7e]{{1,{LONGEST_TOKEN}}}$")]
-Subject = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9][a-z0-9-]{{0,62}}:.{{1,{LONGEST_TOKEN}}}$")]
 PurgedUrl = Annotated[str, StringConstraints(pattern=r"^https?://[\x21-\x7e]+$", max_length=LONGEST_PURGED)]
 
 
@@ -56,8 +55,8 @@ class What(_Noun):
     release: str | None = None  # the code, without its scheme
     body: Word | None = None
     label: Word | None = None
-    token: OneToken | None = None  # ISSUER:ID; an identifier (cti in hex, or jti) is the issuer's own
-    subject: Subject | None = None  # ISSUER:SUBJECT, as the tokens have it
+    token: str | None = None  # ISSUER:ID; an identifier (cti in hex, or jti) is the issuer's own
+    subject: str | None = None  # ISSUER:SUBJECT, as the tokens have it
     issuer: Annotated[str, StringConstraints(pattern=NAME)] | None = None
     signer: str | None = None  # a public key: whatever it signed, for whichever issuer
     tag: Purged | None = None  # exactly this Cache-Tag or Surrogate-Key
@@ -72,11 +71,16 @@ class What(_Noun):
         except Refused as error:
             raise ValueError(str(error)) from error
 
-    @field_validator("subject")
+    @field_validator("token", "subject")
     @classmethod
-    def _printable(cls, text: str | None) -> str | None:
-        if text is not None and not text.isprintable():
-            raise ValueError("a subject is one line of text")
+    def _of_an_issuer(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        issuer, _, name = text.partition(":")
+        if not re.fullmatch(NAME, issuer) or not 0 < len(name) <= LONGEST_TOKEN or not name.isprintable():
+            raise ValueError(
+                f"it is named by its issuer, a colon, and at most {LONGEST_TOKEN} characters: portal:viewer-17"
+            )
         return text
 
     @field_validator("signer")

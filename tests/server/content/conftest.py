@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -324,16 +324,18 @@ class Chain:
 
 def give_order(box: Any, key: PrivateKey, serial: int, code: str = "") -> Any:
     """Have the exchange of a box withdraw ``code``, as telemetry does; without one, tell it that ``serial`` is the last order there is."""
-    told = {
-        "serial": serial,
-        "act": "withdraw",
-        "what": What(release=code or CODE),
-        "reason": "版权争议",
-        "by": "regulator",
-    }
-    made = Order.model_validate({**told, "time": "2026-11-28T00:00:00Z"}) if code else None
-    envelopes = [orders.seal(made, key).decode()] if made else []
-    asked = {"envelopes": envelopes, "head": serial, "online": True}
+    return hand_over(box, serial, [seal_order(key, serial, release=code)] if code else [])
+
+
+def seal_order(key: PrivateKey, serial: int, act: str = "withdraw", until: str | None = None, **what: str) -> bytes:
+    """Return an order as its giver signs it."""
+    told = {"serial": serial, "act": act, "what": What(**what), "reason": "版权争议", "by": "regulator", "until": until}
+    return orders.seal(Order.model_validate({**told, "time": "2026-11-28T00:00:00Z"}), key)
+
+
+def hand_over(box: Any, serial: int, envelopes: Sequence[bytes]) -> Any:
+    """Hand orders to the exchange of a box, as telemetry does; ``serial`` is the last order there is."""
+    asked = {"envelopes": [envelope.decode() for envelope in envelopes], "head": serial, "online": True}
     return json.loads(Chain.ask(box, "telemetry-management", "order", asked).body)
 
 

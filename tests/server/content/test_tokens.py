@@ -17,9 +17,9 @@ pytestmark = pytest.mark.server
 SEGMENT = media.segment(b"small")
 
 
-def token(key, *argv):
+def token(key, *argv, issuer="portal"):
     """Return a token as a portal's developer makes one."""
-    made = CliRunner().invoke(commands, ["token", *argv, "--issuer", "portal", "--key", str(key)])
+    made = CliRunner().invoke(commands, ["token", *argv, "--issuer", issuer, "--key", str(key)])
     assert made.exit_code == 0, made.output
     return made.output.strip()
 

@@ -7,14 +7,19 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from appliance.identity.keys import PrivateKey
+from gateway.permission.door import NAME
+from gateway.permission.naming import named
 from gateway.release import orders
 from gateway.release.orders import Order, What
+from tests.server.content.test_tokens import token
 
 pytestmark = [pytest.mark.server]
 CODE, OTHER = "999999-100000000000001-4", "999999-100000000000002-3"
@@ -62,22 +67,24 @@ def test_a_release_is_withdrawn_and_proved(centre, box, tmp_path):
     assert box.chain.play("a.txt").status == 200
 
 
-def test_a_running_delivery_is_broken_off(centre, box):
-    """A screen that is in the middle of a film loses its connection, and the proof counts it."""
-    box.chain.publish({"film.bin": bytes(range(256)) * 125_000})  # larger than what two sockets hold
+@pytest.mark.parametrize("what", [(CODE,), ("--body", "library"), ("--label", "drama")])
+def test_a_running_delivery_is_broken_off(centre, box, what):
+    """A screen that is in the middle of a film loses its connection, whichever way the film is named, and the proof counts it."""
+    film = bytes(range(256)) * 125_000  # larger than what two sockets hold
+    box.chain.publish({"film.bin": film}, labels=("drama",))
     assert box.chain.play("film.bin").status == 200
     with socket.create_connection((ADDRESS, box.chain.port), 20) as screen:
         screen.sendall(f"GET /r/{CODE}/film.bin HTTP/1.1\r\nHost: box\r\n\r\n".encode())
         screen.recv(1024)
 
-        done = centre.order("withdraw", CODE)
+        done = centre.order("withdraw", *what)
 
         received = 1024
         while data := _rest(screen):
             received += len(data)
-    assert received < 256 * 125_000
+    assert received < len(film)
     proof = told(done)[1]
-    assert proof["stopped"] == 1
+    assert (proof["stopped"], proof["objects"], proof["releases"]) == (1, 1, [CODE])
     assert proof["confirmed"] == ["delivery-bigscreen", "delivery-smallscreen"]
 
 
@@ -187,3 +194,71 @@ def test_a_purge_reaches_every_box(centre, box, tmp_path):
     key = (box.chain.state / "journal" / "exchange" / "key.pub").read_text().strip()
     verify = [headgate, "release", "verify-proof", str(tmp_path / "proofs" / "1-headend.tlog-proof"), "--key", key]
     assert "purge tag channel-7" in subprocess.run(verify, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_token_is_withdrawn_at_every_box(centre, box, tmp_path, until):
+    """From the command line to the proof: what was let in is refused, the lists and pages show it, reinstated it plays again."""
+    portal, keyfile = PrivateKey.generate(), tmp_path / "portal.key"
+    portal.save(keyfile)
+    door = f'permission: {{zones: [smallscreen], issuers: {{portal: {{keys: ["{portal.public}"]}}}}}}\n'
+    box.chain.policy.write_text(box.chain.policy.read_text() + door)
+    box.chain.reload("exchange", "delivery-smallscreen")
+    box.chain.publish({"a.txt": b"a" * 1000})
+    text = token(keyfile, CODE, "--subject", "viewer-17")
+
+    def play():
+        return box.chain.play("a.txt", zone="smallscreen", headers={NAME: text})
+
+    until(lambda: box.chain.play("a.txt", zone="smallscreen").status == 401, "the door is closed")
+    assert play().status == 200
+    name, ends = named(text)
+
+    done = centre.order("withdraw", "--token", text)
+
+    assert done.returncode == 0, done.stderr
+    order, proof, end = told(done)
+    assert (order["what"], proof["box"], proof["verified"], end["missing"]) == ({"token": name}, "headend", "yes", [])
+    assert reason(play()) == (401, "token-withdrawn")
+    kept = centre.get("/api/orders")["orders"][0]
+    assert kept["what"] == {"token": name}
+    assert datetime.fromisoformat(kept["until"]).timestamp() > ends
+    assert kept["proved"] == 1
+
+    assert centre.order("withdraw", "--subject", "portal:viewer-17", "--until", "2999-12-31").returncode == 0
+    assert centre.order("reinstate", "--token", name).returncode == 0
+    assert reason(play()) == (403, "token-withdrawn")
+    assert centre.order("purge", "--tag", "channel-7").returncode == 0
+    assert centre.order("reinstate", "--subject", "portal:viewer-17").returncode == 0
+    assert play().status == 200
+
+    headgate = str(Path(sys.executable).with_name("headgate"))
+    proofs = ["--proofs", str(tmp_path / "proofs")]
+    argv = [headgate, "release", "orders", "2", "--at", centre.daemon.url, *proofs]
+    assert "subject portal:viewer-17" in subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    key = (box.chain.state / "journal" / "exchange" / "key.pub").read_text().strip()
+    verify = [headgate, "release", "verify-proof", str(tmp_path / "proofs" / "2-headend.tlog-proof"), "--key", key]
+    shown = subprocess.run(verify, check=True, capture_output=True, text=True).stdout
+    assert "withdraw subject portal:viewer-17" in shown
+    assert "2999-12-31" in shown
+    for page in ("/orders?lang=en", "/orders/1?lang=en", "/orders/4?lang=en"):
+        with urlopen(f"{centre.daemon.url}{page}", timeout=30) as answer:  # noqa: S310 (our own)
+            assert answer.status == 200
+            assert (name if page != "/orders/4?lang=en" else "channel-7") in answer.read().decode()
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        (["--token", "nonsense"], "neither ISSUER:ID nor a token"),
+        (["--subject", "viewer-17"], "subject: Value error, it is named by its issuer, a colon"),
+        (["--issuer", "portal", "--until", "soon"], "is no time"),
+        ([CODE, "--until", "2999-12-31"], "only a withdrawal of tokens ends"),
+        ([CODE, "--issuer", "portal"], "say one of"),
+    ],
+)
+def test_what_is_no_order_is_told_where_it_is_given(centre, what, sentence):
+    """A word in the wrong place is refused before anything is signed, with what is right."""
+    done = centre.order("withdraw", *what)
+    assert done.returncode != 0
+    assert sentence in " ".join((done.stderr + done.stdout).split())
+    assert centre.get("/api/orders")["head"] == 0

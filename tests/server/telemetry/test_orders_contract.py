@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,7 @@ async def orders(store: Store) -> Orders:
     return made
 
 
-def order(serial: int, act: str = "withdraw", **what: str) -> Order:
+def order(serial: int, act: str = "withdraw", until: datetime | None = None, **what: str) -> Order:
     told = {
         "serial": serial,
         "act": act,
@@ -52,12 +52,13 @@ def order(serial: int, act: str = "withdraw", **what: str) -> Order:
         "reason": "版权争议",
         "by": "regulator",
         "time": NOW,
+        "until": until,
     }
     return Order.model_validate(told)
 
 
-def give(serial: int, act: str = "withdraw", **what: str) -> bytes:
-    return signed.seal(order(serial, act, **what), KEY)
+def give(serial: int, act: str = "withdraw", until: datetime | None = None, **what: str) -> bytes:
+    return signed.seal(order(serial, act, until, **what), KEY)
 
 
 class Box:
@@ -182,6 +183,57 @@ async def test_what_is_withdrawn_is_marked(store: Store, orders: Orders, what: d
     assert marked == {CODE: 1, "other": 0, "later": 0 if "release" in what else 1}
     await orders.give(give(2, "reinstate", **what), NOW)
     assert {row[2] for row in (await rows(store)).values()} == {0}
+
+
+TOKENS = [
+    {"token": "portal:ab12"},
+    {"subject": f"portal:{'刘' * signed.LONGEST_TOKEN}"},
+    {"issuer": "portal"},
+    {"signer": str(KEY.public)},
+]
+
+
+async def test_withdrawals_of_tokens_are_kept_and_touch_no_release(store: Store, orders: Orders, tmp_path: Path):
+    """They are shown with what they are about and when they end, handed on and proved as any order."""
+    await store.save([Delivery("headend", (admit(1),))], STAMP)
+    box, end = Box(tmp_path), NOW + timedelta(days=1)
+    await pin(store, box)
+    east = end.astimezone(timezone(timedelta(hours=8)))
+    for serial, what in enumerate(TOKENS, 1):
+        await orders.give(give(serial, until=east, **what), NOW)
+        made = order(serial, until=east, **what)
+        assert await orders.report("headend", Report(serial, {serial: box.prove(made)}), NOW) == [serial]
+        told = await orders.one(serial)
+        assert (told["what"], told["until"], told["proofs"][0]["verified"]) == (
+            what,
+            "2026-11-29T08:00:00.000000Z",
+            "yes",
+        )
+    await orders.give(give(5, label="drama"), NOW)
+    listed = await orders.some(None, 10)
+    assert [one["what"] for one in listed] == [{"label": "drama"}, *reversed(TOKENS)]
+    assert (listed[0]["until"], listed[0]["proved"], listed[1]["proved"]) == (None, 0, 1)
+    assert await rows(store) == {CODE: ("刘三姐", 1, 5)}
+    assert len((await orders.after(0))[0]) == 5
+
+
+async def test_withdrawals_of_tokens_are_bounded(orders: Orders, monkeypatch: pytest.MonkeyPatch):
+    """One too many is refused with what mends it; what ended or was taken back counts no more, nor what was given twice."""
+    from provisioning.controller import orders as module
+
+    monkeypatch.setattr(module, "MOST_TOKENS", 3)
+    end = NOW + timedelta(days=1)
+    for serial, (name, until) in enumerate((("a", end), ("a", end), ("b", None), ("c", end)), 1):
+        await orders.give(give(serial, until=until, token=f"portal:{name}"), NOW)
+    with pytest.raises(Refused) as caught:
+        await orders.give(give(5, token="portal:d"), NOW)
+    assert (caught.value.reason, orders.head) == ("too-many-tokens", 4)
+    await orders.give(give(5, label="drama"), NOW)
+    await orders.give(give(6, "reinstate", token="portal:b"), NOW)
+    await orders.give(give(7, token="portal:d"), NOW)
+    with pytest.raises(Refused, match="--until"):
+        await orders.give(give(8, issuer="portal"), NOW)
+    await orders.give(give(8, issuer="portal"), end)
 
 
 async def test_hostile_records_are_stored_all_the_same(store: Store):

@@ -111,7 +111,7 @@ def test_only_the_named_key_gives_an_order():
         {"act": "purge", "what": {"token": "portal:ab"}},
         {"what": {"token": "ab"}},
         {"what": {"token": "portal:"}},
-        {"what": {"token": "portal:a b"}},
+        {"what": {"token": "portal:a\nb"}},
         {"what": {"token": ":ab"}},
         {"what": {"token": f"portal:{'a' * 191}"}},
         {"what": {"subject": "viewer-17"}},
