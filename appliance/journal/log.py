@@ -91,6 +91,7 @@ class Journal:
             raise
 
     def _open(self) -> None:
+        self._tiles.clear()
         self._put(KEY, (self.verifier + "\n").encode())
         old = conversion.old_entries(self.folder, self.origin, self._key)
         if old is not None:

@@ -14,6 +14,7 @@ from appliance.journal.verify import ENTRIES, HASH, TAIL, WIDTH, Damaged, Tree, 
 from appliance.runtime.errors import Corrupt
 
 TEMPORARY = "new"  # outside of the tree, so that a crash leaves nothing in it
+TOGETHER = 64  # tiles that are made durable at once
 
 
 class Tiles:
@@ -21,6 +22,7 @@ class Tiles:
 
     def __init__(self, folder: Path, disk: Disk | None = None) -> None:
         self._folder, self._disk = folder, disk or Disk()
+        self._waiting: list[tuple[Path, bytes]] = []
         self._unsynced: set[Path] = set()
 
     def hashes(self, level: int, start: int, end: int) -> bytes:
@@ -59,19 +61,32 @@ class Tiles:
         return found
 
     def write(self, kind: str, number: int, width: int, data: bytes) -> None:
-        """Write a tile; ``sync`` makes its name durable."""
-        path = self._folder / kind / number_path(number, width)
-        self._make(path.parent)
-        temporary = self._folder.with_name(TEMPORARY)
-        self._disk.write(temporary, data)
-        self._disk.rename(temporary, path)
-        self._unsynced.add(path.parent)
+        """Write a tile; ``sync`` makes it durable and gives it its name."""
+        self._waiting.append((self._folder / kind / number_path(number, width), data))
+        if len(self._waiting) == TOGETHER:
+            self._name()
 
     def sync(self) -> None:
         """Make all that was written durable."""
+        self._name()
         for folder in sorted(self._unsynced):
             self._disk.sync_folder(folder)
         self._unsynced.clear()
+
+    def clear(self) -> None:
+        """Remove what a crash left of tiles that were being written."""
+        for left in self._folder.parent.glob(f"{TEMPORARY}.*"):
+            self._disk.unlink(left)
+
+    def _name(self) -> None:
+        """Write what waits, and give it its names once all of it is durable; what fails is not tried again."""
+        waiting, self._waiting = self._waiting, []
+        files = [(self._folder.with_name(f"{TEMPORARY}.{at}"), path, data) for at, (path, data) in enumerate(waiting)]
+        self._disk.write_all([(temporary, data) for temporary, _, data in files])
+        for temporary, path, _ in files:
+            self._make(path.parent)
+            self._disk.rename(temporary, path)
+            self._unsynced.add(path.parent)
 
     def drop_narrower(self, kind: str, number: int, width: int) -> None:
         """Remove the partial tiles that a wider one replaced; what a crash leaves of them harms nobody."""

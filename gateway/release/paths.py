@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import unicodedata
 from functools import lru_cache
 
@@ -16,13 +17,14 @@ LISTING = "release.listing.json"  # what its body signed so that it is listed; i
 DESCRIPTION = "release.yaml"  # what the staff wrote about the folder; it is read, never published
 LONGEST_SHOWN = 160  # characters of a name that a person is shown
 _MARKS = frozenset("-_.+~@=,()")
+_USUAL = _MARKS | frozenset(string.ascii_letters + string.digits)  # what nearly all names are made of
 
 
 def fault_in(path: str) -> str:
     """Return what is wrong with ``path`` as the name of a file in a release, or an empty text."""
     if not path:
         return "a path cannot be empty"
-    if any(0xD800 <= ord(c) <= 0xDFFF for c in path):
+    if not path.isascii() and any(0xD800 <= ord(c) <= 0xDFFF for c in path):
         return "the name is not UTF-8 text"
     if len(path.encode()) > LONGEST:
         return f"a path has at most {LONGEST} bytes"
@@ -40,6 +42,8 @@ def fault_in(path: str) -> str:
             return f"'{part}' begins with a dot: no hidden files, no '.' and no '..'"
         if len(part.encode()) > LONGEST_PART:
             return f"a name has at most {LONGEST_PART} bytes"
+        if _USUAL.issuperset(part):
+            continue
         for character in part:
             if character not in _MARKS and unicodedata.category(character)[0] not in "LMN":
                 return f"{character!r} cannot stand in a name: letters, digits and {' '.join(sorted(_MARKS))} can"

@@ -17,6 +17,7 @@ from gateway.resolver.vocabulary import KINDS
 LONGEST_RECORD = 48 << 10  # bytes of a dump: with what the log says of it, it fits an entry of 64 KiB
 TTL = 86_400  # seconds for which an answer may be kept, where a record says nothing else
 LONGEST_TTL = 30 * 86_400  # seconds
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 LARGEST_SERIAL = 2**53 - 1  # what every JSON reader keeps exactly
 
 
@@ -134,7 +135,7 @@ class Record(Noun):
         """
         said = self.model_dump(mode="json", exclude_defaults=True)
         said["status"] = self.status
-        return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        return _CANONICAL(said).encode()
 
 
 def parse_record(payload: bytes) -> Record:

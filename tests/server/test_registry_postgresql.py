@@ -91,6 +91,14 @@ async def test_postgresql_keeps_and_publishes_what_is_registered(place: Place) -
     assert [r for page in pages for r in page] == expected
 
 
+async def test_every_text_comes_back_from_postgresql_as_it_went_in(place: Place) -> None:
+    """Quotes, backslashes, separators of arrays and lines, and what looks like NULL."""
+    texts = ["NULL", r"\n \N \\", "{a,b}", '"it\'s"', "%s $1", "a|b", "👧 ü"]
+    records = [place.record(number, title=text) for number, text in enumerate(texts)]
+    await place.take(*records)
+    assert [record.title for record in await place.registry.some()] == texts
+
+
 async def test_postgresql_is_brought_up_from_the_log(place: Place) -> None:
     """A database that was lost is made anew from the log, with what became of each statement."""
     records = [place.record(number) for number in range(300)]

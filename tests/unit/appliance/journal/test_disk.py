@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,14 +77,18 @@ class Recording(Disk):
         self.on_operation()
 
     def write(self, path: Path, data: bytes) -> None:
-        self._next += 1
-        self.names[path] = self._next
-        self.files[self._next] = File(b"", [(0, data)])
-        self.on_operation()  # written, and not yet synced
-        with path.open("wb") as file:
-            file.write(data)
-        self.files[self._next] = File(data)
-        self.on_operation()
+        self.write_all([(path, data)])
+
+    def write_all(self, files: Sequence[tuple[Path, bytes]]) -> None:
+        for path, data in files:
+            self._next += 1
+            self.names[path] = self._next
+            self.files[self._next] = File(b"", [(0, data)])
+            self.on_operation()  # written, and not yet synced
+            path.write_bytes(data)
+        for path, data in files:
+            self.files[self.names[path]] = File(data)
+            self.on_operation()
 
     def rename(self, path: Path, to: Path) -> None:
         super().rename(path, to)

@@ -259,6 +259,38 @@ def test_entries_count_also_while_tiles_cannot_be_written(folder: Path, monkeypa
     assert verify_folder(folder).signed == 1101
 
 
+class Meeting(Disk):
+    """A disk that writes a tile only while it is asked for another one."""
+
+    def __init__(self) -> None:
+        self._both = threading.Barrier(2, timeout=30)
+        self.met: list[str] = []
+
+    def write(self, path: Path, data: bytes) -> None:
+        if path.name.startswith("new."):
+            self._both.wait()
+            self.met.append(path.name)
+        super().write(path, data)
+
+
+def test_tiles_wait_for_the_disk_together(tmp_path: Path) -> None:
+    """One after the other, each would wait for an fsync of its own: that is where the time of a bulk registration went."""
+    disk = Meeting()
+    journal = Journal(tmp_path / "j", PRIVATE, ORIGIN, disk=disk)
+    journal.append_many(entries(100))  # a tile and a bundle
+    journal.publish()
+    journal.close()
+    assert sorted(disk.met) == ["new.0", "new.1"]
+    assert verify_folder(tmp_path / "j").faults == []
+
+
+def test_what_a_crash_left_of_tiles_is_removed(folder: Path) -> None:
+    """They never got a name, and their entries are in the tail."""
+    (folder / "new.63").write_bytes(b"half a tile")
+    Journal(folder, PRIVATE, ORIGIN).close()
+    assert not (folder / "new.63").exists()
+
+
 def test_many_threads_append_at_once(tmp_path: Path) -> None:
     """Every entry has a number of its own, and is where its number says."""
     journal = Journal(tmp_path / "j", PRIVATE, ORIGIN)
