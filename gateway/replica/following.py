@@ -39,8 +39,7 @@ def follow(here: Info | None, told: Told, plan: Follow, bundles: Sequence[bytes]
     subtrees = () if plan.anew or here is None else here.subtrees
     frontier = frontier_of(plan.start, [bytes.fromhex(one) for one in subtrees])
     entries = _entries(plan, bundles)
-    for entry in entries:
-        frontier.add(leaf_hash(entry))
+    frontier.add_many([leaf_hash(entry) for entry in entries])
     try:
         if plan.end == told.size:
             if frontier.root.hex() != told.root:

@@ -6,6 +6,7 @@ backslash before it: what is looked for here stands at the record's own level an
 
 from __future__ import annotations
 
+import json
 import re
 
 from gateway.resolver.answer.known import TTL
@@ -13,7 +14,8 @@ from gateway.resolver.answer.known import TTL
 _LOCATIONS = b'"locations":[{"entry":"'
 # One copy on the box, for every screen, whose name needs no quoting in an address.
 _ON_THE_BOX = re.compile(rb'"locations":\[\{"entry":"([0-9A-Za-z/._-]+)","release":"isli:([0-9-]+)"\}\]').match
-_LINKS, _END = b'"links":[', b'],"'
+# A text in a link may end as the links do but for its quotation mark, which has a backslash before it.
+_LINKS, _END = b'"links":[', b'"}],"'
 _TARGET = re.compile(rb'"target":"([^"\\]+)"').findall
 _TTL = re.compile(rb',"ttl":([0-9]{1,9})\}$').search
 
@@ -55,4 +57,10 @@ def ttl_of(raw: bytes) -> int:
 def without_links(raw: bytes) -> bytes:
     """Return the record without its links."""
     at = raw.find(_LINKS)
-    return raw if at < 0 else raw[:at] + raw[raw.index(_END, at) + 2 :]
+    if at < 0:
+        return raw
+    end = raw.index(_END, at)
+    if b"\\" not in raw[at:end]:
+        return raw[:at] + raw[end + 4 :]
+    said = {name: value for name, value in json.loads(raw).items() if name != "links"}
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
