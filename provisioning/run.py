@@ -18,6 +18,7 @@ DAEMONS = {
     "replica": "gateway.replica.daemon",
     "fetch": "gateway.fetch.daemon",
     "delivery": "gateway.delivery.daemon",
+    "front": "gateway.delivery.front.daemon",
     "resolver": "gateway.resolver.daemon",
     "publish": "gateway.publish.daemon",
     "linking": "gateway.linking.daemon",
@@ -35,7 +36,7 @@ DAEMONS = {
     required=True,
     help="The daemon's file: the site's policy, or its own settings.",
 )
-@click.option("--zone", help="The zone it serves, for delivery, resolver, publish, linking and share.")
+@click.option("--zone", help="The zone it serves, for delivery, front, resolver, publish, linking and share.")
 @click.option("--check", is_flag=True, help="Only check the file, by the same code that the start runs.")
 def commands(daemon: str, config: Path, zone: str | None, *, check: bool) -> None:
     """Run one daemon in the foreground.

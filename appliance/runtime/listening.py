@@ -1,10 +1,11 @@
-"""A daemon's one TCP address: served until the daemon ends, and at another one as soon as a new policy names it."""
+"""A daemon's one TCP address or Unix socket: served until the daemon ends, and at another one as soon as a new policy names it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from aiohttp import web
 
@@ -14,14 +15,18 @@ from appliance.runtime.service import Service
 log = logging.getLogger("headgate.service")
 
 
-class Listening:
-    """Where a daemon listens, (address, port)."""
+Place = tuple[str, int] | Path
+MODE = 0o660  # of a Unix socket: who may enter its folder by its group may speak there
 
-    def __init__(self, place: tuple[str, int]) -> None:
+
+class Listening:
+    """Where a daemon listens: (address, port), or a Unix socket."""
+
+    def __init__(self, place: Place) -> None:
         self.place = place
         self._moved = asyncio.Event()
 
-    def move(self, place: tuple[str, int]) -> None:
+    def move(self, place: Place) -> None:
         """Listen at ``place`` from now on; connections elsewhere end as they do when the daemon stops."""
         self.place = place
         self._moved.set()
@@ -31,9 +36,13 @@ class Listening:
         stopped = service.tasks.create_task(service.stopped())
         while not stopped.done():
             here = self.place
-            async with http.serving(application(), tcp=[here]):
-                log.info("%s at %s port %d", doing, *here)
-                service.ready(f"{doing} at {here[0]} port {here[1]}")
+            if isinstance(here, Path):
+                serving, told = http.serving(application(), unix=[(here, MODE)]), f"{doing} at {here}"
+            else:
+                serving, told = http.serving(application(), tcp=[here]), f"{doing} at {here[0]} port {here[1]}"
+            async with serving:
+                log.info("%s", told)
+                service.ready(told)
                 while self.place == here and not stopped.done():
                     self._moved.clear()
                     moved = service.tasks.create_task(self._moved.wait())

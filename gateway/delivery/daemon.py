@@ -10,7 +10,7 @@ from pathlib import Path
 
 from appliance.runtime import metrics
 from appliance.runtime.errors import ConfigError, Fault
-from appliance.runtime.listening import Listening
+from appliance.runtime.listening import Listening, Place
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from gateway.caching.disk import Disk
@@ -19,6 +19,9 @@ from gateway.caching.kept import Kept
 from gateway.caching.shelf import Shelf
 from gateway.delivery import metrics as counted
 from gateway.delivery.ahead import Ahead
+from gateway.delivery.front import configuration, places
+from gateway.delivery.front.asked import Front
+from gateway.delivery.front.trees import Trees
 from gateway.delivery.ladder import Shown, limits_of
 from gateway.delivery.live import Channels
 from gateway.delivery.metering.meter import Meter
@@ -52,13 +55,13 @@ def check(config: Path, zone: str | None) -> None:
     _listen(policies.load(config), config, zone)
 
 
-def _listen(policy: Policy, config: Path, zone: str | None) -> tuple[str, int]:
+def _listen(policy: Policy, config: Path, zone: str | None) -> Place:
     service = policy.service_of(zone, "delivery") if zone else None
     if service is None:
         raise ConfigError(
             [Fault(str(config), 1, 1, "services", f"no service with 'run: delivery' in the zone '{zone}'")]
         )
-    return service.address, service.port
+    return (service.address, service.port) if service.front is None else places.socket(service.zone)
 
 
 def door_of(policy: Policy, zone: str, withdrawn: Withdrawn, pseudonyms: Pseudonyms | None = None) -> Door | None:
@@ -111,14 +114,35 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         cache = WebCache(zone, partial(origin_of, policy, zone), kept, filling, meter, service.tasks)
         screens.plain = cache.middleware
 
+        def in_front() -> Front:
+            """Return what answers the nginx in front of this zone's delivery."""
+            places.trees(zone).mkdir(parents=True, exist_ok=True)
+            places.log(zone).touch()
+            places.log(zone).chmod(0o660)  # nginx, whose group the folder has, writes it
+            trees = Trees(places.trees(zone), STATE / "store" / "objects", exchange)
+            service.tasks.create_task(trees.watch())
+            return Front(Objects(STATE / "store"), exchange, trees, screens)
+
+        def take_front(policy: Policy) -> None:
+            listens = _listen(policy, config, zone)
+            if isinstance(listens, Path):
+                screens.front = screens.front or in_front()
+                screens.front.take(configuration.generation(policy), screens.door)
+            elif screens.front is not None:
+                screens.front.take("", None)
+                screens.front = None
+            listening.move(listens)
+
+        take_front(policy)
+
         async def reload() -> None:
             policy = policies.load(config)
             cache.origin_of = partial(origin_of, policy, zone)
             kept.shelf.most_bytes = policy.store.web
-            listening.move(_listen(policy, config, zone))
             screens.site, screens.door = policy.site, door_of(policy, zone, screens.withdrawn, pseudonyms)
             screens.ladder = Shown(limits_of(policy, zone))
             screens.line.capacity = policy.lines.get(zone, 0)
+            take_front(policy)
             exchange.forget()
             channels.forget()
 

@@ -16,6 +16,7 @@ from gateway.caching import fields as headers
 from gateway.caching.body import Body
 from gateway.caching.cache_status import Did, told
 from gateway.caching.fields import Fields
+from gateway.delivery.front import counted, places, seen
 from gateway.delivery.metering.meter import Running
 from gateway.serving.choose import Part
 
@@ -46,6 +47,8 @@ class Sending:
         switching = status in (100, 101)  # of the hop before, not for the screen
         if self.request.version < (1, 1) or transport is None or switching or self.begun or self._told > MOST_INTERIM:
             return
+        if seen.in_front(self.request):  # nginx would take it for the answer
+            return
         lines = [f"HTTP/1.1 {status} {_phrase(status)}"]
         lines += [f"{name}: {value}" for name, value in headers.end_to_end(fields)]
         if not any("\r" in line or "\n" in line for line in lines):
@@ -73,6 +76,8 @@ async def send(
     """
     request, sending.did = sending.request, did
     response = Passed(status=status, reason=reason or _phrase(status), headers=_table(fields, did))
+    for name in places.HIDDEN:  # an origin says nothing to nginx
+        response.headers.popall(name, None)
     sending.response = response
     pieces: list[Piece] = []
     body: Body | None = None
@@ -92,6 +97,7 @@ async def send(
         response.enable_chunked_encoding()
     with sending.meter(did.hit) as running:
         sending.begun = True
+        response.headers.update(counted.of_answer(request, running.what))
         out = _Out(sending, response, running)
         try:
             async with asyncio.timeout(SLOWEST):

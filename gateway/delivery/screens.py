@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,10 @@ from aiohttp.typedefs import Middleware
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.quick import QUICK
-from gateway.delivery import cmcd, cmsd, line, metrics, page
+from gateway.delivery import cmsd, fields, line, metrics, page
 from gateway.delivery.ahead import Ahead
+from gateway.delivery.front import counted, seen
+from gateway.delivery.front.asked import Front
 from gateway.delivery.hot import Hot
 from gateway.delivery.ladder import Shown
 from gateway.delivery.line import Line
@@ -24,14 +25,12 @@ from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.passing import Passed
 from gateway.delivery.quality import Quality
-from gateway.delivery.remade import Remade
 from gateway.permission import door as doors
 from gateway.permission.door import Door, Granted
 from gateway.permission.judge import Asked
 from gateway.permission.withdrawn import Withdrawal, Withdrawn
-from gateway.playlists import delta
 from gateway.playlists.blocking import wanted
-from gateway.playlists.ladder import HLS, Limits
+from gateway.playlists.ladder import Limits
 from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming, Object
@@ -42,19 +41,8 @@ from gateway.serving.running import Turn
 from gateway.serving.send import SMALL, is_readable, send
 from gateway.store.objects import Objects
 
+COUNTED = "headgate.counted"  # of a request that came through nginx: what it is to be counted as
 SAYS = "headgate.says"  # of a request: CMSD-Static of what is asked for, and when it came (seconds)
-CHANGING = ("application/vnd.apple.mpegurl", "application/dash+xml", "text/", "application/json")
-SHORT, LONG = 10, 3600  # seconds a screen may keep what a new version usually changes, and the rest
-CORS = {  # players in pages of any address (a phone's application, a library's site) may play from the box
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Age, Cache-Status, CMSD-Dynamic, CMSD-Static, Content-Length, Content-Range, Date, ETag, Repr-Digest",
-}
-PREFLIGHT = {
-    **CORS,
-    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    "Access-Control-Allow-Headers": ", ".join(("Range", "If-None-Match", "If-Range", doors.NAME, *cmcd.HEADERS)),
-    "Access-Control-Max-Age": "86400",
-}
 
 
 class Screens:
@@ -74,8 +62,8 @@ class Screens:
         self.site, self._zone, self._channels = site, zone, channels
         self.line = Line()
         self.ladder = Shown(Limits())
-        self._deltas = Remade(lambda data, _: delta.shortened(data))
         self.ahead: Ahead | None = None  # fetches what comes next
+        self.front: Front | None = None  # answers nginx, where that stands in front
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
         self._running, self._quality = Requests(), quality
@@ -93,24 +81,29 @@ class Screens:
         self._hot.forget()
 
     def application(self) -> web.Application:
-        """Return what answers at the zone's address."""
+        """Return what answers at the zone's address, or to the nginx in front of it."""
         app = http.application(1024)  # nobody sends us a body
         app.router.add_get("/", self._health)
         app.router.add_get("/r/{code}/{path:.+}", self._get)
         app.router.add_options("/r/{code}/{path:.+}", self._preflight)
         app.on_response_prepare.append(_sign)
         app.on_response_prepare.append(self._tell)
+        app.on_response_prepare.append(_count_in_front)
         if self.plain is not None:
             app.middlewares.append(self.plain)
         app[http.LOST] = self._meter.lost
-        app[QUICK] = self._hot.answer
+        if self.front is None:
+            app[QUICK] = self._hot.answer
+        else:
+            app.router.add_get("/-/permit", self.front.permit)
+            app.router.add_get("/-/object", self.front.object)
         return app
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response(text=page.health(self.site, self._zone), content_type="text/html", charset="utf-8")
 
     async def _preflight(self, _: web.Request) -> web.Response:
-        return web.Response(status=204, headers=PREFLIGHT)
+        return web.Response(status=204, headers=fields.PREFLIGHT)
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -120,7 +113,7 @@ class Screens:
             metrics.REQUESTS.labels(self._zone, str(status), "none").inc()
             metrics.REFUSALS.labels(self._zone, reason).inc()
             response = http.answer(status, reason, str(error))
-            response.headers.update({**CORS, "Cache-Control": "no-store"})
+            response.headers.update({**fields.CORS, "Cache-Control": "no-store"})
             return response
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
@@ -143,7 +136,10 @@ class Screens:
             return None
         headers = {name.lower(): value for name, value in request.headers.items()}
         asked = Asked(
-            request.method, str(request.url.without_query_params(*doors.QUERY)), request.remote or "", headers
+            request.method,
+            str(seen.url_of(request).without_query_params(*doors.QUERY)),
+            seen.screen_of(request),
+            headers,
         )
         return self.door.admit(doors.shown(headers, request.cookies, request.query), asked, time.time())
 
@@ -152,10 +148,14 @@ class Screens:
 
         The list of tokens first, so that nobody begins by one that is broken off.
         """
+        if self.front is not None:
+            self.front.withdraw(codes)
         stopped = self._running.cut(codes)
         if self.withdrawn.replace(tokens):
             if self.door is not None:
                 self.door.forget()
+            if self.front is not None:
+                self.front.lock()
             stopped += self._running.cut_permits(partial(self.withdrawn.refusal, now=time.time()))
         metrics.WITHDRAWN.labels(self._zone).inc(stopped)
         return stopped
@@ -176,8 +176,6 @@ class Screens:
         if self.ladder.filters(file.type):
             file, opened, coming = await self.ladder.show(file, opened, coming)
         live = manifest.live is not None and path.startswith(PREFIX)
-        if live and file.type == HLS and delta.asked(request.query):
-            file, opened, coming = await self._deltas.show(file, opened, coming)
         seconds = manifest.live.segment if manifest.live is not None and live else 0.0
         request[SAYS] = cmsd.static(path, file.type, manifest.entry, live=live, seconds=seconds), began
         subject = granted.subject if granted else ""
@@ -186,6 +184,7 @@ class Screens:
             self._meter.begin(request.transport, manifest.release, path, manifest.body, cache, subject) as running,
         ):
             turn.begin()
+            request[COUNTED] = counted.of_answer(request, running.what)
             try:
                 response, sent, count, readable = await self._answer(
                     request, file, opened, cache, keep, coming, granted, running
@@ -216,7 +215,7 @@ class Screens:
         file = manifest.files.get(path)
         if file is None:
             raise Refused("unknown-path", "the release has no such file", 404)
-        keep = SHORT if file.type.startswith(CHANGING) else LONG
+        keep = fields.keep(file.type)
         # What is in the store is served only as what it passed as: the exchange says so, once for each file of each version.
         if self._exchange.allows(manifest, path) and (stored := self._store.open(file.sha256, file.size)):
             return Object(file.sha256, file.size, file.type), stored, "hit", keep, None
@@ -238,13 +237,8 @@ class Screens:
         """Answer; return the response, the bytes of content sent, those that were to be sent, and whether the disk gave them."""
         etag = f'"{file.sha256}"'
         headers = {
-            **CORS,
-            "ETag": etag,
-            # What a token opened is for the screen that showed it, and for no cache on the way.
-            "Cache-Control": f"{'public' if granted is None else 'private'}, max-age={keep}",
-            "Cache-Status": "headgate; hit" if cache == "hit" else "headgate; fwd=miss; stored",  # RFC 9211
-            "Accept-Ranges": "bytes",
-            "Repr-Digest": f"sha-256=:{b64encode(bytes.fromhex(file.sha256)).decode()}:",  # RFC 9530
+            **fields.CORS,
+            **fields.of_file(file.sha256, keep, hit=cache == "hit", private=granted is not None),
         }
         if granted is not None and granted.keep is not None:
             # A playlist's addresses carry no token: the screen shows it by cookie from now on.
@@ -295,15 +289,32 @@ class Screens:
             return
         # What is small says nothing of a line, and is answered the same to everybody for a moment.
         large = (response.content_length or 0) > SMALL
-        told = cmsd.dynamic(
-            self.site,
-            most=self.line.share(self._quality.running()),
-            duress=self.line.loaded(),
-            link=line.look(request.transport) if large else None,
-            delay=time.monotonic() - began if large else None,
-        )
-        if told:
+        link = line.look(request.transport) if large else None
+        if told := self.told(link, time.monotonic() - began if large else None):
             response.headers[cmsd.DYNAMIC] = told
+
+    def told(self, link: cmsd.Link | None = None, delay: float | None = None) -> str:
+        """Return ``CMSD-Dynamic`` of now, for everybody, or for the player at ``link`` whose answer took ``delay`` seconds."""
+        most = self.line.share(self._quality.running())
+        return cmsd.dynamic(self.site, most=most, duress=self.line.loaded(), link=link, delay=delay)
+
+    def may_begin(self) -> None:
+        """Refuse where a delivery could not be accounted for.
+
+        Raises:
+            Refused: too much waits already (``busy``).
+        """
+        self._meter.check()
+
+    def shows(self, kind: str) -> bool:
+        """Return whether files of the media type ``kind`` are shown in this zone as they are."""
+        return not self.ladder.filters(kind)
+
+    def gives(self, manifest: Manifest, path: str) -> None:
+        """Take note that nginx gives a screen a file: what comes next is fetched."""
+        if self.ahead is not None:
+            self.ahead.asked(manifest, path)
+            self.ahead.served(manifest, path)
 
     def _count(self, status: int, cache: str, sent: int, count: int, seconds: float) -> None:
         metrics.REQUESTS.labels(self._zone, str(status), cache).inc()
@@ -319,11 +330,17 @@ def _is_refused(coming: Coming | None) -> bool:
     return coming is not None and not coming.stored
 
 
+async def _count_in_front(request: web.Request, response: web.StreamResponse) -> None:
+    """Leave it to nginx to say how much of this it sent: what was no use (416) is not counted."""
+    if COUNTED in request and response.status in (200, 206, 304):
+        response.headers.update(request[COUNTED])
+
+
 async def _sign(_: web.Request, response: web.StreamResponse) -> None:
     if isinstance(response, Passed):  # an origin's own words
         return
     response.headers["Server"] = "headgate"  # which software and version is nobody's business in a screen zone
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.update(fields.SIGNED)
 
 
 def _told(error: HeadgateError) -> tuple[int, str]:

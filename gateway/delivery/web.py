@@ -24,6 +24,7 @@ from gateway.caching.filling import Coming, Confirmed, Fill, Filling, Passing
 from gateway.caching.kept import Kept
 from gateway.caching.stored import Asked, Stored
 from gateway.delivery import metrics
+from gateway.delivery.front import places
 from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.passing import Sending, send
 from gateway.serving.choose import Part, Parts, Unsatisfiable
@@ -33,6 +34,7 @@ MOST_FIELDS = 100  # fields of a request
 LONGEST_TARGET = 8000  # characters
 LONGEST_BODY = 64 << 20  # bytes of a request's body
 USED = "web:"  # before an origin's name, where a record of use has a release's code
+OURS = {"host", *(name.lower() for name in places.SAID)}  # fields of a request that are no part of what is asked
 AGAIN = 3  # times that a request looks anew at what is stored, before it asks for itself
 
 
@@ -120,7 +122,7 @@ class WebCache:
             raise Refused("bad-request", "the address is too long, or not written in ASCII", 414)
         if len(request.headers) > MOST_FIELDS:
             raise Refused("bad-request", "the request has too many header fields", 431)
-        fields = tuple((name, _bytewise(value)) for name, value in request.headers.items() if name.lower() != "host")
+        fields = tuple((name, _bytewise(value)) for name, value in request.headers.items() if name.lower() not in OURS)
         return Asked(request.method, host, target, fields)
 
     async def _answer(self, sending: Sending, asked: Asked) -> web.StreamResponse:

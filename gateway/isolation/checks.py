@@ -214,6 +214,11 @@ def _services(policy: Policy, broken: Broken) -> Iterator[Problem]:
             )
         if service.run == "share" and service.zone != "culture":
             yield Problem((*where, "zone"), "boxes share what they have in the culture zone and nowhere else")
+        if service.front is not None and service.run != "delivery":
+            yield Problem((*where, "front"), "nginx stands in front of delivery and of nothing else")
+        if service.tls is not None and service.front is None:
+            told = "delivery alone serves plain HTTP: TLS is nginx's"
+            yield Problem((*where, "tls"), told, "'front: nginx' beside it")
         if service.zone in policy.zones:
             yield from _inside(policy, broken, service.zone, (*where, "from"), service.sources)
 

@@ -11,6 +11,7 @@ from gateway.isolation.words import IPAddress, Key, Name, Size
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Leading = Annotated[str, Field(min_length=1, max_length=200)]  # the leading part of canonical codes
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Window = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")]
 
 
@@ -39,6 +40,13 @@ class Permission(Section):
     zones: Annotated[tuple[str, ...], Field(min_length=1, max_length=5)]
     issuers: dict[Name, Issuer] = Field(min_length=1, max_length=64)
     skew: Annotated[float, Field(ge=0, le=300)] = 30.0  # seconds that clocks may differ
+
+
+class Tls(Section):
+    """A certificate (with its chain) and its key, by the names of their files below /etc/headgate/front."""
+
+    certificate: FileName
+    key: FileName
 
 
 class Ladder(Section):

@@ -19,7 +19,7 @@ from appliance.runtime.errors import ConfigError, Fault
 from appliance.runtime.tree import Mapping, Node, compose
 from gateway.isolation import checks, sources
 from gateway.isolation.addresses import Addresses, HostList
-from gateway.isolation.content import S3, Important, Ladder, LineRate, Orders, Permission, Store, Trust, WebOrigin
+from gateway.isolation.content import S3, Important, Ladder, LineRate, Orders, Permission, Store, Tls, Trust, WebOrigin
 from gateway.isolation.groups import Group, Hosts
 from gateway.isolation.question import Address, Kind, Protocol, Question
 from gateway.isolation.words import (
@@ -119,6 +119,8 @@ class Serving(Section):
     listen: ProtocolPort
     sources: HostList = Field(alias="from")
     log: bool = False  # opened connections are sampled too
+    front: Literal["nginx"] | None = None  # what stands in front of delivery and serves hits by itself
+    tls: Tls | None = None  # HTTPS and HTTP/2, by nginx
 
 
 class Reach(Section):
@@ -194,6 +196,8 @@ class Service:
     port: int
     protocol: str
     sources: Hosts
+    front: str | None = None
+    tls: Tls | None = None
 
 
 class Policy(Section):
@@ -303,7 +307,9 @@ class Policy(Section):
             if (serving.zone, serving.run) == (zone, run) and zone in self.zones:
                 listen: Listen = serving.listen
                 address = str(self.zones[zone].addresses[0].ip)
-                return Service(name, zone, run, address, listen.port, listen.protocol, serving.sources)
+                return Service(
+                    name, zone, run, address, listen.port, listen.protocol, serving.sources, serving.front, serving.tls
+                )
         return None
 
     def web_of(self, host: str) -> tuple[str, WebOrigin] | None:

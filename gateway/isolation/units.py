@@ -14,8 +14,10 @@ SINGLE = (CROSSING, ADMISSION, "headgate-replica.service", "headgate-fetch.servi
 
 
 def wanted_units(policy: Policy) -> frozenset[str]:
-    """Return the instance units that the policy's services name."""
-    return frozenset(f"headgate-{s.run}@{s.zone}.service" for s in policy.services.values() if s.run in BY_ZONE)
+    """Return the instance units that the policy's services name, and those of nginx in front of them."""
+    services = policy.services.values()
+    wanted = {f"headgate-{s.run}@{s.zone}.service" for s in services if s.run in BY_ZONE}
+    return frozenset(wanted | {f"headgate-front@{s.zone}.service" for s in services if s.front is not None})
 
 
 class Units:
@@ -27,7 +29,7 @@ class Units:
     def running(self) -> frozenset[str]:
         """Return the instance units that run or are about to."""
         states = "--state=active,activating,reloading"
-        patterns = [f"headgate-{run}@*.service" for run in BY_ZONE]
+        patterns = [f"headgate-{run}@*.service" for run in (*BY_ZONE, "front")]
         listed = command.run(["systemctl", "list-units", "--plain", "--no-legend", "--full", states, *patterns])
         return frozenset(line.split()[0] for line in listed.splitlines() if line.strip())
 

@@ -75,6 +75,11 @@ class Door:
         self._passes: OrderedDict[tuple[str, str], Pass] = OrderedDict()
         self._pseudonyms = pseudonyms or Pseudonyms()
 
+    @property
+    def skew(self) -> float:
+        """Seconds that clocks may differ."""
+        return self._here.skew
+
     def admit(self, token_shown: Shown | None, asked: Asked, now: float) -> Granted:
         """Return what the shown token permits, if it permits what is asked for.
 

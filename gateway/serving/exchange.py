@@ -114,6 +114,11 @@ class Exchange:
                 return known[1]
             raise
 
+    def known(self, code: str) -> Manifest | None:
+        """Return the manifest of the release if it need not be asked for again, else None."""
+        at, value = self._known.get(code, (0.0, None))
+        return value if isinstance(value, Manifest) and self._clock() - at < FRESH else None
+
     def forget(self) -> None:
         """Ask for every manifest again: another policy may let other releases pass."""
         self._known.clear()

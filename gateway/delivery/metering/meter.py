@@ -39,6 +39,11 @@ class Running:
         self._span: Span | None = None  # the last one
         self._fate, self._ended = Fate(), False
 
+    @property
+    def what(self) -> What:
+        """What is delivered, before it has a status."""
+        return self._what
+
     def content(self, status: int, count: int, ahead: int = 0) -> None:
         """Note that ``count`` bytes of content go next, behind ``ahead`` other bytes that are not written yet (the answer's head).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -67,6 +68,11 @@ never:
   - {{from: bigscreen, to: management}}
   - {{from: bigscreen, to: culture}}
 """
+
+
+# Of a test that is the same with nginx in front of delivery and without.
+BOTH_WAYS = pytest.mark.parametrize("chain", ["alone", "nginx"], indirect=True)
+BOTH_WAYS_SHARED = pytest.mark.parametrize("shared", ["alone", "nginx"], indirect=True, scope="module")
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
@@ -151,8 +157,8 @@ class Origin:
 class Chain:
     """The whole chain; ``with`` it is running."""
 
-    def __init__(self, base: Path) -> None:
-        self.base = base
+    def __init__(self, base: Path, *, front: bool = False) -> None:
+        self.base, self.front = base, front
         self.run, self.state, self.policy = base / "run", base / "state", base / "policy.yaml"
         self.origin = Origin(base / "origin", free_port(ORIGIN))
         self.port = free_port("127.20.0.1")
@@ -169,7 +175,13 @@ class Chain:
             port=self.port,
             resolver=self.port + 1 if self.port < 65535 else 1,
         )
+        if self.front:
+            text = text.replace("run: delivery,", "run: delivery, front: nginx,")
         self.policy.write_text(change(text))
+
+    def digest(self) -> str:
+        """Return the digest of the enforced policy."""
+        return hashlib.sha256(self.policy.read_bytes()).hexdigest()
 
     def start(self, daemon: str, zone: str | None = None, *, wait: bool = True) -> subprocess.Popen[bytes]:
         """Start a daemon as its unit would, and wait until it listens."""
@@ -199,6 +211,8 @@ class Chain:
         assert process.poll() is None, self.log(name)
 
     def _listens(self, daemon: str, zone: str | None) -> bool:
+        if self.front and daemon == "delivery":
+            return _connects(socket.AF_UNIX, str(self.run / "front" / str(zone) / "delivery.sock"))
         if zone:
             return _connects(socket.AF_INET, (ADDRESSES[zone], self.port))
         if daemon in FILTERS:
@@ -210,8 +224,15 @@ class Chain:
 
     def reload(self, *names: str) -> None:
         """Tell daemons that the policy is another one, as the guard does; the admission filter always is among them."""
-        for name in ("admission", *names):
+        fronts = [name.replace("delivery", "front") for name in names if self.front and name.startswith("delivery")]
+        before = {name: self._reloads(name) for name in fronts}
+        for name in ("admission", *names, *fronts):
             self.processes[name].send_signal(signal.SIGHUP)
+        for name in fronts:
+            until(lambda name=name: self._reloads(name) > before[name], f"{name} is done with it")
+
+    def _reloads(self, name: str) -> int:
+        return len(re.findall("new configuration (?:taken in|not taken in|refused)", self.log(name)))
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> int:
         """End a daemon by a signal and return its status."""
@@ -311,6 +332,8 @@ class Chain:
                 self.start(*daemon, wait=False)
             for daemon in daemons:
                 self.wait(*daemon)
+            for zone in ("bigscreen", "smallscreen") if self.front else ():
+                self.start("front", zone)
         except BaseException:
             self.__exit__()
             raise
@@ -349,23 +372,32 @@ def _connects(family: int, address: Any) -> bool:
 
 
 @contextmanager
-def running(base: Path) -> Iterator[Chain]:
-    """Run a chain in the folder ``base``."""
-    with Chain(base) as chain:
+def running(base: Path, *, front: bool = False) -> Iterator[Chain]:
+    """Run a chain in the folder ``base``, with nginx in ``front`` of delivery or without."""
+    with Chain(base, front=front) as chain:
         yield chain
 
 
 @pytest.fixture
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    """A running chain with nothing published."""
-    with running(tmp_path_factory.mktemp("c")) as chain:  # a short name: a socket's path has at most 107 bytes
+def fronted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A running chain with nginx in front of delivery, and nothing published."""
+    with running(tmp_path_factory.mktemp("f"), front=True) as chain:
+        yield chain
+
+
+@pytest.fixture
+def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A running chain with nothing published: with nginx in front where a test runs ``BOTH_WAYS``."""
+    front = getattr(request, "param", "alone") == "nginx"
+    with running(tmp_path_factory.mktemp("c"), front=front) as chain:  # short: a socket's path has at most 107 bytes
         yield chain
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    """A running chain that tests share which change nothing."""
-    with running(tmp_path_factory.mktemp("s")) as chain:
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A running chain that tests share which change nothing: with nginx in front where a test runs ``BOTH_WAYS``."""
+    front = getattr(request, "param", "alone") == "nginx"
+    with running(tmp_path_factory.mktemp("s"), front=front) as chain:
         yield chain
 
 

@@ -58,6 +58,7 @@ ZONES = {
     "headgate-telemetry.service": ("NetworkNamespacePath", "/run/netns/management"),
     "headgate-controller.service": ("NetworkNamespacePath", "/run/netns/management"),
     "headgate-delivery@.service": ("NetworkNamespacePath", "/run/netns/%i"),
+    "headgate-front@.service": ("NetworkNamespacePath", "/run/netns/%i"),
     "headgate-resolver@.service": ("NetworkNamespacePath", "/run/netns/%i"),
     "headgate-publish@.service": ("NetworkNamespacePath", "/run/netns/%i"),
     "headgate-linking@.service": ("NetworkNamespacePath", "/run/netns/%i"),
@@ -101,8 +102,8 @@ def test_every_daemon_is_in_its_zone(name: str):
 
 @pytest.mark.parametrize("name", DAEMONS)
 def test_only_what_listens_on_a_low_port_has_a_capability(name: str):
-    """No daemon has a capability, but delivery and share listen on port 80."""
-    wanted = ["CAP_NET_BIND_SERVICE"] if "delivery" in name or "share" in name else [""]
+    """No daemon has a capability, but delivery, nginx in front of it and share listen on port 80."""
+    wanted = ["CAP_NET_BIND_SERVICE"] if any(word in name for word in ("delivery", "front", "share")) else [""]
 
     assert settings(name)["CapabilityBoundingSet"] == wanted
     assert settings(name)["AmbientCapabilities"] == wanted
@@ -142,6 +143,24 @@ def test_a_peer_sees_its_own_socket_only():
                 FOLDERS,
                 re.MULTILINE,
             )
+
+
+def test_nginx_sees_what_passed_and_the_folder_where_it_meets_delivery():
+    """It reads objects alone, has no socket of the exchange, and can make nothing where it meets delivery; nobody else comes there."""
+    unit = settings("headgate-front@.service")
+    assert unit["BindPaths"] == ["/run/headgate/front/%i", "/run/headgate/nginx/%i"]
+    assert unit["BindReadOnlyPaths"] == [
+        "/run/headgate/policy",
+        "/var/lib/headgate/store/objects",
+        "/etc/headgate/front",
+    ]
+    assert {other for other in DAEMONS if "/run/headgate/front/" in UNITS[other].read_text()} == {
+        "headgate-delivery@.service",
+        "headgate-front@.service",
+    }
+    for zone in SCREENS:
+        made = rf"^d /run/headgate/front/{zone}\s+2750 hg-delivery-{zone} hg-front-{zone}$"
+        assert re.search(made, FOLDERS, re.MULTILINE)
 
 
 def test_who_brings_releases_in_writes_no_store():
@@ -206,7 +225,7 @@ def test_screens_never_write_the_store():
     """Delivery, resolver and share see what the exchange verified, and cannot change it."""
     for name in ("headgate-delivery@.service", "headgate-resolver@.service", "headgate-share@.service"):
         daemon = name.removeprefix("headgate-").removesuffix("@.service")
-        own = ["/var/lib/headgate/delivery-%i"] if daemon == "delivery" else []  # its ledger
+        own = ["/run/headgate/front/%i", "/var/lib/headgate/delivery-%i"] if daemon == "delivery" else []
         assert settings(name)["BindPaths"] == [f"/run/headgate/metrics/{daemon}-%i", *own]
 
 

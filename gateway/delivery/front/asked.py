@@ -1,0 +1,132 @@
+"""What nginx asks: once for a session, whether it is permitted, and once for an object, what it is and where.
+
+Every answer is a success, which nginx keeps for as long as ``X-Accel-Expires`` says; where it names no link, nginx passes the request on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Protocol
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from appliance.runtime.errors import Refused
+from gateway.delivery import cmsd, fields
+from gateway.delivery.front import counted, places, seen
+from gateway.delivery.front.trees import Trees
+from gateway.delivery.live import PREFIX
+from gateway.permission import door as doors
+from gateway.permission.door import Door, Granted
+from gateway.permission.judge import Asked
+from gateway.permission.permit import PREFIX as LEADING
+from gateway.permission.pseudonym import DAY
+from gateway.serving.exchange import Exchange, Manifest
+from gateway.store.objects import Objects
+
+SESSION = 60  # seconds for which a permission is kept
+OBJECT = 2  # seconds for which nginx knows an object, and how busy the line is
+AGAIN = 1  # seconds in which what nginx may not answer is not asked again
+
+
+class Zone(Protocol):
+    """What delivery knows of its zone."""
+
+    def may_begin(self) -> None:
+        """Refuse where a delivery could not be accounted for."""
+
+    def shows(self, kind: str) -> bool:
+        """Return whether files of the media type ``kind`` are shown as they are."""
+
+    def told(self) -> str:
+        """Return what every player is told now (``CMSD-Dynamic``)."""
+
+    def gives(self, manifest: Manifest, path: str) -> None:
+        """Take note that a screen is given a file."""
+
+
+class Front:
+    """The questions of one zone's nginx."""
+
+    def __init__(self, store: Objects, exchange: Exchange, trees: Trees, zone: Zone) -> None:
+        self._store, self._exchange, self._trees, self._zone = store, exchange, trees, zone
+        self.generation = ""  # of the policy; nothing is answered without one
+        self.door: Door | None = None
+
+    def take(self, generation: str, door: Door | None) -> None:
+        """Answer by another policy from now on; what nginx keeps of the last one gives nothing any more."""
+        self.generation, self.door = generation, door
+        self._trees.forget()
+
+    def withdraw(self, codes: Iterable[str]) -> None:
+        """Let nginx serve nothing of the releases ``codes`` from now on."""
+        self._trees.drop(codes)
+
+    def lock(self) -> None:
+        """Let nginx ask for each permission again, from now on."""
+        self._trees.lock()
+
+    async def permit(self, request: web.Request) -> web.Response:
+        """Answer whether what this screen shows permits it all of a release, and for how long."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        folder = headers.get(places.TARGET.lower(), "")
+        if self.door is None or not self._is_known(request, "permit"):
+            return _answer(0)
+        now = time.time()
+        asked = Asked("GET", str(seen.url_of(request).with_path(folder)), seen.screen_of(request), headers)
+        try:
+            granted = self.door.admit(doors.shown(headers, request.cookies, {}), asked, now)
+        except Refused:
+            return _answer(AGAIN)  # delivery says why
+        seconds = _lasting(granted, folder, self.door.skew, now)
+        return _answer(seconds, {places.DOOR: self._trees.door, places.SUBJECT: granted.subject} if seconds else {})
+
+    async def object(self, request: web.Request) -> web.Response:
+        """Answer what is said of a file and where it is, if it is here and may be served; nobody else is asked."""
+        target = request.headers.get(places.TARGET, "")
+        _, _, code, path = target.split("/", 3) if target.count("/") > 2 else ("", "", "", "")
+        manifest = self._exchange.known(code)
+        if not self._is_known(request, "object") or manifest is None:
+            return _answer(0)
+        file = manifest.files.get(path)
+        if file is None or (manifest.live is not None and path.startswith(PREFIX)) or not self._zone.shows(file.type):
+            return _answer(AGAIN)
+        if not self._exchange.allows(manifest, path) or not self._store.has(file.sha256, file.size):
+            return _answer(0)
+        try:
+            self._zone.may_begin()
+        except Refused:
+            return _answer(0)
+        self._zone.gives(manifest, path)
+        said = {
+            **fields.of_file(file.sha256, fields.keep(file.type), hit=True, private=self.door is not None),
+            cmsd.STATIC: cmsd.static(path, file.type, manifest.entry, live=False),
+            cmsd.DYNAMIC: self._zone.told(),
+            places.OBJECT: self._trees.path(code, manifest, file.sha256),
+            places.METER: counted.told(manifest.release, path, manifest.body, "hit"),
+            "Content-Type": file.type,
+        }
+        return _answer(OBJECT, said)
+
+    def _is_known(self, request: web.Request, ask: str) -> bool:
+        """Return whether nginx asks, and under this policy."""
+        headers = request.headers
+        return headers.get(places.ASK) == ask and headers.get(places.GENERATION) == self.generation
+
+
+def _lasting(granted: Granted, folder: str, skew: float, now: float) -> int:
+    """Return for how many seconds all files below ``folder`` are permitted, 0 where each is to be judged."""
+    permit = granted.permit
+    alike = all(
+        test.part == "path" and test.how == LEADING and isinstance(test.value, str) and folder.startswith(test.value)
+        for test in permit.tests
+    )
+    if permit.headers or not alike:
+        return 0
+    until = min(permit.until + skew, (now // DAY + 1) * DAY)  # the pseudonym changes with the day
+    return max(0, min(SESSION, int(until - now) - 1))  # nginx counts whole seconds, and keeps up to one more
+
+
+def _answer(seconds: int, said: dict[str, str] | None = None) -> web.Response:
+    return web.Response(headers=CIMultiDict({"X-Accel-Expires": str(seconds), **(said or {})}))

@@ -1,0 +1,90 @@
+"""nginx's configuration for one zone, written from the site's policy; pure."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from appliance.runtime.places import ETC
+from gateway.delivery import cmcd, fields
+from gateway.delivery.front import places
+from gateway.isolation.policy import Policy
+from gateway.permission.door import NAME
+
+TLS = ETC / "front"  # the certificates and keys that a policy names
+STATE = "state.sock"  # where nginx says which generation it works by
+HEAD = "4 8k"  # lines of a request's head: delivery takes no longer ones either
+BODY = 1024  # bytes of a request's body: screens send none, except to origins of plain HTTP
+KEYS = "16m"  # of memory: a hundred thousand of delivery's answers
+KEPT = "64m"  # bytes of answers
+CONNECTIONS = 16_384  # of each worker; a request that is passed on takes two
+
+# What a screen may ask that nginx answers: a plain name in a release, no playlist, and nothing in the query but what a player tells.
+PLAIN = (
+    r"~^(/r/[0-9A-Za-z.:-]{1,100}/(?:[0-9A-Za-z_-][0-9A-Za-z._-]*/){0,7}"
+    r"(?![^/?]*\.(?:m3u8|mpd)(?:\?|$))[0-9A-Za-z_-][0-9A-Za-z._-]*)(?:\?CMCD=[^&]*)?$"
+)
+# Of a file, as delivery says them: each is asked for with the object.
+SAID = ("Cache-Control", "ETag", "Repr-Digest", "Cache-Status", "CMSD-Static", "CMSD-Dynamic")
+
+
+def generation(policy: Policy) -> str:
+    """Return what both ends know a policy by: answers that delivery gave under another one count no more."""
+    return policy.digest[:16]
+
+
+def render(policy: Policy, zone: str, folder: Path, own: Path) -> str:
+    """Return the configuration of the nginx in front of the delivery of ``zone``.
+
+    ``folder`` is where it meets delivery, ``own`` is its own.
+
+    Raises:
+        ValueError: the policy has no nginx there.
+    """
+    service = policy.service_of(zone, "delivery")
+    if service is None or service.front != "nginx":
+        raise ValueError(f"no delivery with 'front: nginx' in the zone '{zone}'")
+    webs = [web for web in policy.web.values() if not web.zones or zone in web.zones]
+    address = f"[{service.address}]" if ":" in service.address else service.address
+    tls = service.tls
+    return _template().render(
+        zone=zone,
+        generation=generation(policy),
+        folder=folder,
+        own=own,
+        state=STATE,
+        listen=f"{address}:{service.port}{' ssl http2' if tls else ''}",
+        certificate=f"ssl_certificate {TLS / tls.certificate}; ssl_certificate_key {TLS / tls.key};" if tls else "",
+        asks=policy.permission is not None and zone in policy.permission.zones,
+        hosts=" ".join(sorted({host.partition(":")[0] for web in webs for host in web.hosts})),
+        body=max([BODY, *(web.request for web in webs)]),
+        plain=PLAIN,
+        head=HEAD,
+        keys=KEYS,
+        kept=KEPT,
+        connections=CONNECTIONS,
+        token_name=NAME,
+        token=f"http_{_variable(NAME)}",
+        cmcd=",".join(f'"$http_{_variable(name)}"' for name in cmcd.HEADERS),
+        said=[(name, _variable(name)) for name in SAID],
+        hidden=places.HIDDEN,
+        always={**fields.CORS, **fields.SIGNED},
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("gateway.delivery.front"),
+        autoescape=False,  # noqa: S701 (no page, and what a policy can say has no quotes and no semicolons)
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("nginx.conf")
+
+
+def _variable(field: str) -> str:
+    return field.lower().replace("-", "_")

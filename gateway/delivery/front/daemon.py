@@ -1,0 +1,117 @@
+"""``headgate run front --zone ZONE``: keeps the nginx in front of a zone's delivery running, with the configuration of the policy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import tempfile
+from asyncio.subprocess import Process
+from pathlib import Path
+
+from appliance.runtime import command, http
+from appliance.runtime.errors import ConfigError, Fault, Unreachable
+from appliance.runtime.files import write_atomic
+from appliance.runtime.service import Service
+from gateway.delivery.front import configuration, places
+from gateway.isolation import policy as policies
+
+NGINX = "/usr/sbin/nginx"
+LOOK = 0.05  # seconds between two looks whether nginx works
+START = 30.0  # seconds for that
+SHUTDOWN = 3.0  # seconds given to downloads under way when the daemon stops
+log = logging.getLogger("headgate.front")
+
+
+def check(config: Path, zone: str | None) -> None:
+    """Write the configuration as the start does, and have nginx read it.
+
+    Raises:
+        ConfigError: the policy is wrong, has no nginx in ``zone``, or nginx does not take what is made of it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        _write(config, zone, Path(folder) / "nginx.conf")
+
+
+def _write(config: Path, zone: str | None, written: Path) -> str:
+    """Write the configuration to ``written``, if nginx takes it; return its generation."""
+    policy = policies.load(config)
+    service = policy.service_of(zone, "delivery") if zone else None
+    if zone is None or service is None or service.front is None:
+        told = f"no service with 'run: delivery' and 'front: nginx' in the zone '{zone}'"
+        raise ConfigError([Fault(str(config), 1, 1, "services", told)])
+    places.own(zone).mkdir(parents=True, exist_ok=True)
+    tried = written.with_name(f"{written.name}.tried")
+    tried.write_text(configuration.render(policy, zone, places.folder(zone), places.own(zone)))
+    try:
+        command.run([NGINX, "-t", "-q", *_options(tried)])
+    except command.CommandFailed as error:
+        line = policy.line_of(("services", service.name))
+        raise ConfigError([Fault(str(config), line, 1, f"services.{service.name}.front", str(error))]) from error
+    write_atomic(written, tried.read_bytes())
+    return configuration.generation(policy)
+
+
+def _options(written: Path) -> list[str]:
+    # Started by root it would take another user, who sees nothing here: that is for tests; its unit has a user of its own.
+    user = ["-g", "user root;"] if os.geteuid() == 0 else []
+    return ["-e", "stderr", "-c", str(written), *user]
+
+
+async def main(service: Service, config: Path, zone: str | None) -> None:
+    """Keep nginx running until told to stop."""
+    own = places.own(str(zone))
+    written, state = own / "nginx.conf", own / configuration.STATE
+    generation = _write(config, zone, written)
+    state.unlink(missing_ok=True)  # of one that was killed, and of the trial: nginx takes no socket that is there
+    # It does not outlive this process: nobody else would tell it of another policy.
+    argv = ["setpriv", "--pdeathsig=TERM", NGINX, *_options(written)]
+    nginx = await asyncio.create_subprocess_exec(*argv)
+    try:
+        await _works_by(generation, state, nginx)
+
+        async def reload() -> None:
+            generation = await asyncio.to_thread(_write, config, zone, written)
+            nginx.send_signal(signal.SIGHUP)
+            await _works_by(generation, state, nginx)
+
+        service.reload = reload
+        stopped = service.tasks.create_task(service.stopped())
+        ended = service.tasks.create_task(nginx.wait())
+        service.ready(f"in front of {zone}")
+        await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            raise Unreachable(f"nginx ended with status {nginx.returncode}")
+    finally:
+        await _end(nginx)
+
+
+async def _works_by(generation: str, state: Path, nginx: Process) -> None:
+    """Wait until nginx works by a configuration: it looks for its address and ports at its start, and says in its log what it misses.
+
+    Raises:
+        Unreachable: it ended, or does not in time.
+    """
+    said = ""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(START):
+            while nginx.returncode is None:
+                with contextlib.suppress(Unreachable):
+                    async with http.unix_client(state) as client, client.get("http://nginx/") as answer:
+                        said = await answer.text()
+                if said == generation:
+                    return
+                await asyncio.sleep(LOOK)
+    told = "goes on as it was" if nginx.returncode is None else f"ended with status {nginx.returncode}"
+    raise Unreachable(f"nginx does not take its configuration and {told}: see its log")
+
+
+async def _end(nginx: Process) -> None:
+    """End nginx: at once where downloads that run do not end soon."""
+    for number in (signal.SIGQUIT, signal.SIGTERM):
+        if nginx.returncode is None:
+            nginx.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(nginx.wait(), SHUTDOWN)

@@ -1,0 +1,43 @@
+"""Where nginx and the delivery of one zone meet, and what they say to each other beside the request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from appliance.runtime.places import RUN
+
+# Of requests: said by nginx alone, which takes away what a screen says under these names.
+ASK = "Headgate-Ask"  # ``permit`` or ``object``: a question of nginx's own, no screen's request
+TARGET = "Headgate-Target"  # the path that is asked about
+GENERATION = "Headgate-Generation"  # of the policy that nginx's configuration was written from
+SCREEN, SCHEME = "Headgate-Screen", "Headgate-Scheme"  # the screen's address, and how it asked
+SAID = (ASK, TARGET, GENERATION, SCREEN, SCHEME)
+# Of answers: nginx tells no screen.
+DOOR, SUBJECT = "Headgate-Door", "Headgate-Subject"
+OBJECT, METER = "Headgate-Object", "Headgate-Meter"
+HIDDEN = (DOOR, SUBJECT, OBJECT, METER)
+
+
+def folder(zone: str) -> Path:
+    """Return the folder that delivery writes and nginx reads."""
+    return RUN / "front" / zone
+
+
+def own(zone: str) -> Path:
+    """Return the folder that is nginx's own: its configuration and what it keeps."""
+    return RUN / "nginx" / zone
+
+
+def socket(zone: str) -> Path:
+    """Return where delivery answers."""
+    return folder(zone) / "delivery.sock"
+
+
+def trees(zone: str) -> Path:
+    """Return the folder of the links through which nginx reaches objects."""
+    return folder(zone) / "trees"
+
+
+def log(zone: str) -> Path:
+    """Return the file in which nginx says what it delivers, a line when it begins and one when it is over."""
+    return folder(zone) / "deliveries.log"

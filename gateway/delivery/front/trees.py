@@ -1,0 +1,89 @@
+"""The links through which nginx reaches objects: one for each version of a release, there only while it may be served.
+
+nginx keeps delivery's answers for some seconds and nobody can take them back; without the link such an answer gives nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from appliance.runtime.errors import HeadgateError
+from gateway.serving.exchange import Exchange, Manifest
+
+LOOK = 1.0  # seconds between two looks whether what is linked may still be served
+RENEWED = 1.5  # seconds after which a manifest is asked for again: before it is too old for an answer to nginx
+IDLE = 60.0  # seconds after which a link goes that nobody asked for: far longer than nginx keeps an answer
+MOST = 150  # links: fewer than the manifests that are kept in mind
+log = logging.getLogger("headgate.delivery")
+
+
+class Trees:
+    """The links in ``folder`` to the store's ``objects``; what an earlier process left there goes."""
+
+    def __init__(
+        self, folder: Path, objects: Path, exchange: Exchange, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folder, self._objects, self._exchange, self._clock = folder, objects, exchange, clock
+        self._links: OrderedDict[str, tuple[str, Manifest, float]] = OrderedDict()  # code -> link, manifest, asked for
+        self._door = ""
+        folder.mkdir(exist_ok=True)
+        self.forget()
+
+    @property
+    def door(self) -> str:
+        """The link that what was permitted goes through, as nginx sees it."""
+        return f"/{self._door}"
+
+    def forget(self) -> None:
+        """Take away every link: another policy, or nothing that is known, may decide otherwise."""
+        self._links.clear()
+        for link in self._folder.iterdir():
+            link.unlink()
+        self.lock()
+
+    def lock(self) -> None:
+        """Have what was permitted asked for again: what permits it may be withdrawn."""
+        for link in self._folder.parent.glob("door.*"):
+            link.unlink()
+        self._door = f"door.{secrets.token_hex(8)}"  # a name that no answer that is still kept knows
+        (self._folder.parent / self._door).symlink_to(self._folder.name)
+
+    def path(self, code: str, manifest: Manifest, sha256: str) -> str:
+        """Return where nginx finds an object (digest in hex) of the release ``code``, which may be served now."""
+        link, known, _ = self._links.get(code, ("", None, 0.0))
+        if known is None or known.digest != manifest.digest:
+            self.drop([code])
+            link = f"{secrets.token_hex(8)}.{code}"
+            (self._folder / link).symlink_to(self._objects)
+        self._links[code] = link, manifest, self._clock()
+        self._links.move_to_end(code)
+        while len(self._links) > MOST:
+            self.drop([next(iter(self._links))])
+        return f"/{link}/{sha256[:2]}/{sha256}"
+
+    def drop(self, codes: Iterable[str]) -> None:
+        """Take the links of these releases away: nginx serves nothing of them from now on."""
+        for code in codes:
+            if (known := self._links.pop(code, None)) is not None:
+                (self._folder / known[0]).unlink(missing_ok=True)
+
+    async def watch(self) -> None:
+        """Take away the links of what may not be served any more, or is not asked for, for ever."""
+        while True:
+            await asyncio.sleep(LOOK)
+            for code, (_, manifest, asked) in tuple(self._links.items()):
+                if self._clock() - asked > IDLE or not await self._may_serve(code, manifest):
+                    self.drop([code])
+
+    async def _may_serve(self, code: str, manifest: Manifest) -> bool:
+        try:
+            return (await self._exchange.manifest(code, fresh=RENEWED)).digest == manifest.digest
+        except HeadgateError as error:
+            log.debug("%s is not served by nginx any more: %s", code, error)
+            return False

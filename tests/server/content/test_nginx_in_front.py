@@ -1,0 +1,223 @@
+"""nginx in front of delivery: it serves hits by itself, as delivery would, and delivery serves the rest."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from appliance.identity.keys import PrivateKey
+from tests.server.content import media
+from tests.server.content.conftest import ADDRESSES, CODE, Chain, give_order, running
+
+pytestmark = pytest.mark.server
+SEGMENT, LONG = media.segment(b"small" * 1000), media.sized(3 << 20)
+FILM = {"1.m4s": SEGMENT, "long.mp4": LONG, "all.m3u8": b"#EXTM3U\n"}
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A chain with nginx in front, whose film was asked for once and stays as it is."""
+    with running(tmp_path_factory.mktemp("f"), front=True) as chain:
+        chain.publish(FILM)
+        for path, data in FILM.items():
+            assert chain.play(path).body == data
+        yield chain
+
+
+def by_nginx(reply: Any) -> bool:
+    """Return whether nginx answered by itself: delivery signs what it answers."""
+    return reply.headers["Server"] == "nginx"
+
+
+def lines(chain: Chain) -> list[dict[str, Any]]:
+    """Return what nginx wrote of what it delivered."""
+    text = (chain.run / "front" / "bigscreen" / "deliveries.log").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def spoken(chain: Chain, data: bytes) -> bytes:
+    """Return what comes for ``data`` on one connection until it is closed."""
+    got = b""
+    with socket.create_connection((ADDRESSES["bigscreen"], chain.port), 30) as connection:
+        connection.sendall(data)
+        while part := connection.recv(1 << 16):
+            got += part
+    return got
+
+
+def test_a_miss_is_served_by_delivery_and_a_hit_by_nginx_with_the_same_words(fronted):
+    """The first request fills; the next is nginx's own, and says what delivery says of the same file."""
+    fronted.publish(FILM)
+    miss = fronted.play("1.m4s")
+    assert (miss.status, miss.body, by_nginx(miss)) == (200, SEGMENT, False)
+    assert miss.headers["Cache-Status"] == "headgate; fwd=miss; stored"
+    hit = fronted.play("1.m4s")
+    assert (hit.status, hit.body, by_nginx(hit)) == (200, SEGMENT, True)
+    same = fronted.play("1.m4s", headers={"If-None-Match": '"another"'})  # a condition is for delivery to judge
+    assert (same.status, same.body, by_nginx(same)) == (200, SEGMENT, False)
+    assert set(hit.headers) == set(same.headers)
+    assert {k: v for k, v in hit.headers.items() if k not in ("Date", "Server")} == {
+        k: v for k, v in same.headers.items() if k not in ("Date", "Server")
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "first", "last"),
+    [
+        ("bytes=0-", 206, 0, len(LONG) - 1),
+        ("bytes=100-199", 206, 100, 199),
+        ("bytes=-5", 206, len(LONG) - 5, len(LONG) - 1),
+        ("bytes=3000000-999999999", 206, 3_000_000, len(LONG) - 1),
+    ],
+)
+def test_a_single_range_is_served_by_nginx(film, wanted, status, first, last):
+    """With the bytes, the length and the tag that it has from delivery."""
+    part = film.play("long.mp4", headers={"Range": wanted})
+    assert (part.status, part.body == LONG[first : last + 1], by_nginx(part)) == (status, True, True)
+    assert part.headers["Content-Range"] == f"bytes {first}-{last}/{len(LONG)}"
+    conditional = film.play("long.mp4", headers={"Range": wanted, "If-Range": part.headers["ETag"]})
+    assert (conditional.status, by_nginx(conditional)) == (206, True)
+    other = film.play("long.mp4", headers={"Range": wanted, "If-Range": f'"{"0" * 64}"'})
+    assert (other.status, other.body == LONG) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "told", "status"),
+    [
+        ("all.m3u8", {}, 200),
+        ("1.m4s", {"method": "HEAD"}, 200),
+        ("1.m4s", {"method": "OPTIONS"}, 204),
+        ("1.m4s?x=1", {}, 200),
+        ("1.m4s?CAT=x&CMCD=y", {}, 200),
+        ("%31.m4s", {}, 200),
+        ("1.m4s", {"headers": {"Range": "bytes=0-1,5-6"}}, 206),
+        ("1.m4s", {"headers": {"Range": "lines=1-2"}}, 200),
+        ("1.m4s", {"headers": {"Range": "bytes=9-2"}}, 200),
+        ("1.m4s", {"headers": {"Range": "bytes=999999-"}}, 416),
+        ("1.m4s", {"headers": {"Range": "bytes=0-1", "If-Range": "Sun, 29 Nov 2026 10:00:00 GMT"}}, 200),
+        ("1.m4s", {"headers": {"If-None-Match": "*"}}, 304),
+        ("1.m4s", {"headers": {"If-Modified-Since": "Sun, 29 Nov 2099 10:00:00 GMT"}}, 200),
+        ("none.m4s", {}, 404),
+        ("release.json", {}, 400),
+        ("..%2f..%2fnginx.conf", {}, 400),
+    ],
+)
+def test_all_else_is_delivery_s(film, path, told, status):
+    """Playlists, other methods, queries, escapes, conditions, several ranges and refusals get delivery's own answer."""
+    reply = film.play(path, **told)
+    assert (reply.status, reply.headers["Server"]) == (status, "headgate")
+
+
+def test_what_a_screen_says_for_nginx_is_no_word_of_nginx_s(film):
+    """nginx's questions are its own, and the names that it speaks under are taken from whoever else says them."""
+    forged = {
+        "Headgate-Ask": "object",
+        "Headgate-Target": f"/r/{CODE}/1.m4s",
+        "Headgate-Generation": film.digest()[:16],
+        "Headgate-Screen": "127.20.0.9",
+    }
+    for path in ("/-/object", "/-/hit", "/-/permit", "/-/door", "//-/object", "/x/../-/object", "/%2d/object", "/-/"):
+        reply = film.get(path, headers=forged)
+        assert (reply.status, [name for name in reply.headers if name.startswith("Headgate-")]) == (404, []), path
+    # The same to the letter, as delivery reads it, but not as nginx does.
+    raw = "".join(f"{name}: {value}\r\n" for name, value in forged.items())
+    for target in ("/-/object#x", "/-/object?x", "http://box/-/object", "/-/./object"):
+        got = spoken(film, f"GET {target} HTTP/1.1\r\nHost: box\r\n{raw}Connection: close\r\n\r\n".encode())
+        assert got.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400")), target
+        assert b"Headgate-" not in got
+    for path in ("1.m4s", "long.mp4", "all.m3u8"):
+        assert not [name for name in film.play(path, headers=forged).headers if name.startswith("Headgate-")]
+    assert {line["screen"] for line in lines(film)} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 0\r\nContent-Length: 40\r\n\r\n",
+        b"Content-Length: +0\r\n\r\n",
+        b"Content-Length : 40\r\n\r\n",
+        b"X: y\r\n Content-Length: 40\r\n\r\n",
+        b"Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 40\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n28\r\n",
+    ],
+)
+@pytest.mark.parametrize("path", ["1.m4s", "all.m3u8"])  # nginx's own, and one that goes on to delivery
+def test_no_request_is_smuggled_past_nginx(film, head, path):
+    """What nginx and delivery could read as one request or two is refused, or is one; the second is never answered."""
+    inner = b"GET /r/%s/none-such HTTP/1.1\r\nHost: box\r\nConnection: close\r\n\r\n" % CODE.encode()
+    outer = b"GET /r/%s/%s HTTP/1.1\r\nHost: box\r\nConnection: close\r\n" % (CODE.encode(), path.encode())
+    got = spoken(film, outer + head + inner)
+    assert got.count(b"HTTP/1.1 ") <= 1
+    assert b"unknown-path" not in got
+    assert film.play("1.m4s").body == SEGMENT
+
+
+def test_a_withdrawn_release_is_refused_at_once_whatever_answers_are_kept(fronted, until):
+    """The links go before the order is confirmed, so that no answer that nginx keeps gives anything."""
+    chain, regulator = fronted, PrivateKey.generate()
+    chain.write_policy(lambda text: text + f'orders: {{keys: {{regulator: "{regulator.public}"}}}}\n')
+    chain.reload("exchange", "delivery-bigscreen")
+    until(lambda: give_order(chain, regulator, 0).get("refused", "") is None, "the exchange takes orders")
+    chain.publish(FILM)
+    until(lambda: by_nginx(chain.play("1.m4s")), "nginx serves it")
+    assert give_order(chain, regulator, 1, CODE)["refused"] is None
+    until(lambda: not list((chain.run / "front" / "bigscreen" / "trees").iterdir()), "the links are gone", 2.0)
+    refused = chain.play("1.m4s")
+    assert (refused.status, json.loads(refused.body)["reason"]) == (451, "withdrawn")
+    begun = {line["began"] for line in lines(chain) if "began" in line}
+    until(lambda: begun <= {line.get("ended") for line in lines(chain)}, "what began is told to be over")
+
+
+def test_another_policy_counts_at_once_and_a_download_goes_on(fronted, until):
+    """nginx takes another configuration while a download runs, and breaks none off; a wrong policy changes nothing."""
+    chain = fronted
+    chain.publish(FILM)
+    for _ in range(2):
+        assert chain.play("long.mp4").body == LONG
+    got, done = bytearray(), threading.Event()
+    with socket.socket() as screen:
+        screen.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        screen.settimeout(60)
+        screen.connect((ADDRESSES["bigscreen"], chain.port))
+        screen.sendall(f"GET /r/{CODE}/long.mp4 HTTP/1.1\r\nHost: box\r\nConnection: close\r\n\r\n".encode())
+        got += screen.recv(1000)
+        key = PrivateKey.generate()
+        chain.write_policy(
+            lambda text: text + f'permission: {{zones: [bigscreen], issuers: {{portal: {{keys: ["{key.public}"]}}}}}}\n'
+        )
+        chain.reload("exchange", "delivery-bigscreen")
+        until(lambda: chain.play("long.mp4").status == 401, "the door is closed")
+        good = chain.policy.read_text()
+        chain.policy.write_text("site: [")
+        chain.reload("exchange", "delivery-bigscreen")
+        assert "last good one stays" in chain.log("front-bigscreen")
+        assert chain.play("long.mp4").status == 401
+        chain.policy.write_text(good)
+        while part := screen.recv(1 << 20):
+            got += part
+    done.set()
+    assert bytes(got).partition(b"\r\n\r\n")[2] == LONG
+    assert b"Server: nginx" in got
+
+
+def test_delivery_killed_is_told_and_back_by_itself(fronted, until):
+    """Without delivery nginx says so after the seconds that it keeps answers; with it again, hits are nginx's again."""
+    chain = fronted
+    chain.publish(FILM)
+    until(lambda: by_nginx(chain.play("1.m4s")), "nginx serves it")
+    chain.stop("delivery-bigscreen", signal.SIGKILL)
+    gone = until(lambda: (reply := chain.play("1.m4s")).status == 503 and reply, "nginx does not serve alone", 10.0)
+    assert json.loads(gone.body)["reason"] == "unreachable"
+    assert gone.headers["Cache-Control"] == "no-store"
+    chain.start("delivery", "bigscreen")
+    until(lambda: by_nginx(chain.play("1.m4s")), "nginx serves it again")

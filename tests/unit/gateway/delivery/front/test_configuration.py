@@ -1,0 +1,118 @@
+"""nginx's configuration, as the policy makes it: what is asked, what is nobody's but delivery's, where TLS is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from appliance.identity.keys import PrivateKey
+from gateway.delivery.front.configuration import PLAIN, generation, render
+from gateway.isolation import policy as policies
+
+KEY = PrivateKey.generate().public
+POLICY = f"""
+site: box
+zones:
+  management: {{port: "02:68:67:28:00:0b", addresses: [10.40.0.1/24]}}
+  culture: {{port: "02:68:67:0a:00:0b", addresses: [10.10.0.1/24]}}
+  bigscreen: {{port: "02:68:67:14:00:0b", addresses: ["fd00:20::1/64"]}}
+bodies:
+  library: {{name: 图书馆, keys: ["{KEY}"], identifiers: ["isli:999999-1"], acts: [share]}}
+services:
+  delivery: {{zone: bigscreen, run: delivery, listen: tcp/80, from: ["fd00:20::/64"], front: nginx}}
+never:
+  - {{from: bigscreen, to: management}}
+"""
+DOOR = f'permission: {{zones: [bigscreen], issuers: {{portal: {{keys: ["{KEY}"]}}}}}}\n'
+WEB = """
+reach:
+  web: {zone: culture, run: fetch, to: [10.10.0.20], port: tcp/80}
+web:
+  portal: {hosts: [portal.example, "epg.example:8080"], address: 10.10.0.20, request: 2 MiB}
+lanes:
+  web: {from: culture, to: bigscreen, kind: web}
+"""
+
+
+def rendered(text: str) -> str:
+    return render(policies.parse(text.encode()), "bigscreen", Path("/run/f"), Path("/run/n"))
+
+
+def blocks(text: str, opening: str) -> list[str]:
+    """Return what stands in the blocks that open with a line, up to the line that closes them."""
+    return [
+        found[1] for found in re.finditer(rf"^ *{re.escape(opening)} {{\n(.*?)^ *}}$", text, re.MULTILINE | re.DOTALL)
+    ]
+
+
+def test_without_tokens_an_object_is_asked_for_and_no_permission():
+    text = rendered(POLICY)
+    assert "listen [fd00:20::1]:80 default_server;" in text
+    assert "/-/permit" not in text
+    assert "try_files /trees$object @pass;" in text
+    assert generation(policies.parse(POLICY.encode())) in text
+
+
+def test_with_tokens_nothing_is_reached_but_by_what_was_permitted():
+    text = rendered(POLICY + DOOR)
+    assert "try_files $door$object @pass;" in text
+    assert "/trees$object" not in text
+    key = re.search(r'proxy_cache_key "(.* permit .*)";', text)
+    assert key is not None
+    for part in ("$remote_addr", "$scheme", "$http_host", "$folder", "$http_cta_common_access_token", "$http_cookie"):
+        assert part in key[1]
+
+
+def test_every_way_on_to_delivery_says_nothing_that_a_screen_said_for_nginx():
+    text = rendered(POLICY + DOOR + WEB)
+    ways = text.count("proxy_pass http://delivery$request_uri;")
+    assert ways == 4
+    for name in ('Headgate-Ask ""', 'Headgate-Target ""', 'Headgate-Generation ""', "Headgate-Screen $remote_addr"):
+        assert text.count(f"proxy_set_header {name};") >= ways
+    assert text.count("proxy_ignore_headers X-Accel-Redirect") == ways
+    assert text.count("proxy_hide_header Headgate-Meter;") == ways
+
+
+def test_the_hosts_of_plain_http_origins_have_a_server_of_their_own():
+    text = rendered(POLICY + WEB)
+    assert "server_name epg.example portal.example;" in text
+    assert f"client_max_body_size {2 << 20};" in text
+    assert "server_name" not in rendered(POLICY)
+
+
+def test_tls_brings_http_2():
+    text = rendered(POLICY.replace("front: nginx", "front: nginx, tls: {certificate: a.crt, key: a.key}") + WEB)
+    assert text.count("listen [fd00:20::1]:80 ssl http2") == 2
+    assert text.count("ssl_certificate /etc/headgate/front/a.crt; ssl_certificate_key /etc/headgate/front/a.key;") == 2
+
+
+def test_no_nginx_no_configuration():
+    with pytest.raises(ValueError, match="front: nginx"):
+        rendered(POLICY.replace(", front: nginx", ""))
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("/r/999999-1-4/1.m4s", "/r/999999-1-4/1.m4s"),
+        ("/r/999999-1-4/video/720p/seg-1.m4s?CMCD=br%3D800", "/r/999999-1-4/video/720p/seg-1.m4s"),
+        ("/r/999999-1-4/a.m3u8.ts", "/r/999999-1-4/a.m3u8.ts"),
+        ("/r/999999-1-4/a.m3u8", None),
+        ("/r/999999-1-4/a.mpd?CMCD=x", None),
+        ("/r/999999-1-4/a.m4s?CAT=token", None),
+        ("/r/999999-1-4/a.m4s?CMCD=x&CAT=token", None),
+        ("/r/999999-1-4/a.m4s?", None),
+        ("/r/999999-1-4/a/../b.m4s", None),
+        ("/r/999999-1-4/.hidden", None),
+        ("/r/999999-1-4/a//b.m4s", None),
+        ("/r/999999-1-4/%61.m4s", None),
+        ("/r/999999-1-4/", None),
+        ("/r//a.m4s", None),
+        ("1/r/999999-1-4/a.m4s", None),
+        ("http://box/r/999999-1-4/a.m4s", None),
+        ("/r/999999-1-4/a.m4s\n", None),
+    ],
+)
+def test_only_plain_names_are_nginx_own(path, folder):
+    found = re.fullmatch(PLAIN.removeprefix("~^").removesuffix("$"), path)
+    assert (found[1] if found else None) == folder

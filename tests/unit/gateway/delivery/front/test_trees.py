@@ -1,0 +1,135 @@
+"""The links through which nginx reaches objects: there while a release may be served, and not a moment longer."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from appliance.runtime.errors import Refused, Unreachable
+from gateway.delivery.front import trees as module
+from gateway.delivery.front.trees import IDLE, LOOK, MOST, Trees
+from gateway.serving.exchange import FRESH
+
+SHA = "ab" * 32
+CODE = "999999-100000000000001-4"
+
+
+def manifest(digest="1" * 64):
+    return SimpleNamespace(digest=digest)
+
+
+class Exchange:
+    """Answers with a manifest, or raises."""
+
+    def __init__(self):
+        self.answer = manifest()
+
+    async def manifest(self, _code, fresh):
+        assert fresh + LOOK < FRESH  # what is in mind is made new before it is too old for an answer to nginx
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A store with one object, the links' folder, the exchange, and a clock that stands."""
+    objects, folder = tmp_path / "objects", tmp_path / "front" / "trees"
+    (objects / "ab").mkdir(parents=True)
+    (objects / "ab" / SHA).write_bytes(b"data")
+    folder.mkdir(parents=True)
+    place = SimpleNamespace(now=0.0, exchange=Exchange(), folder=folder, objects=objects)
+    place.trees = Trees(folder, objects, place.exchange, lambda: place.now)
+    return place
+
+
+def read(here, path, door=None):
+    """Return what nginx would read at ``path`` behind a door."""
+    return Path(f"{here.folder.parent}{here.trees.door if door is None else door}{path}").read_bytes()
+
+
+def exists(here, path):
+    """Return whether there is something behind a link."""
+    return Path(f"{here.folder}{path}").exists()
+
+
+async def looked(here, monkeypatch):
+    """Let the watch look once."""
+    waits = iter([None])
+
+    async def sleep(_seconds):
+        try:
+            next(waits)
+        except StopIteration:
+            raise InterruptedError from None
+
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    with pytest.raises(InterruptedError):
+        await here.trees.watch()
+
+
+def test_an_object_is_reached_until_its_release_is_withdrawn(here):
+    path = here.trees.path(CODE, manifest(), SHA)
+    assert read(here, path) == b"data"
+    here.trees.drop([CODE])
+    with pytest.raises(FileNotFoundError):
+        read(here, path)
+    assert read(here, here.trees.path(CODE, manifest(), SHA)) == b"data"  # reinstated
+
+
+def test_a_new_version_has_another_link_and_the_old_one_goes(here):
+    old = here.trees.path(CODE, manifest(), SHA)
+    assert here.trees.path(CODE, manifest(), SHA) == old
+    assert here.trees.path(CODE, manifest("2" * 64), SHA) != old
+    with pytest.raises(FileNotFoundError):
+        read(here, old)
+
+
+def test_another_policy_shuts_the_door_and_takes_every_link(here):
+    path, door = here.trees.path(CODE, manifest(), SHA), here.trees.door
+    here.trees.forget()
+    again = here.trees.path(CODE, manifest(), SHA)
+    for closed in ((path, None), (again, door), (path, door), (again, "")):
+        with pytest.raises(FileNotFoundError):
+            read(here, *closed)
+    assert read(here, again) == b"data"
+
+
+def test_what_an_earlier_process_left_goes(here):
+    path, door = here.trees.path(CODE, manifest(), SHA), here.trees.door
+    Trees(here.folder, here.objects, here.exchange)
+    with pytest.raises(FileNotFoundError):
+        read(here, path, door)
+    assert len(list(here.folder.iterdir())) == 0
+    assert len(list(here.folder.parent.glob("door.*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "stays"),
+    [
+        (manifest(), True),
+        (manifest("2" * 64), False),
+        (Refused("withdrawn", "", 451), False),
+        (Unreachable("for a minute"), False),
+    ],
+)
+async def test_what_may_not_be_served_any_more_loses_its_link(here, monkeypatch, answer, stays):
+    path = here.trees.path(CODE, manifest(), SHA)
+    here.exchange.answer = answer
+    await looked(here, monkeypatch)
+    assert exists(here, path) is stays
+
+
+async def test_what_nobody_asks_for_loses_its_link(here, monkeypatch):
+    path = here.trees.path(CODE, manifest(), SHA)
+    here.now = IDLE + 1
+    await looked(here, monkeypatch)
+    assert not exists(here, path)
+
+
+def test_there_are_no_more_links_than_manifests_in_mind(here):
+    first = here.trees.path("0", manifest(), SHA)
+    for number in range(1, MOST + 1):
+        here.trees.path(str(number), manifest(), SHA)
+    assert len(list(here.folder.iterdir())) == MOST
+    assert not exists(here, first)
