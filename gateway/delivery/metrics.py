@@ -40,3 +40,16 @@ AHEAD_BYTES = Counter(
     "headgate_delivery_ahead_bytes", "Bytes fetched ahead, and those of them that were used or wasted.",
     ["zone", "outcome"], registry=REGISTRY,
 )  # fmt: skip
+FRONT_UNREAD = Counter(
+    "headgate_delivery_front_unread", "Lines of nginx's log of transfers that could not be read.", registry=REGISTRY
+)
+FRONT_UNSENT = Counter(
+    "headgate_delivery_front_unsent_bytes",
+    "Bytes that never left for a screen, found out after they were counted.",
+    registry=REGISTRY,
+)
+FRONT_FORGOTTEN = Counter(
+    "headgate_delivery_front_forgotten",
+    "Transfers that nginx began and never ended, since it was killed: not counted.",
+    registry=REGISTRY,
+)

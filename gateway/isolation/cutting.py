@@ -27,6 +27,7 @@ MOST_KEPT = 4096  # connections that ended with something unsent, of one zone
 SOON = 5.0  # seconds within which the kernel tells of what was destroyed
 BUFFER = 1 << 20  # bytes that the kernel keeps for us
 GONE = (errno.ENOENT, errno.ESTALE)
+ASK_INFO = 1 << 1  # of INET_DIAG_INFO
 INFO, UNSENT = 2, 144  # INET_DIAG_INFO; place of tcpi_notsent_bytes in struct tcp_info
 TCP_LISTEN = 10
 FINISHING = (4, 9, 11)  # TCP_FIN_WAIT1, TCP_LAST_ACK, TCP_CLOSING: a FIN waits too, which counts as a byte
@@ -78,8 +79,8 @@ class Cutter:
         self._inside = inside
         self._finishing: OrderedDict[Screen, float] = OrderedDict()
 
-    def cut(self, screens: Iterable[Screen], ends: Ends, *, look: bool = False) -> list[Screen]:
-        """Destroy what ``screens`` have open towards ``ends``, or only look; return those that were there.
+    def cut(self, screens: Iterable[Screen], ends: Ends, *, look: bool = False) -> list[tuple[str, int, int]]:
+        """Destroy what ``screens`` have open towards ``ends``, or only look; return those that were there, and what waited unsent.
 
         Raises:
             Refused: this kernel cannot (``cannot-cut``).
@@ -88,42 +89,40 @@ class Cutter:
         found = []
         with self._inside(lambda: Netlink(SOCK_DIAG)) as netlink:
             for screen in screens:
-                there = [
-                    self._one(netlink, screen, end, look=look) for end in ends if (":" in end[0]) == (":" in screen[0])
-                ]
-                if any(there):
-                    found.append(screen)
+                for end in ends:
+                    if (":" in end[0]) != (":" in screen[0]):
+                        continue
+                    try:
+                        unsent = self._one(netlink, screen, end, look=look)
+                    except OSError as error:
+                        raise _refused(error) from error
+                    if unsent is not None:
+                        found.append((*screen, unsent))
         return found
 
-    def _one(self, netlink: Netlink, screen: Screen, end: tuple[str, int], *, look: bool) -> bool:
+    def _one(self, netlink: Netlink, screen: Screen, end: tuple[str, int], *, look: bool) -> int | None:
         family = socket.AF_INET6 if ":" in end[0] else socket.AF_INET
         identity = _identity(end, screen)
-        body = _QUERY.pack(family, socket.IPPROTO_TCP, 0, 0xFFFFFFFF) + identity + bytes(4) + _ANY_COOKIE
+        body = _QUERY.pack(family, socket.IPPROTO_TCP, ASK_INFO, 0xFFFFFFFF) + identity + bytes(4) + _ANY_COOKIE
         try:
             told = netlink.ask(BY_FAMILY, body)
             # Where there is no such connection the kernel may show what listens there instead, which is not to be touched.
             if told[1] == TCP_LISTEN or told[4:40] != identity:
-                return False
-            if look:
-                return True
-            if told[1] in FINISHING:
-                self._finishing[screen] = time.monotonic()
-                while len(self._finishing) > MOST_KEPT:
-                    self._finishing.popitem(last=False)
-            close(
-                netlink, family, socket.IPPROTO_TCP, told[4:52]
-            )  # with its cookie: this one, and none that came after
+                return None
+            finishing = told[1] in FINISHING
+            if not look:
+                if finishing:
+                    self._finishing[screen] = time.monotonic()
+                    while len(self._finishing) > MOST_KEPT:
+                        self._finishing.popitem(last=False)
+                # With its cookie: this one, and none that came after it.
+                close(netlink, family, socket.IPPROTO_TCP, told[4:52])
         except OSError as error:
             if error.errno in GONE:
-                return False
-            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
-                raise Refused(
-                    "cannot-cut",
-                    "the kernel cannot destroy connections: it needs CONFIG_INET_DIAG_DESTROY, which Debian's has",
-                    501,
-                ) from error
-            raise Refused("cannot-cut", f"the kernel does not destroy a connection: {error.strerror}", 502) from error
-        return True
+                return None
+            raise
+        unsent = _unsent(told)
+        return unsent - finishing if unsent else 0
 
     def finished(self, screen: Screen) -> bool:
         """Return, once, whether a FIN waited in a connection that was destroyed just now."""
@@ -192,10 +191,23 @@ def _identity(end: tuple[str, int], screen: Screen) -> bytes:
 
 def _gone(payload: bytes) -> tuple[tuple[str, int], Screen, int] | None:
     """Return both ends of a connection, and what it had unsent; None where the kernel tells less."""
-    info = attributes(payload, 72).get(INFO, b"")
-    if len(info) < UNSENT + 4:
+    unsent = _unsent(payload)
+    if not unsent:
         return None
     length = 4 if payload[0] == socket.AF_INET else 16
     own, other = struct.unpack_from(">HH", payload, 4)
     ends = [str(ipaddress.ip_address(payload[place : place + length])) for place in (8, 24)]
-    return (ends[0], own), (ends[1], other), int(struct.unpack_from("=I", info, UNSENT)[0])
+    return (ends[0], own), (ends[1], other), unsent
+
+
+def _unsent(payload: bytes) -> int:
+    """Return how many bytes of a connection wait unsent, a FIN among them; 0 where the kernel does not tell."""
+    info = attributes(payload, 72).get(INFO, b"")
+    return int(struct.unpack_from("=I", info, UNSENT)[0]) if len(info) >= UNSENT + 4 else 0
+
+
+def _refused(error: OSError) -> Refused:
+    if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
+        told = "the kernel cannot destroy connections: it needs CONFIG_INET_DIAG_DESTROY, which Debian's has"
+        return Refused("cannot-cut", told, 501)
+    return Refused("cannot-cut", f"the kernel does not destroy a connection: {error.strerror}", 502)

@@ -133,6 +133,10 @@ async def ask(zone: Zone, tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
         yield post
 
 
+async def found(ask: Callable[..., Any], screen: socket.socket, **more: bool) -> list[list[Any]]:
+    return [ends for *ends, _ in (await ask("cut", screens=[name_of(screen)], **more))["found"]]
+
+
 async def until_gone(ask: Callable[..., Any], count: int) -> list[list[Any]]:
     deadline = time.monotonic() + PATIENCE
     while len(gone := (await ask("gone", instance="", after=0))["gone"]) < count:
@@ -149,7 +153,7 @@ async def test_one_download_is_cut_and_another_goes_on(zone: Zone, ask: Callable
     took = fill(server)
     assert fill(other_server) > 0
 
-    assert (await ask("cut", screens=[name_of(screen)]))["found"] == [list(name_of(screen))]
+    assert await found(ask, screen) == [list(name_of(screen))]
 
     with pytest.raises(OSError, match=r"abort|reset|pipe"):
         server.send(b"more")
@@ -166,7 +170,21 @@ async def test_one_download_is_cut_and_another_goes_on(zone: Zone, ask: Callable
     other.recv(1 << 20, socket.MSG_DONTWAIT)
     other_server.setblocking(True)
     other_server.sendall(b"on")
-    assert (await ask("cut", screens=[name_of(other)], look=True))["found"] == [list(name_of(other))]
+    assert await found(ask, other, look=True) == [list(name_of(other))]
+    assert await found(ask, screen, look=True) == []
+
+
+async def test_looking_tells_what_waits_and_touches_nothing(zone: Zone, ask: Callable[..., Any]):
+    """What the kernel took and did not send yet; nothing once the screen has read on."""
+    server, screen = zone.connected()
+    took = fill(server)
+
+    [[*_, unsent]] = (await ask("cut", screens=[name_of(screen)], look=True))["found"]
+
+    assert took - unsent == received(screen)
+    while received(screen) < took:
+        screen.recv(1 << 20)
+    assert (await ask("cut", screens=[name_of(screen)], look=True))["found"] == [[*name_of(screen), 0]]
 
 
 async def test_what_listens_and_what_is_no_delivery_is_never_touched(zone: Zone, ask: Callable[..., Any]):
@@ -189,7 +207,7 @@ async def test_a_connection_that_was_closed_with_bytes_waiting_is_cut_without_co
     took = fill(server)
     server.close()
 
-    assert (await ask("cut", screens=[name_of(screen)]))["found"] == [list(name_of(screen))]
+    assert await found(ask, screen) == [list(name_of(screen))]
 
     [[*_, unsent, _]] = await until_gone(ask, 1)
     assert took - unsent == received(screen)

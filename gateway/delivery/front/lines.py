@@ -1,0 +1,120 @@
+"""nginx's lines about what it delivers (``log_format`` in ``templates/nginx.conf``), read; pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NamedTuple
+
+LONGEST = 256 << 10  # bytes of a line: a head of 32 KiB, of which each byte may be written as six
+MOST_BYTES = 1 << 50  # of one transfer: more is no figure
+MOST_SECONDS = 1e11  # since 1970
+
+
+class Began(NamedTuple):
+    """A transfer is about to begin: its object is not opened yet."""
+
+    id: str  # nginx's $request_id
+    screen: str  # address
+    port: int
+    meter: str  # as ``opaque`` made it
+    subject: str  # pseudonym of a token's subject
+    text: str  # the line
+    carried: bool = False  # said again by delivery, so that it is not forgotten with what is old
+
+
+class Ended(NamedTuple):
+    """A request is over, complete or broken off."""
+
+    id: str
+    screen: str
+    port: int
+    status: int
+    sent: int  # bytes that the kernel took, head and content
+    body: int  # bytes of content among them
+    done: bool
+    seconds: float
+    at: float  # seconds since 1970 at which it was over
+    meter: str  # empty: not counted
+    subject: str
+    http2: bool  # others share its connection
+    query: str
+    cmcd: tuple[str, ...]  # the fields in which a player tells of itself
+
+
+def read(line: bytes) -> Began | Ended | None:
+    """Return what a line says; None where it is no such line, or says what cannot be."""
+    if len(line) > LONGEST:
+        return None
+    # What a screen sent stands in it as it came, in whatever encoding; nginx escapes the rest.
+    text = line.decode(errors="replace")
+    try:
+        told = json.loads(text)
+        return _began(told, text) if "began" in told else _ended(told)
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        return None
+
+
+def _began(told: dict[str, Any], text: str) -> Began:
+    return Began(
+        _text(told["began"]),
+        _text(told["screen"]),
+        _port(told["port"]),
+        _text(told["meter"]),
+        _text(told.get("subject", "")),
+        text,
+        "carried" in told,
+    )
+
+
+def carried(began: Began) -> str:
+    """Return the line that says it again."""
+    return began.text if began.carried else '{"carried":1,' + began.text.removeprefix("{")
+
+
+def _ended(told: dict[str, Any]) -> Ended:
+    sent, body = _number(told["sent"], MOST_BYTES), _number(told["body"], MOST_BYTES)
+    return Ended(
+        _text(told["ended"]),
+        _text(told["screen"]),
+        _port(told["port"]),
+        _number(told["status"], 999),
+        max(sent, body),
+        body,
+        told["done"] == "OK",
+        _seconds(told["seconds"]),
+        _seconds(told["at"]),
+        _text(told["meter"]),
+        _text(told.get("subject", "")),
+        told.get("http2", "") != "",
+        _text(told.get("query", "")),
+        tuple(map(_text, told.get("cmcd", ()))),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _port(value: object) -> int:
+    port = int(_text(value))
+    if not 0 < port < 65536:
+        raise ValueError(port)
+    return port
+
+
+def _number(value: object, most: int) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(value)
+    return value
+
+
+def _seconds(value: object) -> float:
+    if type(value) not in (int, float):
+        raise TypeError(value)
+    seconds = float(value)  # type: ignore[arg-type]
+    if not math.isfinite(seconds) or not 0 <= seconds <= MOST_SECONDS:
+        raise ValueError(value)
+    return seconds

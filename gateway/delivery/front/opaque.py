@@ -1,0 +1,63 @@
+"""What delivery has nginx say of each transfer, so that delivery can count it: text that nginx carries and does not read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+LONGEST = 8192  # characters
+MOST_SPANS = 64  # stretches of content of one answer
+
+
+class Carried(NamedTuple):
+    """What a transfer carries: as ``metering.delivery.What`` has it, without what nginx says itself."""
+
+    release: str  # code
+    path: str
+    body: str
+    cache: str  # ``hit`` or ``miss``
+    subject: str = ""  # pseudonym of a token's subject
+    spans: tuple[
+        tuple[int, int], ...
+    ] = ()  # where in the answer's body content is, first byte and count; none: all of it
+
+    def content(self, sent: int) -> int:
+        """Return how many bytes of content are in the first ``sent`` bytes of the answer's body."""
+        if not self.spans:
+            return sent
+        return sum(max(0, min(count, sent - first)) for first, count in self.spans)
+
+
+def told(carried: Carried) -> str:
+    """Return the text, URL-safe, for nginx's header and log."""
+    text = json.dumps(carried, ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+@lru_cache(maxsize=16_384)
+def read(text: str) -> Carried:
+    """Return what ``told`` made the text of.
+
+    Raises:
+        ValueError: it made no such text.
+    """
+    if len(text) > LONGEST:
+        raise ValueError("too long to be ours")
+    values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    if not isinstance(values, list) or len(values) != len(Carried._fields):
+        raise ValueError("none of ours")
+    release, path, body, cache, subject, spans = values
+    if not all(isinstance(one, str) for one in values[:-1]) or not _are_spans(spans):
+        raise ValueError("none of ours")
+    return Carried(release, path, body, cache, subject, tuple((first, count) for first, count in spans))
+
+
+def _are_spans(spans: object) -> bool:
+    return (
+        isinstance(spans, Sequence)
+        and len(spans) <= MOST_SPANS
+        and all(isinstance(span, list) and [type(one) for one in span] == [int, int] for span in spans)
+    )

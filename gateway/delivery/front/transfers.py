@@ -1,0 +1,218 @@
+"""What nginx delivers, by its log: counted by the meter, each once and with what left; broken off where it is withdrawn.
+
+Lines are read at once, and counted in their order, each together with the mark of its end: whoever is killed goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from appliance.runtime.errors import HeadgateError, Refused
+from gateway.delivery import metrics
+from gateway.delivery.front import held as holding
+from gateway.delivery.front import lines, opaque, running
+from gateway.delivery.front.cutting import Guard, Screen
+from gateway.delivery.front.held import Held, Holding
+from gateway.delivery.front.lines import Began, Ended
+from gateway.delivery.front.log import Line, Log
+from gateway.delivery.front.opaque import Carried
+from gateway.delivery.front.running import Running
+from gateway.delivery.metering.delivery import Delivery, What
+from gateway.delivery.metering.meter import Meter
+
+EVERY = 0.25  # seconds between two looks
+AT_ONCE = 2000  # lines handled without letting others run
+FURTHEST = 32 << 20  # bytes of log kept for the line of one transfer; then it is said again
+UNREAD = 16 << 20  # bytes of log that wait: above, nginx should begin nothing more
+SWEEP = 60.0  # seconds after which a transfer's connection is looked for: nginx may have been killed
+AGAIN = 0.1  # seconds until the guard is asked again
+log = logging.getLogger("headgate.delivery")
+
+
+class Transfers:
+    """The transfers of the nginx in front of one zone's delivery; ``heard`` is told each request that is over.
+
+    Raises:
+        OSError: the log cannot be read and written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        meter: Meter,
+        guard: Guard,
+        heard: Callable[[Ended, Carried | None], None] = lambda ended, carried: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log, self._meter, self._guard, self._heard, self._clock = Log(path), meter, guard, heard, clock
+        self._running, self._holding = Running(), Holding()
+        self._clear: set[Screen] = set()  # in whose connections nothing waited at the last look
+        self._broken: set[Screen] = set()  # whose connections nginx has given up
+        self._swept, self._away = clock(), False
+        self._resume(meter.mark)
+
+    @property
+    def full(self) -> bool:
+        """Whether nginx should begin nothing more, since it could not be accounted for or broken off."""
+        return self._running.full or len(self._holding) > holding.MOST or self._log.unread > UNREAD
+
+    def _resume(self, mark: int) -> None:
+        """Read what is there: what was counted says what runs, the rest is counted."""
+        over: set[str] = set()
+        for line in self._log.lines():
+            match lines.read(line.text):
+                case Began() as began if began.id not in over:
+                    self._begin(began, line.begins)
+                case Ended() as ended:
+                    over.add(ended.id)
+                    self._running.end(ended.id)
+                    if not self._log.covers(mark, line.mark):
+                        self._end(ended, line)
+
+    def read(self) -> None:
+        """Take all that nginx has said."""
+        for line in self._log.lines():
+            match lines.read(line.text):
+                case Began() as began:
+                    if not began.carried or began.id in self._running:  # else it was over when it was said again
+                        self._begin(began, line.begins)
+                case Ended() as ended:
+                    self._running.end(ended.id)
+                    self._end(ended, line)
+                case _:
+                    metrics.FRONT_UNREAD.inc()
+
+    def _begin(self, began: Began, begins: int) -> None:
+        try:
+            self._running.begin(began, begins, self._clock())
+        except ValueError:
+            metrics.FRONT_UNREAD.inc()
+
+    def _end(self, ended: Ended, line: Line) -> None:
+        held = Held(ended, line.mark, line.begins, self._clock())
+        self._holding.add(held)
+        if not ended.done and not ended.http2:  # nginx closes it; what waits there is for nobody
+            self._broken.add(held.screen)
+
+    async def run(self) -> None:
+        """Read, ask, count, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(EVERY)
+
+    async def look(self) -> None:
+        """Read, ask and count once."""
+        self.read()
+        try:
+            await self._ask()
+            self._away = False
+        except HeadgateError as error:
+            if not self._away:
+                log.error("what never left of transfers that broke off is not known: %s", error)
+            self._away = True
+        await self._count()
+        self._tidy()
+
+    async def _ask(self) -> None:
+        now = self._clock()
+        if self._broken:
+            broken, self._broken = self._broken, set()
+            await self._guard.cut(broken)
+        if now - self._swept >= SWEEP:
+            self._swept = now
+            await self._sweep(now - SWEEP)
+        if not len(self._holding):
+            return
+        for gone in await self._guard.gone():
+            metrics.FRONT_UNSENT.inc(self._holding.never_left(gone.screen, gone.unsent, gone.at))
+        self._holding.settle(self._clear, now)
+        unsure = self._holding.unsure(now)
+        waiting = await self._guard.waiting(unsure) if unsure else {}
+        self._clear = {screen for screen in unsure if not waiting.get(screen)}
+
+    async def _sweep(self, before: float) -> None:
+        """Forget the transfers whose connection is gone: nginx was killed, and says no more about them."""
+        if wanted := self._running.before(before):
+            gone = wanted - (await self._guard.waiting(wanted)).keys()
+            self.read()  # it may have said so just now
+            if forgotten := self._running.drop(gone, before):
+                metrics.FRONT_FORGOTTEN.inc(forgotten)
+                log.warning("nginx ended without a word about %d transfers: they are not counted", forgotten)
+
+    async def _count(self) -> None:
+        now, count = self._clock(), 0
+        while (held := self._holding.next(now)) is not None:
+            try:
+                self._add(held)
+            except Refused as error:
+                log.warning("transfers wait to be counted: %s", error)
+                return
+            self._holding.pop()
+            count += 1
+            if count % AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _add(self, held: Held) -> None:
+        """Count one, so that it and its mark hold, or neither.
+
+        Raises:
+            Refused: there is no room to write it down (``busy``).
+        """
+        ended, carried = held.ended, None
+        if ended.meter:
+            try:
+                carried = opaque.read(ended.meter)
+            except ValueError:
+                metrics.FRONT_UNREAD.inc()
+        if carried is not None:
+            carried = carried._replace(subject=ended.subject or carried.subject)
+            what = What(carried.release, carried.path, carried.body, self._meter.zone, self._meter.screen,
+                        ended.status, carried.cache, carried.subject)  # fmt: skip
+            started = ended.at - ended.seconds
+            sent = carried.content(held.left)
+            self._meter.add(Delivery(what, sent, started, ended.seconds, held.broken), held.mark)
+        self._heard(ended, carried)
+
+    def _tidy(self) -> None:
+        """Keep the log small: nothing is needed before the oldest line that is held, or whose transfer runs."""
+        while (oldest := self._running.oldest) is not None and not 0 <= self._log.end - oldest.begins <= FURTHEST:
+            self._log.append(lines.carried(oldest.began))
+            self.read()  # which finds it further on
+        needed = [self._log.mark]
+        if oldest is not None:
+            needed.append(oldest.begins)
+        if (held := self._holding.first) is not None:
+            needed.append(held.begins)
+        self._log.punch(min(needed))
+
+    async def withdraw(self, codes: Sequence[str]) -> int:
+        """Break off what carries these releases; return how many that were. What may begin no more is known to nginx already.
+
+        Raises:
+            Unreachable: the guard is away.
+            Refused: it cannot (``cannot-cut``).
+        """
+        return await self.cut(running.of_releases(codes))
+
+    async def cut(self, carry: Callable[[Carried], bool]) -> int:
+        """Break off what carries such things; return how many connections that were.
+
+        Raises:
+            Unreachable, Refused: as ``withdraw``.
+        """
+        self.read()
+        screens = self._running.those(carry)
+        return await self._guard.cut(screens) if screens else 0
+
+    async def drain(self) -> None:
+        """Count what can be counted soon, when delivery stops; the rest stays in the log for the next start."""
+        until = self._clock() + holding.LAG + EVERY
+        await self.look()
+        while len(self._holding) and self._clock() < until:
+            await asyncio.sleep(EVERY / 5)
+            await self.look()
+        self._log.close()

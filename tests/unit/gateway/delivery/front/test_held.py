@@ -1,0 +1,100 @@
+"""Transfers that are over are held until it is known what of them left."""
+
+from __future__ import annotations
+
+from gateway.delivery.front import held as holding
+from gateway.delivery.front import lines
+from gateway.delivery.front.held import LAG, LONGEST, SMALL, Held, Holding
+from tests.unit.gateway.delivery.front.said import ended
+
+SCREEN = ("10.20.0.50", 40000)
+AT = 1_800_000_000.5
+
+
+def over(now: float = 0.0, **more) -> Held:
+    said = lines.read(ended(**more).strip())
+    assert isinstance(said, lines.Ended)
+    return Held(said, 1, 0, now)
+
+
+def holding_of(*held: Held) -> Holding:
+    made = Holding()
+    for one in held:
+        made.add(one)
+    return made
+
+
+def test_what_never_left_is_taken_off_from_the_end_of_a_connection_backwards():
+    """Content of the last answer first, then its head, then the answer before."""
+    first, second, other = over(body=1000), over(body=500), over(body=700, port=40001)
+    made = holding_of(first, other, second)
+
+    assert made.never_left(SCREEN, 800, AT) == 0
+
+    assert (first.left, second.left, other.left) == (900, 0, 700)
+    assert (first.broken, second.broken, other.broken) == (True, True, False)
+    assert made.never_left(SCREEN, 2000, AT) == 2000 - 1100
+    assert first.left == 0
+
+
+def test_heads_are_no_content():
+    """What never left may be the heads of a later answer alone."""
+    first, second = over(body=1000), over(body=0, status=304)
+    made = holding_of(first, second)
+
+    assert made.never_left(SCREEN, 150, AT) == 0
+    assert (first.left, second.left) == (1000, 0)
+
+
+def test_a_later_connection_of_the_same_name_is_another_one():
+    """A screen may use a port again: what was over before the connection ended is of that one."""
+    before, after = over(), over(at=AT + 5)
+    made = holding_of(before, after)
+
+    assert made.never_left(SCREEN, 300, AT + 1) == 0
+    assert (before.left, after.left) == (700, 1000)
+
+
+def test_small_ones_are_let_go_after_a_moment_in_their_order():
+    """The moment is for the kernel's word about a connection that ended."""
+    made = holding_of(over(), over(now=1.0))
+
+    assert made.next(LAG - 0.1) is None
+    assert made.next(LAG) is made.first
+    made.pop()
+    assert made.next(LAG) is None
+    assert made.next(LAG + 1) is made.first
+    made.pop()
+    assert made.next(1e9) is None
+
+
+def test_large_ones_wait_until_nothing_of_them_waits_in_the_kernel():
+    """Or until they have waited long enough."""
+    made = holding_of(over(body=SMALL + 1), over(body=SMALL + 1, port=40001))
+
+    assert made.unsure(LAG - 0.1) == set()
+    assert made.unsure(LAG) == {SCREEN, ("10.20.0.50", 40001)}
+    assert made.next(LAG) is None
+    made.settle({SCREEN}, LAG)
+    assert made.next(LAG) is made.first
+    made.pop()
+    assert made.next(LAG) is None
+    assert made.next(LONGEST) is made.first
+
+
+def test_a_look_says_nothing_of_what_ended_after_it():
+    """A connection that was empty a moment ago may have been given more, and have ended."""
+    made = holding_of(over(now=5.0, body=SMALL + 1))
+    made.settle({SCREEN}, 5.0 + LAG / 2)
+
+    assert made.next(5.0 + LAG) is None
+
+
+def test_too_many_are_let_go(monkeypatch):
+    """Memory is bounded; the oldest ones go first."""
+    monkeypatch.setattr(holding, "MOST", 2)
+    made = holding_of(*(over() for _ in range(3)))
+
+    assert made.next(0.0) is made.first
+    made.pop()
+    assert made.next(0.0) is None

@@ -1,0 +1,97 @@
+"""Lines of nginx's log, and what delivery has nginx say in them."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.delivery.front import lines, opaque
+from gateway.delivery.front.lines import LONGEST, Began, Ended
+from gateway.delivery.front.opaque import MOST_SPANS, Carried
+from tests.unit.gateway.delivery.front.said import CARRIED, METER, began, ended
+
+
+def test_both_kinds_of_lines_are_read():
+    """A line that begins names the connection and what it carries, one that ends also what the kernel took."""
+    read = lines.read(began(subject="p1").strip())
+    over = lines.read(ended(query="CMCD=br%3D1", cmcd=["bl=1", "", "", ""], http2="h2").strip())
+
+    assert isinstance(read, Began)
+    assert (read.id, read.screen, read.port, read.meter, read.subject, read.carried) == (
+        "1", "10.20.0.50", 40000, METER, "p1", False,
+    )  # fmt: skip
+    assert isinstance(over, Ended)
+    assert (over.status, over.sent, over.body, over.done, over.seconds, over.at) == (
+        200, 1200, 1000, True, 0.25, 1_800_000_000.5,
+    )  # fmt: skip
+    assert (over.query, over.cmcd, over.http2) == ("CMCD=br%3D1", ("bl=1", "", "", ""), True)
+
+
+def test_what_a_screen_sends_in_no_encoding_does_not_keep_it_from_being_counted():
+    """nginx writes a query's bytes as they came."""
+    over = lines.read(ended(query="@").strip().replace(b"@", b"\xff\xfe"))
+
+    assert isinstance(over, Ended)
+    assert over.body == 1000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"null",
+        b"{}",
+        b"[1]",
+        b'{"began":1}',
+        b"{" * 100_000,
+        b'{"ended":"1","screen":"10.20.0.50","port":"40000","st',
+        *[
+            ended(**wrong).strip()
+            for wrong in (
+                {"port": "0"}, {"port": "70000"}, {"screen": 7}, {"sent": -1}, {"body": 1.5}, {"body": True}, {"body": 1 << 60},
+                {"seconds": "0"}, {"at": float("nan")}, {"at": 1e300}, {"meter": 7}, {"cmcd": 7}, {"status": "200"}, {"query": None},
+            )
+        ],
+        b" " * LONGEST + ended().strip(),
+    ],
+)  # fmt: skip
+def test_what_is_no_line_is_told_so(line):
+    """Whatever stands in the log, reading goes on."""
+    assert lines.read(line) is None
+
+
+def test_a_line_that_is_said_again_is_known_as_such():
+    """And is as good as the first one; said a third time it does not grow."""
+    first = lines.read(began().strip())
+    assert isinstance(first, Began)
+    again = lines.read(lines.carried(first).encode())
+    assert isinstance(again, Began)
+
+    assert again.carried
+    assert again[:5] == first[:5]
+    assert lines.carried(again) == lines.carried(first)
+
+
+def test_delivery_reads_what_it_had_nginx_say():
+    """The text is URL-safe, whatever a file is called."""
+    named = CARRIED._replace(path='电影/"1\n', subject="p1", spans=((90, 1000), (1180, 5)))
+
+    assert opaque.read(opaque.told(named)) == named
+    assert opaque.told(named).replace("-", "").replace("_", "").isalnum()
+
+
+LONG = opaque.told(CARRIED._replace(spans=((1, 2),) * (MOST_SPANS + 1)))
+
+
+@pytest.mark.parametrize("text", ["", "####", "e30", "x" * 9000, opaque.told(CARRIED)[:-8], LONG])
+def test_what_delivery_never_said_is_refused(text):
+    """A text that is cut or long or another's is none."""
+    with pytest.raises(ValueError):  # noqa: PT011 (of whatever kind it is)
+        opaque.read(text)
+
+
+def test_content_is_told_from_the_heads_of_parts():
+    """Of an answer in several parts only the stretches count that are content, as far as it came."""
+    parts = Carried("1", "a", "b", "hit", "", ((100, 50), (250, 30)))
+
+    assert [parts.content(sent) for sent in (0, 100, 120, 200, 260, 400)] == [0, 0, 20, 50, 60, 80]
+    assert CARRIED.content(7) == 7
