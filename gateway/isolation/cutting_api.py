@@ -25,8 +25,8 @@ from gateway.isolation.cutting import Cutter, Ends, Listener
 from gateway.isolation.kernel import Kernel
 from gateway.isolation.policy import Policy
 
-MOST = 1000  # screens in one request
-LONGEST_BODY = 128 << 10  # bytes
+MOST = 32_768  # screens in one request: as many transfers as delivery knows
+LONGEST_BODY = 2 << 20  # bytes
 SOCKET_MODE = 0o666
 EVERY = 1.0  # seconds between two looks whether the policy names other zones
 log = logging.getLogger("headgate.guard")

@@ -182,6 +182,8 @@ async def test_looking_tells_what_waits_and_touches_nothing(zone: Zone, ask: Cal
     [[*_, unsent]] = (await ask("cut", screens=[name_of(screen)], look=True))["found"]
 
     assert took - unsent == received(screen)
+    many = [name_of(screen), *(("10.20.0.99", port) for port in range(1, 2 * cutting.FEW))]
+    assert (await ask("cut", screens=many, look=True))["found"] == [[*name_of(screen), unsent]]
     while received(screen) < took:
         screen.recv(1 << 20)
     assert (await ask("cut", screens=[name_of(screen)], look=True))["found"] == [[*name_of(screen), 0]]

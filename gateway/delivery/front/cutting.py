@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from appliance.runtime.asking import Asking, BrokeOff
 from appliance.runtime.errors import Corrupt, Unreachable
 
-AT_ONCE = 1000  # connections in one question: the guard takes no more
 PATIENCE = 10.0  # seconds for its answer
 Screen = tuple[str, int]
 
@@ -52,15 +51,11 @@ class Guard:
         return await self._found(screens, look=True)
 
     async def _found(self, screens: Collection[Screen], *, look: bool) -> dict[Screen, int]:
-        found: dict[Screen, int] = {}
-        wanted = sorted(screens)
-        for first in range(0, len(wanted), AT_ONCE):
-            told = await self._ask("cut", {"screens": wanted[first : first + AT_ONCE], "look": look})
-            try:
-                found |= {(str(address), int(port)): int(unsent) for address, port, unsent in told["found"]}
-            except (KeyError, TypeError, ValueError) as error:
-                raise Corrupt("the guard's answer about connections is none") from error
-        return found
+        told = await self._ask("cut", {"screens": sorted(screens), "look": look})
+        try:
+            return {(str(address), int(port)): int(unsent) for address, port, unsent in told["found"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise Corrupt("the guard's answer about connections is none") from error
 
     async def gone(self) -> list[Gone]:
         """Return what ended since one asked last; the first time, all that the guard knows.

@@ -6,15 +6,16 @@ kernel says how much that was (``gateway/isolation/cutting.py``). It is taken fr
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Collection
+import itertools
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection
 
 from gateway.delivery.front.lines import Ended
 
 Screen = tuple[str, int]
 LAG = 2.0  # seconds for the kernel's word about a connection that ended
 LONGEST = 30.0  # seconds for what a slow screen has not been sent yet
-SMALL = 64 << 10  # bytes: what waits of less is not asked about
+SMALL = 64 << 10  # bytes that a connection was given lately: what waits of less is not asked about
 MOST = 100_000  # lines; with more, the oldest are let go at once
 
 
@@ -26,7 +27,7 @@ class Held:
     def __init__(self, ended: Ended, mark: int, begins: int, now: float) -> None:
         self.ended, self.mark, self.begins, self.since = ended, mark, begins, now  # mark and place of its line
         self._missing = 0
-        self.settled = not ended.meter or not ended.done or ended.body <= SMALL  # nothing more is asked about it
+        self.settled = not ended.done  # nothing more is asked about it: its connection is destroyed
 
     @property
     def screen(self) -> Screen:
@@ -55,7 +56,8 @@ class Holding:
 
     def __init__(self) -> None:
         self._held: deque[Held] = deque()
-        self._by_screen: defaultdict[Screen, list[Held]] = defaultdict(list)
+        self._by_screen: defaultdict[Screen, deque[Held]] = defaultdict(deque)
+        self._bytes: Counter[Screen] = Counter()  # that are held of each connection
 
     def __len__(self) -> int:
         """Return how many are held."""
@@ -70,6 +72,7 @@ class Holding:
         """Hold one more."""
         self._held.append(held)
         self._by_screen[held.screen].append(held)
+        self._bytes[held.screen] += held.ended.sent
 
     def never_left(self, screen: Screen, count: int, at: float) -> int:
         """Take what never left of a connection that ended at ``at`` off its transfers; return what cannot be: it is counted already."""
@@ -81,7 +84,15 @@ class Holding:
 
     def unsure(self, now: float) -> set[Screen]:
         """Return the connections of which it is to be asked whether something waits in them."""
-        return {held.screen for held in self._held if not held.settled and now - held.since >= LAG}
+        old = itertools.takewhile(lambda held: now - held.since >= LAG, self._held)
+        return {held.screen for held in old if not self._is_settled(held)}
+
+    def _is_settled(self, held: Held) -> bool:
+        return held.settled or self._bytes[held.screen] <= SMALL
+
+    def those(self, carry: Callable[[Ended], bool]) -> set[Screen]:
+        """Return the connections that carried such things, and may do so yet: what nginx has done with waits in the kernel."""
+        return {held.screen for held in self._held if carry(held.ended)}
 
     def settle(self, screens: Collection[Screen], now: float) -> None:
         """Take note that nothing waits any more in these connections; what they ended lately may still be told."""
@@ -95,7 +106,7 @@ class Holding:
         if not self._held:
             return None
         held, age = self._held[0], now - self._held[0].since
-        if (age >= LAG and held.settled) or age >= LONGEST or len(self._held) > MOST:
+        if (age >= LAG and self._is_settled(held)) or age >= LONGEST or len(self._held) > MOST:
             return held
         return None
 
@@ -103,6 +114,7 @@ class Holding:
         """Let the oldest one go: it is counted."""
         held = self._held.popleft()
         others = self._by_screen[held.screen]
-        others.remove(held)
+        others.popleft()  # it is the oldest of these too
+        self._bytes[held.screen] -= held.ended.sent
         if not others:
-            del self._by_screen[held.screen]
+            del self._by_screen[held.screen], self._bytes[held.screen]

@@ -25,6 +25,7 @@ from gateway.delivery.metering.delivery import Delivery, What
 from gateway.delivery.metering.meter import Meter
 
 EVERY = 0.25  # seconds between two looks
+ASK = 1.0  # seconds between two questions what waits in the kernel
 AT_ONCE = 2000  # lines handled without letting others run
 FURTHEST = 32 << 20  # bytes of log kept for the line of one transfer; then it is said again
 UNREAD = 16 << 20  # bytes of log that wait: above, nginx should begin nothing more
@@ -52,7 +53,7 @@ class Transfers:
         self._running, self._holding = Running(), Holding()
         self._clear: set[Screen] = set()  # in whose connections nothing waited at the last look
         self._broken: set[Screen] = set()  # whose connections nginx has given up
-        self._swept, self._away = clock(), False
+        self._swept, self._asked, self._away = clock(), 0.0, False
         self._resume(meter.mark)
 
     @property
@@ -127,12 +128,17 @@ class Transfers:
             await self._sweep(now - SWEEP)
         if not len(self._holding):
             return
-        for gone in await self._guard.gone():
+        ended = await self._guard.gone()
+        self.read()  # nginx said so before the kernel did
+        for gone in ended:
             metrics.FRONT_UNSENT.inc(self._holding.never_left(gone.screen, gone.unsent, gone.at))
         self._holding.settle(self._clear, now)
-        unsure = self._holding.unsure(now)
-        waiting = await self._guard.waiting(unsure) if unsure else {}
-        self._clear = {screen for screen in unsure if not waiting.get(screen)}
+        self._clear = set()
+        if now - self._asked >= ASK:
+            self._asked = now
+            unsure = self._holding.unsure(now)
+            waiting = await self._guard.waiting(unsure) if unsure else {}
+            self._clear = {screen for screen in unsure if not waiting.get(screen)}
 
     async def _sweep(self, before: float) -> None:
         """Forget the transfers whose connection is gone: nginx was killed, and says no more about them."""
@@ -206,6 +212,8 @@ class Transfers:
         """
         self.read()
         screens = self._running.those(carry)
+        if over := self._holding.those(lambda ended: _carries(ended, carry)) - screens:
+            screens |= {screen for screen, unsent in (await self._guard.waiting(over)).items() if unsent}
         return await self._guard.cut(screens) if screens else 0
 
     async def drain(self) -> None:
@@ -216,3 +224,11 @@ class Transfers:
             await asyncio.sleep(EVERY / 5)
             await self.look()
         self._log.close()
+
+
+def _carries(ended: Ended, carry: Callable[[Carried], bool]) -> bool:
+    try:
+        carried = opaque.read(ended.meter)
+    except ValueError:
+        return False
+    return carry(carried._replace(subject=ended.subject or carried.subject))

@@ -68,6 +68,18 @@ def test_small_ones_are_let_go_after_a_moment_in_their_order():
     assert made.next(1e9) is None
 
 
+def test_many_small_ones_of_one_connection_wait_as_a_large_one_does():
+    """A screen may ask for many and read none of them."""
+    made = holding_of(*(over(body=16 << 10) for _ in range(5)))
+
+    assert made.unsure(LAG) == {SCREEN}
+    assert made.next(LAG) is None
+    made.settle({SCREEN}, LAG)
+    for _ in range(5):
+        assert made.next(LAG) is made.first
+        made.pop()
+
+
 def test_large_ones_wait_until_nothing_of_them_waits_in_the_kernel():
     """Or until they have waited long enough."""
     made = holding_of(over(body=SMALL + 1), over(body=SMALL + 1, port=40001))

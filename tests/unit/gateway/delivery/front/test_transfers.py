@@ -146,6 +146,25 @@ async def test_what_never_left_of_a_transfer_that_broke_off_is_not_counted(front
     assert front.figure("unsent_bytes") == 0
 
 
+async def test_what_nginx_says_while_the_guard_is_asked_is_known_before_the_answer_is_used(front: Front):
+    """A connection ends after nginx wrote its line, which may be after this looked last."""
+    answer = front.guard.gone
+
+    async def gone() -> list[Gone]:
+        if not front.guard.cuts:
+            front.guard.cuts.append(set())
+            front.say(ended("2", done=""))
+            return [Gone(SCREEN, 600, AT + 0.1)]
+        return await answer()
+
+    front.guard.gone = gone  # type: ignore[method-assign]
+    front.say(ended("1", port=40001))
+    await front.transfers.look()
+    await front.later()
+
+    assert front.counted() == (2, 1, 1400)
+
+
 async def test_a_stream_of_several_that_broke_off_leaves_its_connection_alone(front: Front):
     """By HTTP/2 a player gives up one of many on a connection that goes on."""
     front.say(ended(done="", http2="h2"))
@@ -163,6 +182,7 @@ async def test_a_large_one_is_counted_once_nothing_of_it_waits_in_the_kernel(fro
     await front.later(LAG)
     assert front.counted() == (0, 0, 0)
     front.guard.there[SCREEN] = 0
+    await front.later(LAG)
     await front.later(LAG)
     assert front.counted() == (1, 0, 500_000)
     front.guard.there = {}
@@ -287,6 +307,15 @@ async def test_a_withdrawn_release_is_broken_off_where_it_runs_and_nowhere_else(
     assert await front.transfers.withdraw(["nothing"]) == 0
 
 
+async def test_a_withdrawn_release_is_broken_off_where_nginx_is_done_with_it_and_the_kernel_is_not(front: Front):
+    """A slow screen's connection holds megabytes that nginx has forgotten."""
+    front.guard.there = {SCREEN: 5, ("10.20.0.50", 40001): 0}
+    front.say(began("1"), ended("1"), began("2", 40001), ended("2", 40001))
+
+    assert await front.transfers.withdraw([CARRIED.release]) == 1
+    assert front.guard.cuts == [{SCREEN}]
+
+
 async def test_what_carries_a_subject_is_broken_off_too(front: Front):
     """Whatever a transfer carries may be asked for."""
     front.guard.there = {SCREEN: 0}
@@ -294,6 +323,9 @@ async def test_what_carries_a_subject_is_broken_off_too(front: Front):
 
     assert await front.transfers.cut(lambda carried: carried.subject == "p1") == 1
     assert front.guard.cuts == [{SCREEN}]
+    front.guard.there = {("10.20.0.50", 40001): 9}
+    front.say(ended("2", 40001, subject="p2"))
+    assert await front.transfers.cut(lambda carried: carried.subject == "p2") == 1
 
 
 async def test_a_withdrawal_that_cannot_be_carried_out_is_no_success(front: Front):
