@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 LONGEST = 8192  # characters
+LEAST = 4  # values: the first ones of ``Carried``
 MOST_SPANS = 64  # stretches of content of one answer
 
 
@@ -19,7 +20,7 @@ class Carried(NamedTuple):
     path: str
     body: str
     cache: str  # ``hit`` or ``miss``
-    subject: str = ""  # pseudonym of a token's subject
+    subject: str = ""  # pseudonym of a token's subject, which nginx says beside the text
     spans: tuple[
         tuple[int, int], ...
     ] = ()  # where in the answer's body content is, first byte and count; none: all of it
@@ -32,8 +33,9 @@ class Carried(NamedTuple):
 
 
 def told(carried: Carried) -> str:
-    """Return the text, URL-safe, for nginx's header and log."""
-    text = json.dumps(carried, ensure_ascii=False, separators=(",", ":"))
+    """Return the text, URL-safe, for nginx's header and log; the subject is not in it."""
+    values = [*carried[:LEAST], *([carried.spans] if carried.spans else [])]
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -47,12 +49,13 @@ def read(text: str) -> Carried:
     if len(text) > LONGEST:
         raise ValueError("too long to be ours")
     values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    if not isinstance(values, list) or len(values) != len(Carried._fields):
+    if not isinstance(values, list) or not LEAST <= len(values) <= LEAST + 1:
         raise ValueError("none of ours")
-    release, path, body, cache, subject, spans = values
-    if not all(isinstance(one, str) for one in values[:-1]) or not _are_spans(spans):
+    release, path, body, cache = values[:LEAST]
+    spans = values[LEAST:]
+    if not all(isinstance(one, str) for one in values[:LEAST]) or not all(map(_are_spans, spans)):
         raise ValueError("none of ours")
-    return Carried(release, path, body, cache, subject, tuple((first, count) for first, count in spans))
+    return Carried(release, path, body, cache, spans=tuple((first, count) for one in spans for first, count in one))
 
 
 def _are_spans(spans: object) -> bool:

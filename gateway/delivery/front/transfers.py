@@ -175,7 +175,7 @@ class Transfers:
             except ValueError:
                 metrics.FRONT_UNREAD.inc()
         if carried is not None:
-            carried = carried._replace(subject=ended.subject or carried.subject)
+            carried = carried._replace(subject=ended.subject)
             what = What(carried.release, carried.path, carried.body, self._meter.zone, self._meter.screen,
                         ended.status, carried.cache, carried.subject)  # fmt: skip
             started = ended.at - ended.seconds
@@ -231,4 +231,4 @@ def _carries(ended: Ended, carry: Callable[[Carried], bool]) -> bool:
         carried = opaque.read(ended.meter)
     except ValueError:
         return False
-    return carry(carried._replace(subject=ended.subject or carried.subject))
+    return carry(carried._replace(subject=ended.subject))

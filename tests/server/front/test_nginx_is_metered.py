@@ -51,7 +51,7 @@ http {{
         '"body":$body_bytes_sent,"done":"$request_completion","seconds":$request_time,"at":$msec,'
         '"meter":"$counted","subject":"","query":"$args"}}';
     map $request_uri $meter {{ default ""; {meters} }}
-    map $request_method $counted {{ GET $meter; default ""; }}
+    map "$request_method $status" $counted {{ "~^GET 20[06]$" $meter; default ""; }}
     access_log off;
     sendfile on;
     tcp_nopush on;
@@ -66,11 +66,13 @@ http {{
             auth_request /-/object;
             max_ranges 1;
             access_log {folder}/deliveries.log ended;
+            access_log {folder}/all.log ended;
         }}
         location = /-/object {{
             internal;
             log_subrequest on;
             access_log {folder}/deliveries.log began;
+            access_log {folder}/all.log began;
             return 204;
         }}
     }}
@@ -153,7 +155,7 @@ class Box:
         """Wait until nothing is held any more: what was said last is counted."""
         deadline = time.monotonic() + 2 * PATIENCE
         while True:
-            lines = [json.loads(line) for line in self.log.read_bytes().split(b"\n") if line.strip(b"\0")]
+            lines = [json.loads(line) for line in (self.folder / "all.log").read_bytes().splitlines()]
             over = sum("ended" in line and line["meter"] != "" for line in lines)
             if self.counted()[1].total() >= over and not _busy(lines):
                 return

@@ -73,7 +73,7 @@ def test_a_line_that_is_said_again_is_known_as_such():
 
 def test_delivery_reads_what_it_had_nginx_say():
     """The text is URL-safe, whatever a file is called."""
-    named = CARRIED._replace(path='电影/"1\n', subject="p1", spans=((90, 1000), (1180, 5)))
+    named = CARRIED._replace(path='电影/"1\n', spans=((90, 1000), (1180, 5)))
 
     assert opaque.read(opaque.told(named)) == named
     assert opaque.told(named).replace("-", "").replace("_", "").isalnum()
