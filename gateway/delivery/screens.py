@@ -25,12 +25,14 @@ from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.passing import Passed
 from gateway.delivery.quality import Quality
+from gateway.delivery.remade import Remade
 from gateway.permission import door as doors
 from gateway.permission.door import Door, Granted
 from gateway.permission.judge import Asked
 from gateway.permission.withdrawn import Withdrawal, Withdrawn
+from gateway.playlists import delta
 from gateway.playlists.blocking import wanted
-from gateway.playlists.ladder import Limits
+from gateway.playlists.ladder import HLS, Limits
 from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming, Object
@@ -62,6 +64,7 @@ class Screens:
         self.site, self._zone, self._channels = site, zone, channels
         self.line = Line()
         self.ladder = Shown(Limits())
+        self._deltas = Remade(lambda data, _: delta.shortened(data))
         self.ahead: Ahead | None = None  # fetches what comes next
         self.front: Front | None = None  # answers nginx, where that stands in front
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
@@ -176,6 +179,8 @@ class Screens:
         if self.ladder.filters(file.type):
             file, opened, coming = await self.ladder.show(file, opened, coming)
         live = manifest.live is not None and path.startswith(PREFIX)
+        if live and file.type == HLS and delta.asked(request.query):
+            file, opened, coming = await self._deltas.show(file, opened, coming)
         seconds = manifest.live.segment if manifest.live is not None and live else 0.0
         request[SAYS] = cmsd.static(path, file.type, manifest.entry, live=live, seconds=seconds), began
         subject = granted.subject if granted else ""

@@ -89,11 +89,13 @@ class Channels:
             Refused: it is not signed for now (``not-signed``, ``stale-segment``, ...), or no origin has it (``unknown-path``).
             Unreachable: the origins are away, and what is here has run out.
         """
-        code = held.admitted.release.code
-        entry = self._present(code, live, path)
-        if entry is not None and (fresh := self._fresh(entry, live, path)) > 0:
-            return Came(entry, "store", fresh)
-        return await self.renewed(held, live, path)
+        return self.here(held, live, path) or await self.renewed(held, live, path)
+
+    def here(self, held: Held, live: Live, path: str) -> Came | None:
+        """Return ``path`` of the channel if it came so lately that nobody need be asked."""
+        entry = self._present(held.admitted.release.code, live, path)
+        fresh = self._fresh(entry, live, path) if entry is not None else 0.0
+        return Came(entry, "store", fresh) if entry is not None and fresh > 0 else None
 
     async def renewed(self, held: Held, live: Live, path: str) -> Came:
         """Return ``path`` as it is signed now, asked for again.

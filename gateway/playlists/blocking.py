@@ -13,6 +13,7 @@ from gateway.playlists.ladder import attributes
 MSN, PART, SKIP = "_HLS_msn", "_HLS_part", "_HLS_skip"
 HELD = 3  # target durations for which a request is held at most (section 6.2.5.2)
 BEYOND = 2  # media sequence numbers after the last one that may be waited for (the same section)
+SOONEST, LATEST = 0.025, 1.0  # seconds between two looks for what is waited for
 _NUMBER = re.compile(r"\d{1,15}", re.ASCII)
 
 
@@ -105,6 +106,17 @@ def standing(data: bytes) -> Standing | None:
     if not media:
         return None
     return Standing(first + segments - 1, parts, blocks, target, part_target, ended, hint)
+
+
+def pause(pace: float, left: float) -> float:
+    """Return the seconds until the next look for what comes every ``pace`` seconds and is due in ``left`` of them.
+
+    Four looks or so each time, most of them where it is due: each tells sooner than the same number evenly spread.
+    """
+    quarter = pace / 4
+    if left > quarter:
+        return min(max(left - quarter, SOONEST), LATEST)
+    return min(max(pace / 16 if left > -2 * quarter else quarter, SOONEST), LATEST)
 
 
 def _number(text: str) -> float:

@@ -25,6 +25,7 @@ HOLD = (
     PART * 6
 )  # seconds that players stay behind the newest part: the least is three parts, which leaves a busy machine no time
 WINDOW = 8  # segments that the playlist names
+SKIP = 6 * SEGMENT  # seconds from its end before which they may be left out (rfc8216bis section 4.4.3.8: the least)
 WITH_PARTS = 3  # the newest of them, whose parts are named too (rfc8216bis section 6.2.2: three target durations)
 PLAYLIST = "index.m3u8"
 LARGEST = 8 << 20  # bytes of a fragment
@@ -56,7 +57,7 @@ class Playlist:
             "#EXTM3U",
             "#EXT-X-VERSION:9",
             f"#EXT-X-TARGETDURATION:{round(SEGMENT)}",
-            f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={HOLD:.1f}",
+            f"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={HOLD:.1f},CAN-SKIP-UNTIL={SKIP:.1f}",
             f"#EXT-X-PART-INF:PART-TARGET={PART:.1f}",
             f"#EXT-X-MEDIA-SEQUENCE:{first}",
             '#EXT-X-MAP:URI="init.mp4"',

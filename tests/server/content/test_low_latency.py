@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -103,3 +104,22 @@ def test_what_is_here_is_shown_on_while_the_origin_is_away(chain, room):
     chain.origin.stop()
     assert chain.play("live/index.m3u8?_HLS_msn=10").body == playlist(10, 0)
     assert chain.play("live/s10.m4s").body == segment(10)
+
+
+def test_who_has_the_playlist_is_told_what_is_new(chain, studio):
+    """With ``_HLS_skip``, where the playlist allows it: another one with its own digest, and still held until it has what is asked for."""
+    room = studio(segment=SLOW)
+    files = [segment(number) for number in range(10, 20)]
+    for number, data in enumerate(files, 10):
+        room.put(f"s{number}.m4s", data)
+    long = playlist(10, 0).replace(b"YES,", b"YES,CAN-SKIP-UNTIL=120,")
+    more = b"".join(f"#EXTINF:{SLOW},\ns{number}.m4s\n".encode() for number in range(11, 20))
+    long = long.replace(b"s10.m4s\n", b"s10.m4s\n" + more).replace(b"p11.0", b"p20.0")
+    room.put("index.m3u8", long, sequence=1)
+    whole, short = (chain.play(f"live/index.m3u8{query}") for query in ("", "?_HLS_msn=19&_HLS_skip=YES"))
+    assert (whole.body, whole.status, short.status) == (long, 200, 200)
+    assert b"#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n" in short.body
+    assert b"s12.m4s" not in short.body
+    assert short.body.endswith(long[long.index(b"#EXTINF:20.0,\ns13.m4s") :])
+    assert short.headers["ETag"] == f'"{hashlib.sha256(short.body).hexdigest()}"'
+    assert chain.play("live/index.m3u8?_HLS_skip=never").body == long

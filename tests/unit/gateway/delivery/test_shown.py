@@ -6,7 +6,7 @@ import os
 import pytest
 
 from appliance.runtime.errors import Corrupt
-from gateway.delivery import ladder
+from gateway.delivery import remade
 from gateway.delivery.ladder import Shown
 from gateway.playlists.ladder import DASH, HLS, LONGEST, Limits
 from gateway.serving.coming import Coming, Object
@@ -65,7 +65,7 @@ async def test_what_does_not_come_or_cannot_be_read_is_closed_and_told(tmp_path)
 
 async def test_only_so_many_are_kept(tmp_path, monkeypatch):
     """Whatever comes, the memory is bounded; what went is made anew."""
-    monkeypatch.setattr(ladder, "MOST", 2)
+    monkeypatch.setattr(remade, "MOST", 2)
     shown = Shown(SMALL)
     for number in (*range(5), 0):
         data = MASTER + b"# %d\n" % number

@@ -1,6 +1,7 @@
 """What is not there yet is waited for once, and not for ever."""
 
 import asyncio
+from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
@@ -27,10 +28,19 @@ class Files:
 
     def __init__(self):
         self.now, self.data, self.away, self.renewals = 0.0, {"index.m3u8": BEFORE + HINT}, False, 0
+        self.fetched, self.looks, self.done = set(), [], defaultdict(asyncio.Event)
+
+    def here(self, _held, _live, path):
+        return self._came(path) if path in self.fetched else None
 
     async def get(self, _held, _live, path):
         if path not in self.data:
             raise Refused("unknown-path", "no such file", 404)
+        self.fetched.add(path)
+        self.done["fetch", path].set()
+        return self._came(path)
+
+    def _came(self, path):
         data = self.data[path]
         claim = Claim(str(len(data)), len(data), 1, 0, 100)
         return Came(Entry(claim, 100.0, self.now, "key", "", "centre"), "origin", 1.0)
@@ -41,6 +51,8 @@ class Files:
 
     async def signature(self, _held, _live, path):
         self.now += 0.1
+        self.looks.append(path)
+        self.done["look", path].set()
         if self.away:
             raise Unreachable("away")
         if path not in self.data:
@@ -94,3 +106,40 @@ async def test_what_is_too_far_ahead_is_not_waited_for():
         with pytest.raises(Refused) as refused:
             await Waiting(tasks, files, lambda: files.now).get(HELD, LIVE, "index.m3u8", Wanted(4))
     assert (refused.value.status, files.now) == (400, 0.0)
+
+
+async def test_the_part_is_fetched_while_its_playlist_is_waited_for():
+    """So that it is here when the playlist names it; nobody asks the origin for it again."""
+    files = Files()
+    async with asyncio.TaskGroup() as tasks:
+        waiting = Waiting(tasks, files, lambda: files.now)
+        screen = tasks.create_task(waiting.get(HELD, LIVE, "index.m3u8", Wanted(2, 0)))
+        await files.done["look", "p2.0.m4s"].wait()
+        files.data["p2.0.m4s"] = b"part"
+        await files.done["fetch", "p2.0.m4s"].wait()
+        assert not screen.done()
+        files.data["index.m3u8"] = BEFORE + PART
+        await screen
+        looks = files.looks.count("p2.0.m4s")
+        assert files.read(await waiting.get(HELD, LIVE, "p2.0.m4s", None)) == b"part"
+        assert files.looks.count("p2.0.m4s") == looks
+
+
+async def test_who_only_reads_the_playlist_has_nothing_fetched():
+    files = Files()
+    async with asyncio.TaskGroup() as tasks:
+        await Waiting(tasks, files, lambda: files.now).get(HELD, LIVE, "index.m3u8", Wanted(1))
+    assert files.looks == []
+
+
+async def test_a_part_that_came_is_not_waited_for_again():
+    """Also where another screen is shown the playlist that hinted at it once more."""
+    files = Files()
+    async with asyncio.TaskGroup() as tasks:
+        waiting = Waiting(tasks, files, lambda: files.now)
+        for _ in range(2):
+            await waiting.get(HELD, LIVE, "index.m3u8", None)
+            files.data["p2.0.m4s"] = b"part"
+            assert files.read(await waiting.get(HELD, LIVE, "p2.0.m4s", None)) == b"part"
+            files.fetched.discard("p2.0.m4s")  # it is to be asked for again
+    assert files.now < 0.5

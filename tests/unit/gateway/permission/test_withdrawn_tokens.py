@@ -2,6 +2,7 @@
 
 import base64
 import json
+import string
 
 import cbor2
 import pytest
@@ -13,7 +14,7 @@ from gateway.permission import token
 from gateway.permission.naming import named
 from gateway.permission.permit import Permit
 from gateway.permission.signed_uri import open_package
-from gateway.permission.withdrawn import Withdrawal, Withdrawn
+from gateway.permission.withdrawn import Withdrawal, Withdrawn, marks
 from tests.unit.gateway.permission import test_signed_uri as packages
 from tests.unit.gateway.permission.test_token import ISSUERS, KEY, PEM
 
@@ -72,6 +73,28 @@ def test_a_withdrawal_ends_when_it_says():
     made = listed("issuer", "portal", until=500.0)
     assert made.refusal(PERMIT, 499.9) is not None
     assert made.refusal(PERMIT, 500.0) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "withdrawn"),
+    [
+        ("token", "portal:ab12", True),
+        ("subject", "portal:viewer:17", True),
+        ("issuer", "portal", True),
+        ("signer", "ed25519:key", True),
+        ("subject", "portal:ab12", False),
+        ("token", "other:ab12", False),
+    ],
+)
+def test_a_permit_is_known_again_by_its_marks(kind, name, withdrawn):
+    """Who has only the marks finds what the permit itself would tell, and reads none of its words in them."""
+    told = marks(PERMIT)
+    assert "viewer" not in told
+    assert set(told) <= set(string.ascii_letters + string.digits + "-_.")
+    assert listed(kind, name, until=500.0).marked(told, 499.0) is withdrawn
+    assert not listed(kind, name, until=500.0).marked(told, 500.0)
+    assert not listed(kind, name).marked("", 0.0)
+    assert not Withdrawn().marked(told, 0.0)
 
 
 def test_a_list_says_whether_it_is_another():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.runtime.errors import Refused
-from gateway.playlists.blocking import Standing, Wanted, standing, wanted
+from gateway.playlists.blocking import LATEST, SOONEST, Standing, Wanted, pause, standing, wanted
 
 PLAYLIST = b"""#EXTM3U
 #EXT-X-TARGETDURATION:2
@@ -75,3 +75,20 @@ def test_any_bytes_stand_somewhere_or_nowhere(data, query):
             asked = wanted(query)
             if stands is not None and asked is not None:
                 stands.check(asked)
+
+
+@pytest.mark.parametrize(
+    ("pace", "left", "seconds"),
+    [
+        (0.4, 0.4, 0.3),  # first a quarter before it is due
+        (0.4, 0.1, 0.025),
+        (0.4, -0.1, 0.025),
+        (0.4, -0.3, 0.1),  # it is late: four times in its time
+        (0.4, 0.11, SOONEST),
+        (0.01, 0.0, SOONEST),
+        (60.0, 60.0, LATEST),
+        (60.0, -100.0, LATEST),
+    ],
+)
+def test_looks_come_thick_when_something_is_due(pace, left, seconds):
+    assert pause(pace, left) == pytest.approx(seconds)
