@@ -76,6 +76,10 @@ class Finder:
         """Return the records of canonical codes in the table at hand, in their order."""
         return self.table.many(keys)
 
+    def plain(self, codes: Sequence[bytes]) -> bool:
+        """Return whether canonical codes may be told of everywhere without a look at their records."""
+        return self.table.plain(codes)
+
     async def find(self, code: Code) -> Found:
         """Return the record of ``code``; where the table lacks it, the exchange is asked first.
 

@@ -1,11 +1,13 @@
 """One level of the table of identifiers: an LMDB environment that never changes once it has its name.
 
-Two databases: ``records`` (code -> the record as canonical JSON) and ``links`` (target -> type, source), the links read backward.
+Three databases: ``records`` (code -> the record as canonical JSON), ``links`` (target -> type, source), the links read backward, and
+``limited``, the codes of records that not everybody may see: few, so that to ask it costs little.
 Built from records in the order of their codes, in memory that does not grow with their number; read without locks by any process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import heapq
 import json
@@ -23,6 +25,7 @@ import lmdb
 
 from appliance.runtime.errors import Corrupt, Refused
 from appliance.runtime.files import sync_folder
+from gateway.resolver.answer.raw import plain
 
 FILE = "data.mdb"
 LARGEST = 64 << 30  # bytes of a level
@@ -55,6 +58,9 @@ class Level:
         self._env = env
         self._records = env.open_db(b"records", create=False)
         self._links = env.open_db(b"links", create=False, dupsort=True)
+        self._limited: Any = None
+        with contextlib.suppress(lmdb.NotFoundError):  # a level of a version that did not note them
+            self._limited = env.open_db(b"limited", create=False)
         self._read = env.begin(db=self._records)  # one for ever: what it reads never changes
         self.raw: Callable[[bytes], bytes | None] = self._read.get  # the fast path: code -> record, or None
 
@@ -71,7 +77,7 @@ class Level:
                 raise Corrupt(f"{path.name} has {there} bytes, not {size}")
             if (found := _open.get(str(path))) is not None:
                 return found
-            env = lmdb.open(str(path), readonly=True, lock=False, create=False, max_dbs=2, readahead=False)
+            env = lmdb.open(str(path), readonly=True, lock=False, create=False, max_dbs=3, readahead=False)
             level = cls(path, env)
         except (lmdb.Error, OSError) as error:
             raise Corrupt(f"{path.name}: {error}") from error
@@ -89,6 +95,11 @@ class Level:
                 return list(cursor.getmulti(codes))
         except lmdb.Error as error:
             raise Corrupt(f"{self.path.name}: {error}") from error
+
+    def limits(self, codes: Iterable[bytes]) -> bool:
+        """Return whether a record here of one of ``codes`` is not plain, or may not be."""
+        limited, get = self._limited, self._read.get
+        return limited is None or any(get(code, None, limited) is not None for code in codes)
 
     def backward(self, target: bytes, after: bytes = b"") -> Iterator[bytes]:
         """Yield type and source (with a zero byte between) of the links to ``target``, in that order, behind ``after``.
@@ -194,12 +205,13 @@ def build(folder: Path, name: str, records: Iterable[tuple[bytes, bytes]]) -> Bu
 
 
 def _write(built: Path, records: Iterable[tuple[bytes, bytes]]) -> tuple[int, int]:
-    runs = _Runs(built)
-    env = lmdb.open(str(built), map_size=LARGEST, lock=False, sync=False, max_dbs=2, meminit=False)
+    runs, limited = _Runs(built / "links"), _Runs(built / "limited")
+    env = lmdb.open(str(built), map_size=LARGEST, lock=False, sync=False, max_dbs=3, meminit=False)
     try:
         forward, backward = env.open_db(b"records"), env.open_db(b"links", dupsort=True)
-        count = _put(env, forward, _noting(records, runs))
+        count = _put(env, forward, _noting(records, runs, limited))
         links = _put(env, backward, runs.sorted())
+        _put(env, env.open_db(b"limited"), limited.sorted())
         env.sync(True)
     except lmdb.MapFullError as error:
         raise Refused("too-large", f"a level of the table has at most {LARGEST} bytes") from error
@@ -210,6 +222,7 @@ def _write(built: Path, records: Iterable[tuple[bytes, bytes]]) -> tuple[int, in
     finally:
         env.close()
         runs.close()
+        limited.close()
     return count, links
 
 
@@ -242,8 +255,8 @@ class _Taken:
             yield item
 
 
-def _noting(records: Iterable[tuple[bytes, bytes]], runs: _Runs) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the records, checked for their order, and note their links."""
+def _noting(records: Iterable[tuple[bytes, bytes]], runs: _Runs, limited: _Runs) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the records, checked for their order, and note their links and those that are not plain."""
     last = b""
     for code, record in records:
         if not last < code or len(code) > LONGEST_KEY:
@@ -251,6 +264,8 @@ def _noting(records: Iterable[tuple[bytes, bytes]], runs: _Runs) -> Iterator[tup
         last = code
         for target, kind in _links_of(record):
             runs.add(target, b"%s\0%s" % (kind, code))
+        if not plain(record):
+            limited.add(code, b"")
         yield code, record
 
 
@@ -260,8 +275,8 @@ class _Runs:
     Each is kept as its target and its source with a zero byte between, which no target has: bytes are sorted three times as fast as pairs.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._held, self._files = folder, set[bytes](), list[Path]()
+    def __init__(self, path: Path) -> None:
+        self._path, self._held, self._files = path, set[bytes](), list[Path]()
 
     def add(self, target: bytes, source: bytes) -> None:
         """Take a link.
@@ -273,7 +288,7 @@ class _Runs:
             raise Corrupt("a link is longer than one may be, or has no target")
         self._held.add(b"%s\0%s" % (target, source))
         if len(self._held) >= IN_MEMORY:
-            path = self._folder / f"links-{len(self._files)}"
+            path = self._path.with_name(f"{self._path.name}-{len(self._files)}")
             with path.open("wb", buffering=1 << 20) as file:
                 for one in sorted(self._held):
                     file.write(b"%c%c%s" % (*divmod(len(one), 256), one))

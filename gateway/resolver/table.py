@@ -116,6 +116,10 @@ class Table:
             left = [code for code in codes if code not in found]
         return [found.get(code) for code in codes]
 
+    def plain(self, codes: Sequence[bytes]) -> bool:
+        """Return whether all of ``codes`` that are here are registered and seen everywhere; False also where that takes a look at them."""
+        return not any(level.limits(codes) for level in self._levels)
+
     def forward(self, code: object) -> list[Edge]:
         """Return the links from ``code``.
 

@@ -21,6 +21,7 @@ _DEFAULTS = (
     (b',"ttl":', b',"ttl":%d' % TTL),
 )
 _SAFE = re.compile(r"[0-9A-Za-z:._~-]+").fullmatch  # nothing to be quoted
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 Links = Sequence[Mapping[str, str]]
 
 
@@ -89,7 +90,7 @@ def spliced(code: str, raw: bytes, path: bytes, delivery: str, table: bytes) -> 
     if uri := known.uri(text):
         told["uri"] = uri
     parts = [
-        json.dumps(told, ensure_ascii=False)[:-1].encode(),
+        _JSON(told)[:-1].encode(),
         b',"playable":"',
         address,
         b'",',

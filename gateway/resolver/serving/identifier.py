@@ -28,7 +28,7 @@ from gateway.resolver.serving.resolver import Resolver
 from gateway.resolver.walk_formats import JSON_LD, LINKSET, as_json_ld
 from gateway.resolver.walks import Edge
 
-PATH = "/id/"
+_ONE = re.compile(r"/id/([^?%/#\u0080-\U0010ffff]+)").fullmatch  # nothing in it is quoted, and it asks no more
 # The answers are public in the zone: pages of any origin may ask.
 OPEN = {
     "Access-Control-Allow-Origin": "*",
@@ -83,6 +83,7 @@ class Identifier:
         self._resolver = resolver
         self._source: Source | None = None  # the one that was last told of, and how
         self._table = b""
+        self._renewed = False  # since the loop looked at its sockets
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer ``GET /id/CODE``."""
@@ -111,15 +112,15 @@ class Identifier:
 
     def at_once(self, message: RawRequestMessage, transport: asyncio.Transport) -> bool:
         """Answer a plain question about one code the moment it is read (``appliance/runtime/quick.py``)."""
-        text = message.path[len(PATH) :]
-        if not message.path.startswith(PATH) or not text.isascii() or any(map(text.__contains__, "?%/#")):
+        asked = _ONE(message.path)
+        if asked is None:
             return False
         headers = message.headers
         form = wanted(headers.get("Accept", "*/*"), None)
         if form not in ("player", "json") or "If-None-Match" in headers or "Expect" in headers:
             return False
         try:
-            answer = self._quick(text, form, headers)
+            answer = self._quick(asked[1], form, headers)
         except HeadgateError:
             return False  # the long way tells what is wrong
         if answer is None:
@@ -138,7 +139,12 @@ class Identifier:
         finder, delivery = self._resolver.finder, self._resolver.here.delivery
         if delivery is None or not 0 < len(text) <= LONGEST or not text.isascii():
             return None
-        finder.renew()
+        if (
+            not self._renewed
+        ):  # once for all requests that are there already: what changes the table later, none of them knows of
+            self._renewed = True
+            finder.renew()
+            asyncio.get_running_loop().call_soon(self._looked)
         raw, source = finder.settled(text), finder.source()
         if raw is None or source is None or time.time() > source.until or not plain(raw):
             return None
@@ -155,7 +161,7 @@ class Identifier:
             self._resolver.numbers.answered(text[: text.index(":")], "redirect")
             return 302, headers, None
         targets = targets_of(raw)
-        if targets is None or (targets and not all(one is None or plain(one) for one in finder.many(targets))):
+        if targets is None or not finder.plain(targets):
             return None
         self._resolver.numbers.answered(text[: text.index(":")], "document")
         headers["ETag"] = tag = caching.etag(raw, delivery)
@@ -165,6 +171,9 @@ class Identifier:
             return 304, headers, None
         headers["Content-Type"] = "application/json"
         return 200, headers, spliced(text, raw, path, delivery, self._told_of(source))
+
+    def _looked(self) -> None:
+        self._renewed = False
 
     def _told_of(self, source: Source) -> bytes:
         """Return what answers say of a source that is not stale."""

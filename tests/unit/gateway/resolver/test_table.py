@@ -198,6 +198,28 @@ def test_links_that_do_not_fit_in_memory_are_sorted_from_files(
     assert [path.name for path in (tmp_path / "levels").glob("*/*")] == ["data.mdb"]
 
 
+def test_what_not_everybody_may_see_is_noted(tmp_path: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every level, however many they are; a code that is not there is no hindrance, and a level that noted nothing is one."""
+    monkeypatch.setattr(level, "IN_MEMORY", 7)
+
+    def records(*numbers: int, **more: object) -> list[tuple[bytes, bytes]]:
+        told = [Record.model_validate({"code": code(n), "title": "x", "body": "b", **more}) for n in numbers]
+        return [(record.code.encode(), record.dump()) for record in told]
+
+    writer.replace(head(1), records(*range(30)))
+    table = Table.open(tmp_path)
+    assert table.plain([code(n).encode() for n in range(40)])
+    writer.add(head(2), records(3, status="reserved") + records(5, rights={"zones": ["culture"]}))
+    assert table.refresh()
+    assert [n for n in range(40) if not table.plain([code(n).encode()])] == [3, 5]
+    writer.replace(head(3), records(*range(30), status="reserved"))
+    assert table.refresh()
+    assert [n for n in range(40) if not table.plain([code(n).encode()])] == list(range(30))
+    for one in table.levels():
+        one._limited = None  # as one of an older version
+    assert not table.plain([code(35).encode()])
+
+
 @pytest.mark.parametrize("records", [[item(2, "x"), item(1, "x")], [item(1, "x"), item(1, "y")], [(b"", b"{}")]])
 def test_records_out_of_order_make_no_table(tmp_path: Path, writer: Writer, records: list[tuple[bytes, bytes]]) -> None:
     """What does not come in the order of its codes, each once, is refused, and what is there stays."""
