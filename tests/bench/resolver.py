@@ -57,6 +57,11 @@ def say(what: str, measured: str) -> None:
     print(f"  {what:78} {measured}", flush=True)
 
 
+def going(what: str) -> None:
+    """Say what takes its time now."""
+    print(f"  {datetime.now(UTC):%H:%M:%S} {what}", file=sys.stderr, flush=True)
+
+
 def main() -> None:
     """Run the benchmark and print what was measured."""
     print(f"\n{CODES:,} codes, {CODES * LINKS:,} links; {os.cpu_count()} processors", flush=True)
@@ -66,14 +71,17 @@ def main() -> None:
         registry.made = datetime.now(UTC)  # what is said long ago is stale, which is told by a longer way
         codes = Codes(CODES)
         begun = time.perf_counter()
+        going("making a snapshot")
         publish(registry, codes)
         size = sum(path.stat().st_size for path in (folder / "registry/snapshot").iterdir())
         say("(made) a snapshot, compressed", f"{size / 1e6:,.0f} MB in {time.perf_counter() - begun:.0f} s")
         replicate(folder, registry, codes)
         asked = [codes.code(n) for n in random.Random(1).choices(range(CODES), k=ASKED)]
+        going("asking")
         tables(folder, asked)
         served(folder, asked)
         if POSTGRESQL:
+            going("loading PostgreSQL")
             database(folder, codes, asked)
 
 
@@ -117,6 +125,8 @@ def publish(registry: Registry, codes: Codes) -> None:
     chunks = []
     for start in range(0, CODES, 50_000):
         numbers = range(start, min(CODES, start + 50_000))
+        if start and not start % 1_000_000:
+            going(f"{start:,} codes")
         chunks.append(registry.chunk([(codes.code(n), codes.record(n)) for n in numbers]))
     made: Snapshot = registry.snapshot(chunks=chunks)
     assert made.count == CODES
@@ -127,6 +137,7 @@ def publish(registry: Registry, codes: Codes) -> None:
 
 def replicate(folder: Path, registry: Registry, codes: Codes) -> None:
     """Load the snapshot, then a day's changes."""
+    going("laying it down")
     told = replica(folder, registry)
     say(
         f"snapshot: verified, laid down, in use; and {registry.size - 1000:,} changes",
@@ -135,6 +146,7 @@ def replicate(folder: Path, registry: Registry, codes: Codes) -> None:
     say("the table on disk", f"{told['bytes'] / 1e6:,.0f} MB, {told['links']:,} links, {told['levels']} levels")
     opened = Table.open(folder / "box/identifiers")
     choose = random.Random(2)
+    going("a day's changes")
     registry.change(codes.record(choose.randrange(CODES), "明日") for _ in range(CHANGES))
     told = replica(folder, registry)
     say(
