@@ -14,7 +14,7 @@ from appliance.runtime import config as configuration
 from appliance.runtime import http
 from appliance.runtime.errors import Unreachable
 from appliance.runtime.service import Service
-from provisioning.controller import content_web, identifiers_web, orders_web, trust
+from provisioning.controller import boxes_web, content_web, identifiers_web, orders_web, trust
 from provisioning.controller.hub import Hub
 from provisioning.controller.journals import Journals
 from provisioning.controller.orders import Orders
@@ -80,7 +80,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
                 await stack.enter_async_context(http.serving(lookup_application(api), unix=unix))
         if backlinks is None:
             more += identifiers_web.without()
-        more += [*orders_web.routes(hub), *content_web.routes(hub)]
+        more += [*orders_web.routes(hub), *content_web.routes(hub), *boxes_web.routes(hub)]
         address = (settings.listen.address, settings.listen.port)
         await stack.enter_async_context(http.serving(application(hub, more), tcp=[address]))
         async with asyncio.TaskGroup() as tasks:

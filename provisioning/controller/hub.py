@@ -21,6 +21,7 @@ from appliance.telemetry.witnessing import Answer
 from monitoring import fleet
 from monitoring.overview import Overview, Standing, overview, standing, wanted_of
 from provisioning.controller import ingest, listings, witness
+from provisioning.controller.figures import Figures
 from provisioning.controller.journals import Journals
 from provisioning.controller.orders import TOGETHER as ORDERS_TOGETHER
 from provisioning.controller.orders import Orders, parse_report
@@ -46,6 +47,7 @@ class Hub:
 
     def __init__(self, settings: Controller, store: Store, journals: Journals, wanted: Wanted, orders: Orders) -> None:
         self.settings, self.store, self.journals, self.orders = settings, store, journals, orders
+        self.figures = Figures(store)
         self._given: dict[str, tuple[int, float]] = {}  # box -> the last order that it was sent, and when
         self._unjudged: dict[tuple[str, str], tuple[str, str]] = {}  # checkpoints, while the database is away
         self.boxes: dict[str, fleet.Box] = {}
@@ -283,6 +285,8 @@ class Hub:
             await self._give_orders(who.box, born=True)
         if heard.keep:
             await self._remember(who.box, heard.keep, whole=heard.whole, now=now)
+        if heard.keep:
+            await self.figures.keep(heard.box, now, heard.keep)
         for name, key, request in witness.asked_in(heard.box.metrics, heard.keep):
             await self._witness(who.box, name, key, request)
 

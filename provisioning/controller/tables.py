@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
 metadata = MetaData()
 Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER column
@@ -89,6 +89,18 @@ box_metrics = Table(
     Column("name", String(200), primary_key=True),
     Column("value", Text, nullable=False),  # JSON
     Column("time", String(32), nullable=False),
+)
+
+delivery_minutes = (
+    Table(  # what boxes told of their screens: sums since their daemons' start, the last telling of each minute
+        "delivery_minutes",
+        metadata,
+        Column("box", String(63), primary_key=True),
+        Column("minute", BigInteger, primary_key=True),  # since 1970
+        Column("zone", String(32), primary_key=True),  # empty: of the whole box
+        Column("at", Float, nullable=False),  # seconds since 1970
+        Column("told", Text, nullable=False),  # as the box told it
+    )
 )
 
 damaged = (

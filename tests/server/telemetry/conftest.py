@@ -308,7 +308,7 @@ def telemetry(tmp_path: Path, broker: Broker) -> Iterator[Daemon]:
         folder,
         "telemetry",
         f"site: headend\nbroker: {broker_settings(broker, 'headend')}\n"
-        f"metrics: {{address: 127.0.0.1, port: {port}}}\nreport: 0.2\nrecords: 0.1\npatience: 1\n",
+        f"metrics: {{address: 127.0.0.1, port: {port}}}\nreport: 0.2\nrecords: 0.1\npatience: 1\nfigures: 0.2\n",
         port,
     )
     made.start()

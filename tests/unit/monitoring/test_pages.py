@@ -103,6 +103,8 @@ def test_every_word_is_used_and_known() -> None:
         "to_reinstate",
         "id_",
         "field_",
+        "chart_",
+        "key_",
     )
     indirect = {"equal", "differs", "unclear", "enforced", "pending", "drift", "failed", "unknown", "no-port",
                 "now", "seconds", "minutes", "hours", "days", "proved", "not_proved"}  # fmt: skip
