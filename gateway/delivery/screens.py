@@ -146,15 +146,15 @@ class Screens:
         )
         return self.door.admit(doors.shown(headers, request.cookies, request.query), asked, time.time())
 
-    def withdraw(self, codes: Sequence[str], tokens: Sequence[Withdrawal]) -> int:
-        """Break off what runs of the releases ``codes`` and by what is withdrawn of ``tokens``; return how many responses that were.
+    def withdraw(self, codes: Sequence[str], tokens: Sequence[Withdrawal] | None) -> int:
+        """Break off what runs of the releases ``codes``, and by ``tokens`` (all that are withdrawn; None: as before); return how many.
 
         The list of tokens first, so that nobody begins by one that is broken off.
         """
         if self.front is not None:
             self.front.withdraw(codes)
         stopped = self._running.cut(codes)
-        if self.withdrawn.replace(tokens):
+        if tokens is not None and self.withdrawn.replace(tokens):
             if self.door is not None:
                 self.door.forget()
             if self.front is not None:

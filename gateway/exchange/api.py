@@ -278,7 +278,7 @@ class Exchange:
     async def _withdrawn(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = parse(AskWithdrawn, data)
         serial, codes, tokens = await self._withdrawals.follow(peer, ask.after, ask.stopped)
-        told = [one.model_dump() for one in tokens]
+        told = None if tokens is None else [one.model_dump() for one in tokens]
         return web.json_response({"serial": serial, "releases": codes, "tokens": told})
 
     async def _lookup(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:

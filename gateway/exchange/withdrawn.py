@@ -172,11 +172,11 @@ class Withdrawals:
                 await self._journal.refused(Refuse(refused.reason, str(refused)), None, object="order")
             return Outcome(self.standing.serial, proofs, refused)
 
-    async def follow(self, peer: Peer, after: int, stopped: int) -> tuple[int, list[str], list[Withdrawal]]:
+    async def follow(self, peer: Peer, after: int, stopped: int) -> tuple[int, list[str], list[Withdrawal] | None]:
         """Tell a peer that carried out the orders up to ``after`` what came since: the serial, and the codes now withdrawn.
 
-        It waits for something new, at most ``POLL`` seconds; -1 is a peer that just started. Of tokens it is told all that stand, as
-        soon as there is something new: a peer judges tokens by itself, and has nothing else to know them from.
+        It waits for something new, at most ``POLL`` seconds; -1 is a peer that just started. Of tokens it is told all that stand, or
+        None where they are what it was told before: it judges tokens by itself, and has nothing else to know them from.
         """
         follower = self._followers.setdefault(peer, Follower())
         follower.serial, follower.asking = after, follower.asking + 1
@@ -190,8 +190,9 @@ class Withdrawals:
             follower.asking -= 1
         serial = self.standing.serial
         codes = await asyncio.to_thread(self._withdrawn_since, after) if 0 <= after < serial else []
-        tokens = self.standing.tokens_at(datetime.now(UTC)) if serial != after else []
-        return serial, codes, [Withdrawal.of(order) for order in tokens]
+        if self.standing.on_tokens <= after <= serial:
+            return serial, codes, None
+        return serial, codes, [Withdrawal.of(order) for order in self.standing.tokens_at(datetime.now(UTC))]
 
     async def leave(self) -> None:
         """Answer everybody who waits: the daemon stops."""

@@ -19,21 +19,14 @@ from appliance.identity.keys import PrivateKey
 from appliance.journal.verify import Damaged, verify_proof
 from appliance.runtime.addresses import base_of
 from appliance.runtime.errors import Corrupt, Refused
-from gateway.permission.naming import named
 from gateway.release import centre
+from gateway.release.cli_about import about, moment, taken, written
 from gateway.release.orders import CONTENT, PURGED, TOKENS, Act, Order, What
-from gateway.resolver import codes
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 AT = click.option(
     "--at", required=True, callback=lambda _c, _p, url: base_of(url), help="The controller, http://HOST[:PORT]."
 )
-NAMED = {  # arguments, and the kinds of what an order is about
-    "code": "release", "body": "body", "label": "label", "token": "token", "subject": "subject", "issuer": "issuer",
-    "issuer_key": "signer",
-}  # fmt: skip
-LATE = 600.0  # seconds for which a withdrawal outlives its token: clocks differ (a policy's skew is at most 300)
-LAST = 253402300799.0  # the last second that can be written
 Command = Callable[..., None]
 
 
@@ -52,25 +45,18 @@ def _giving(command: Command) -> Command:
         click.option(
             "--key", "key_file", required=True, type=FILE, help="The private key of a regulator or an operator."
         ),
-        click.option("--reason", required=True, help="Why: it stands in every box's journal, and screens are told it."),
-        click.option("--issuer-key", help="All tokens that this public key signed, 'ed25519:...'."),
-        click.option("--issuer", help="All tokens of this issuer, by its name in the policies."),
-        click.option("--subject", metavar="ISSUER:SUBJECT", help="All tokens of this subject, as they have it."),
         click.option(
-            "--token", metavar="ISSUER:ID|TOKEN", help="One token, by its identifier (cti in hex, or jti), or itself."
+            "--reason", required=True, help="Why: it stands in every box's journal, and of content screens are told it."
         ),
-        click.option("--label", help="All releases that carry this label."),
-        click.option("--body", help="All releases of this body."),
-        click.argument("code", required=False),
     ):
         command = option(command)
-    return command
+    return about(command)
 
 
 @click.command()
 @click.option(
     "--until",
-    callback=lambda _c, _p, text: _moment(text),
+    callback=moment,
     help="Of tokens: when the withdrawal may be forgotten, because none of them lives longer (UTC); a TOKEN itself tells it.",
 )
 @_giving
@@ -85,11 +71,8 @@ def withdraw(**told: Any) -> None:
     --at http://10.40.0.20:8000
     """
     until = told.pop("until")
-    what = _content(told)
-    if "token" in what and ":" not in what["token"]:
-        what["token"], ends = named(what["token"])
-        until = until or datetime.fromtimestamp(min(ends + LATE, LAST), UTC)
-    _give("withdraw", what, until=until, **told)
+    what, ends = taken(told)
+    _give("withdraw", what, until=until or ends, **told)
 
 
 @click.command()
@@ -102,9 +85,7 @@ def reinstate(**told: Any) -> None:
     Example: headgate release reinstate --body guangxi-library --reason 争议已解决 --key regulator.pem --as regulator
     --at http://10.40.0.20:8000
     """
-    what = _content(told)
-    if "token" in what and ":" not in what["token"]:
-        what["token"], _ = named(what["token"])
+    what, _ = taken(told)
     _give("reinstate", what, **told)
 
 
@@ -167,7 +148,7 @@ def show(serial: int | None, at: str, folder: Path | None, before: int | None, l
     else:
         table = Table("serial", "act", "what", "by", "reason", "received", "proofs", "slowest", box=None)
         for one in told["orders"]:
-            what = " ".join(f"{kind} {name}" for kind, name in one["what"].items())
+            what = written(one)
             slowest = "" if one["slowest"] is None else f"{one['slowest']:.2f} s"
             row = (
                 one["serial"],
@@ -220,26 +201,6 @@ def verify(file: Path, key: str, *, as_json: bool) -> None:
     for name, value in lines.items():
         table.add_row(name, str(value))
     _console().print(table)
-
-
-def _content(told: dict[str, Any]) -> dict[str, str]:
-    """Take what an order is about out of ``told``."""
-    given = {kind: told.pop(name) for name, kind in NAMED.items()}
-    what = {kind: str(value) for kind, value in given.items() if value is not None}
-    if len(what) != 1:
-        raise click.UsageError("say one of CODE, --body, --label, --token, --subject, --issuer and --issuer-key")
-    return {"release": codes.parse(what["release"]).text} if "release" in what else what
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return the time that an option says, in UTC where it names no zone."""
-    if text is None:
-        return None
-    try:
-        told = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(f"'{text}' is no time: 2026-12-31 or 2026-12-31T18:00:00+08:00") from error
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
 
 
 def _give(
@@ -303,7 +264,7 @@ async def _as_lines(there: centre.Centre, serial: int, wait: float) -> list[str]
 
 
 def _table(told: dict[str, Any]) -> Table:
-    what = " ".join(f"{kind} {name}" for kind, name in told["what"].items())
+    what = written(told)
     title = f"order {told['serial']}: {told['act']} {what} ({told['by']}: {told['reason']})"
     table = Table("box", "proof", "after", "removed", "broken off", title=title, title_justify="left", box=None)
     for one in told["proofs"]:

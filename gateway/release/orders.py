@@ -157,19 +157,21 @@ class Standing:
     serial: int = 0
     last: Mapping[Target, Order] = field(default_factory=dict)
     tokens: Mapping[Target, Order] = field(default_factory=dict)  # withdrawals that nobody took back
+    on_tokens: int = 0  # serial of the last order about tokens
 
     def after(self, orders: Iterable[Order]) -> Standing:
         """Return the standing once ``orders``, which go on from here, were given too."""
-        serial, last, tokens = self.serial, dict(self.last), dict(self.tokens)
+        serial, last, tokens, on_tokens = self.serial, dict(self.last), dict(self.tokens), self.on_tokens
         for order in orders:
             serial, target = max(serial, order.serial), order.what.target
             if target[0] in CONTENT:
                 last[target] = order
             elif target[0] in TOKENS:
+                on_tokens = max(on_tokens, order.serial)
                 tokens.pop(target, None)
                 if order.act == "withdraw":
                     tokens[target] = order
-        return Standing(serial, last, tokens)
+        return Standing(serial, last, tokens, on_tokens)
 
     def tokens_at(self, now: datetime) -> list[Order]:
         """Return the withdrawals of tokens that stand at ``now``."""

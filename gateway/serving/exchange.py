@@ -124,17 +124,18 @@ class Exchange:
         self._known.clear()
         self._allowed.clear()
 
-    async def follow(self, withdraw: Callable[[Sequence[str], Sequence[Withdrawal]], int]) -> None:
+    async def follow(self, withdraw: Callable[[Sequence[str], Sequence[Withdrawal] | None], int]) -> None:
         """Break off by ``withdraw`` what is withdrawn, as soon as the exchange tells, and confirm it; for ever.
 
-        It is called with the releases that were withdrawn since, and with all tokens that are.
+        It is called with the releases that were withdrawn since, and with all tokens that are, or None where those are the same.
         """
         serial, stopped = -1, 0
         while True:
             try:
                 told = await self._post("withdrawn", {"after": serial, "stopped": stopped}, wait=0)
                 after, codes = int(told["serial"]), [str(code) for code in told["releases"]]
-                tokens = [Withdrawal.model_validate(one) for one in told["tokens"]]
+                listed = told["tokens"]
+                tokens = None if listed is None else [Withdrawal.model_validate(one) for one in listed]
             except (HeadgateError, KeyError, TypeError, ValueError) as error:
                 log.debug("the exchange says nothing of orders: %s", error)
                 await asyncio.sleep(AGAIN)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -30,6 +31,29 @@ def told(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     """Return what a command printed, line by line."""
     assert done.stdout, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def behind_a_door(box, folder: Path, *subjects: str) -> list[str]:
+    """Have phones show a token, and return one of each subject."""
+    portal, keyfile = PrivateKey.generate(), folder / "portal.key"
+    portal.save(keyfile)
+    door = f'permission: {{zones: [smallscreen], issuers: {{portal: {{keys: ["{portal.public}"]}}}}}}\n'
+    box.chain.policy.write_text(box.chain.policy.read_text() + door)
+    box.chain.reload("exchange", "delivery-smallscreen")
+    return [token(keyfile, CODE, "--subject", subject) for subject in subjects]
+
+
+def phone(box, text: str):
+    """Ask as a phone that shows the token ``text``."""
+    return box.chain.play("a.txt", zone="smallscreen", headers={NAME: text})
+
+
+def answered(box, text: str) -> int:
+    """Return the status that a phone gets, 0 where nobody answers yet."""
+    try:
+        return phone(box, text).status
+    except (ConnectionError, HTTPException):
+        return 0
 
 
 def reason(reply) -> tuple[int, str]:
@@ -115,6 +139,24 @@ def test_a_box_that_was_away_withdraws_before_it_serves(centre, box, until):
     assert box.chain.stored() == set()
 
 
+def test_a_box_that_was_away_knows_withdrawn_tokens_before_it_serves(centre, box, tmp_path, until):
+    """Switched off while a token was withdrawn, a box gives its holder nothing after its start, and other viewers what they ask for."""
+    mine, other = behind_a_door(box, tmp_path, "viewer-17", "viewer-9")
+    box.chain.publish({"a.txt": b"a" * 1000})
+    until(lambda: phone(box, mine).status == phone(box, other).status == 200, "both play")
+    for name in ("telemetry", "exchange", "delivery-smallscreen"):
+        box.kill(name)
+    until(lambda: centre.online() == set(), "the box is offline", 60)
+    assert told(centre.order("withdraw", "--subject", "portal:viewer-17", wait=0))[-1]["away"] == ["headend"]
+
+    box.chain.start("exchange", wait=False)
+    box.chain.start("delivery", "smallscreen")
+    box.telemetry()
+    until(lambda: answered(box, other) == 200, "the other one plays")
+    assert reason(phone(box, mine)) == (403, "token-withdrawn")
+    until(lambda: centre.get("/api/orders/1")["proofs"], "the proof comes")
+
+
 def test_a_box_without_a_line_serves_by_what_it_knows(centre, box, until):
     """The line is down at the start: what was not withdrawn plays, what was does not, and missed orders follow with the line."""
     box.chain.publish({"a.txt": b"a" * 1000})
@@ -198,16 +240,11 @@ def test_a_purge_reaches_every_box(centre, box, tmp_path):
 
 def test_a_token_is_withdrawn_at_every_box(centre, box, tmp_path, until):
     """From the command line to the proof: what was let in is refused, the lists and pages show it, reinstated it plays again."""
-    portal, keyfile = PrivateKey.generate(), tmp_path / "portal.key"
-    portal.save(keyfile)
-    door = f'permission: {{zones: [smallscreen], issuers: {{portal: {{keys: ["{portal.public}"]}}}}}}\n'
-    box.chain.policy.write_text(box.chain.policy.read_text() + door)
-    box.chain.reload("exchange", "delivery-smallscreen")
+    (text,) = behind_a_door(box, tmp_path, "viewer-17")
     box.chain.publish({"a.txt": b"a" * 1000})
-    text = token(keyfile, CODE, "--subject", "viewer-17")
 
     def play():
-        return box.chain.play("a.txt", zone="smallscreen", headers={NAME: text})
+        return phone(box, text)
 
     until(lambda: box.chain.play("a.txt", zone="smallscreen").status == 401, "the door is closed")
     assert play().status == 200
@@ -234,7 +271,10 @@ def test_a_token_is_withdrawn_at_every_box(centre, box, tmp_path, until):
     headgate = str(Path(sys.executable).with_name("headgate"))
     proofs = ["--proofs", str(tmp_path / "proofs")]
     argv = [headgate, "release", "orders", "2", "--at", centre.daemon.url, *proofs]
-    assert "subject portal:viewer-17" in subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    assert (
+        "subject portal:viewer-17 until 2999-12-31"
+        in subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    )
     key = (box.chain.state / "journal" / "exchange" / "key.pub").read_text().strip()
     verify = [headgate, "release", "verify-proof", str(tmp_path / "proofs" / "2-headend.tlog-proof"), "--key", key]
     shown = subprocess.run(verify, check=True, capture_output=True, text=True).stdout

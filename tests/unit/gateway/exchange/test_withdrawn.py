@@ -322,12 +322,14 @@ async def test_withdrawn_tokens_are_told_whole(box: Box, monkeypatch: pytest.Mon
 
     listed = [("token", "portal:ab12", 1, soon.timestamp()), ("subject", "portal:viewer", 3, None)]
     for held in (box.held, box.open()):
-        for after in (-1, 1):
+        for after in (-1, 1, 4, 6):
             serial, codes, tokens = await held.follow(SCREENS, after, 0)
             assert serial == 5
             assert codes == ([one.code] if after == 1 else [])
             assert [(told.kind, told.name, told.serial, told.until) for told in tokens] == listed
-        assert await held.follow(SCREENS, 5, 0) == (5, [], [])
+        assert await held.follow(SCREENS, 5, 0) == (5, [], None)
+    await held.take([order(6, release=one.code)], KEYS)
+    assert await held.follow(SCREENS, 5, 0) == (6, [one.code], None)
 
     class Later(datetime):
         @classmethod

@@ -61,7 +61,7 @@ async def test_after_the_first_word_of_what_is_withdrawn_nothing_known_is_asked_
         http.serving(app, unix=[(tmp_path / "s", 0o600)]),
         Exchange(tmp_path / "s", tasks) as exchange,
     ):
-        following = tasks.create_task(exchange.follow(lambda codes, tokens: len(codes) + len(tokens)))
+        following = tasks.create_task(exchange.follow(lambda codes, tokens: len(codes) + len(tokens or ())))
         first = tasks.create_task(exchange.listen_first())
         await asyncio.sleep(0)
         assert not first.done()
