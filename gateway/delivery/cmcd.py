@@ -1,9 +1,9 @@
-"""What a player tells of itself with a request: Common Media Client Data (CTA-5004 and CTA-5004-A), in headers or the query; pure."""
+"""What a player tells of itself: Common Media Client Data (CTA-5004, -A and -B), in a request's headers or query, or in reports; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
@@ -13,6 +13,9 @@ import http_sf
 HEADERS = ("CMCD-Request", "CMCD-Object", "CMCD-Status", "CMCD-Session")
 QUERY = "CMCD"
 LONGEST = 2000  # characters of all that a player tells with one request
+TYPE = "application/cmcd"  # of the body of a report (version 2, event mode)
+LONGEST_EVENT = 4000  # characters: an event tells the address of a request too
+MOST_EVENTS = 100  # of one report
 LONGEST_SESSION = 64  # characters (CTA-5004 section 3)
 MOST_NEXT = 4  # addresses that are to come next
 LONGEST_TIME = 3_600_000  # milliseconds
@@ -39,13 +42,38 @@ def parse(headers: Mapping[str, str], query: Mapping[str, str]) -> Told | None:
     The fields are dictionaries of RFC 9651; version 2 sends some values as inner lists (``br=(800;v 128;a)``): the largest counts.
     """
     text = ",".join(headers[name] for name in HEADERS if name in headers) or query.get(QUERY, "")
-    if not text or len(text) > LONGEST:
+    values = _read(text, LONGEST)
+    return None if values is None else _told(values)
+
+
+def events(body: bytes) -> tuple[list[Told], int]:
+    """Return what the events of a report tell, one on each line, and how many lines could not be read.
+
+    An event has a type (``e``). The buffer ran empty where the player's state (``sta``) changes to rebuffering.
+    """
+    lines = [line.strip() for line in body.decode("ascii", "replace").splitlines() if line.strip()]
+    found = []
+    for line in lines[:MOST_EVENTS]:
+        values = _read(line, LONGEST_EVENT)
+        if values is None or not isinstance(kind := values.get("e"), http_sf.Token):
+            continue
+        state = str(values["sta"]) if isinstance(values.get("sta"), http_sf.Token) else ""
+        told = replace(_told(values), starting=state != "p", starved=state == "r" and str(kind) == "ps", next=())
+        found.append(told)
+    return found, len(lines) - len(found)
+
+
+def _read(text: str, longest: int) -> dict[str, Any] | None:
+    if not text or len(text) > longest:
         return None
     try:
         fields: Any = http_sf.parse(text.encode("ascii"), tltype="dictionary")
     except (ValueError, UnicodeEncodeError):
         return None
-    values = {key: value[0] for key, value in fields.items()}
+    return {key: value[0] for key, value in fields.items()}
+
+
+def _told(values: Mapping[str, Any]) -> Told:
     session = values.get("sid")
     return Told(
         session if isinstance(session, str) and 0 < len(session) <= LONGEST_SESSION else None,

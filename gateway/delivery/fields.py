@@ -11,6 +11,7 @@ SHORT, LONG = 10, 3600  # seconds a screen may keep what a new version usually c
 CHANGING = ("application/vnd.apple.mpegurl", "application/dash+xml", "text/", "application/json")
 CORS = {  # players in pages of any address (a phone's application, a library's site) may play from the box
     "Access-Control-Allow-Origin": "*",
+    "Timing-Allow-Origin": "*",  # and measure how fast it comes (W3C Resource Timing)
     "Access-Control-Expose-Headers": "Age, Cache-Status, CMSD-Dynamic, CMSD-Static, Content-Length, Content-Range, Date, ETag, Repr-Digest",
 }
 PREFLIGHT = {
@@ -18,6 +19,11 @@ PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
     "Access-Control-Allow-Headers": ", ".join(("Range", "If-None-Match", "If-Range", NAME, *cmcd.HEADERS)),
     "Access-Control-Max-Age": "86400",
+}
+REPORTING = {
+    **PREFLIGHT,
+    "Access-Control-Allow-Methods": "POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Content-Type",
 }
 SIGNED = {"X-Content-Type-Options": "nosniff"}
 

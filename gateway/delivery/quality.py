@@ -30,6 +30,8 @@ class Session:
     began: float
     seen: float
     started: bool = False
+    requests: bool = False  # it tells of itself with its requests
+    reports: bool = False  # it reports events
 
 
 @dataclass
@@ -79,7 +81,13 @@ class Quality:
             buckets=(3e5, 6e5, 1e6, 2e6, 3e6, 5e6, 8e6, 16e6),
         ).labels(zone, screen)  # fmt: skip
         self._unread = Counter(
-            "headgate_delivery_cmcd_unread", "Requests whose CMCD could not be read, and was ignored.", labels, registry=registry
+            "headgate_delivery_cmcd_unread",
+            "Requests whose CMCD could not be read, and was ignored, and lines of reports.",
+            labels,
+            registry=registry,
+        ).labels(zone, screen)
+        self._events = Counter(
+            "headgate_delivery_cmcd_events", "Events that players reported (CMCD version 2).", labels, registry=registry
         ).labels(zone, screen)  # fmt: skip
         registry.register(self)
 
@@ -92,16 +100,33 @@ class Quality:
             self._unread.inc()
         return told
 
-    def add(self, release: str, told: Told) -> None:
-        """Take what a player told with one request for a file of ``release``."""
+    def report(self, release: str, body: bytes) -> bool:
+        """Take the events that a player reports while it plays ``release``; return whether any could be read."""
+        events, unread = cmcd.events(body)
+        self._unread.inc(unread)
+        self._events.inc(len(events))
+        for told in events:
+            self.add(release, told, event=True)
+        return bool(events)
+
+    def add(self, release: str, told: Told, *, event: bool = False) -> None:
+        """Take what a player told with one request for a file of ``release``, or as an ``event``.
+
+        What a session tells both ways counts once: stalls by its events, buffer and bitrate by its requests.
+        """
         title = self._title(release)
+        session: Session | None = None
         if told.session is not None:
-            self._follow(release, title, told, self._clock())
+            session = self._follow(release, title, told, self._clock())
+            session.reports |= event
+            session.requests |= not event
         elif told.start is not None:
             self._started(title, told.start)
-        if told.starved:
+        if told.starved and (event or session is None or not session.reports):
             title.stalls += 1
             self._stalls.inc()
+        if event and session is not None and session.requests:
+            return
         if told.buffer is not None:
             self._buffer.observe(told.buffer)
         if told.bitrate is not None:
@@ -145,7 +170,7 @@ class Quality:
         """Yield what ``collect`` yields, without figures."""
         yield from self.collect()
 
-    def _follow(self, release: str, title: Title, told: Told, now: float) -> None:
+    def _follow(self, release: str, title: Title, told: Told, now: float) -> Session:
         key = (release, str(told.session))
         session = self._sessions.get(key)
         if session is None or now - session.seen > GONE:
@@ -157,7 +182,7 @@ class Quality:
         session.seen = now
         self._sessions.move_to_end(key)
         if session.started:
-            return
+            return session
         if told.start is not None:
             session.started = True
             self._started(title, told.start)
@@ -166,6 +191,7 @@ class Quality:
         ):  # version 1 tells no time: it plays once it is in no haste any more
             session.started = True
             self._started(title, now - session.began)
+        return session
 
     def _started(self, title: Title, seconds: float) -> None:
         title.starts += 1

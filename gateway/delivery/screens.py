@@ -26,6 +26,7 @@ from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.passing import Passed
 from gateway.delivery.quality import Quality
 from gateway.delivery.remade import Remade
+from gateway.delivery.reports import Reports
 from gateway.permission import door as doors
 from gateway.permission.door import Door, Granted
 from gateway.permission.judge import Asked
@@ -70,6 +71,7 @@ class Screens:
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
         self._running, self._quality = Requests(), quality
+        self._reports = Reports(exchange, quality)
         self.withdrawn = Withdrawn()  # what is withdrawn of tokens; doors come and go
         self._hot = Hot(zone, exchange, meter, quality, self.line)
 
@@ -89,6 +91,8 @@ class Screens:
         app.router.add_get("/", self._health)
         app.router.add_get("/r/{code}/{path:.+}", self._get)
         app.router.add_options("/r/{code}/{path:.+}", self._preflight)
+        app.router.add_post("/cmcd/{code}", self._report)
+        app.router.add_options("/cmcd/{code}", self._preflight_report)
         app.on_response_prepare.append(_sign)
         app.on_response_prepare.append(self._tell)
         app.on_response_prepare.append(_count_in_front)
@@ -108,9 +112,20 @@ class Screens:
     async def _preflight(self, _: web.Request) -> web.Response:
         return web.Response(status=204, headers=fields.PREFLIGHT)
 
+    async def _preflight_report(self, _: web.Request) -> web.Response:
+        return web.Response(status=204, headers=fields.REPORTING)
+
+    async def _report(self, request: web.Request) -> web.StreamResponse:
+        response = await self._or_refusal(request, self._reports.take)
+        response.headers.update(fields.CORS)
+        return response
+
     async def _get(self, request: web.Request) -> web.StreamResponse:
+        return await self._or_refusal(request, self._serve)
+
+    async def _or_refusal(self, request: web.Request, handler: http.Handler) -> web.StreamResponse:
         try:
-            return await self._serve(request)
+            return await handler(request)
         except HeadgateError as error:
             status, reason = _told(error)
             metrics.REQUESTS.labels(self._zone, str(status), "none").inc()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.delivery.cmcd import HEADERS, LONGEST, Told, parse
+from gateway.delivery.cmcd import HEADERS, LONGEST, LONGEST_EVENT, MOST_EVENTS, Told, events, parse
 
 V1 = 'bl=21300,br=3200,bs,cid="faec",d=4004,dl=18500,mtp=48100,nor="..%2F3.m4v",ot=v,rtp=12000,sf=d,sid="6e2f",st=v,su,tb=6000'
 TOLD = Told(
@@ -51,3 +51,37 @@ def test_what_cannot_be_is_nothing(text, told):
 def test_any_text_is_told_or_nothing(text, name):
     """Nothing that a screen sends raises."""
     parse({name: text}, {"CMCD": text})
+
+
+def test_a_report_is_events_on_lines():
+    """As hls.js and dash.js write them; a stall is a change of the player's state to rebuffering, and none that an interval tells again."""
+    body = (
+        b'e=ps,sid="6e2f",sta=s,ts=1764400000000,v=2\n'
+        b'e=ps,msd=900,sid="6e2f",sta=p,ts=1764400000900,v=2\r\n'
+        b'bl=(0),br=(800;v),e=ps,sid="6e2f",sta=r,ts=1764400003000,v=2\n'
+        b'e=t,nor=("x"),sid="6e2f",sta=r,ts=1764400004000,v=2\n\n'
+    )
+    assert events(body) == (
+        [
+            Told("6e2f", starting=True),
+            Told("6e2f", start=0.9),
+            Told("6e2f", starting=True, starved=True, buffer=0.0, bitrate=800_000),
+            Told("6e2f", starting=True),
+        ],
+        0,
+    )
+
+
+@pytest.mark.parametrize("line", ["sta=p", "e=", "e=1", "\xff", "e=t," + "a" * LONGEST_EVENT])
+def test_lines_that_are_no_events_are_counted(line):
+    assert events(f"{line}\ne=t\n".encode()) == ([Told(starting=True)], 1)
+
+
+def test_a_report_has_so_many_events_at_most():
+    assert [len(each) if isinstance(each, list) else each for each in events(b"e=t\n" * 150)] == [MOST_EVENTS, 50]
+
+
+@given(st.binary())
+def test_any_bytes_are_events_or_not(body):
+    found, unread = events(body)
+    assert len(found) + unread <= body.count(b"\n") + body.count(b"\r") + len(body)

@@ -98,3 +98,27 @@ def test_what_cannot_be_read_is_counted_and_nothing_else():
     assert zone.figure("cmcd_unread_total") == 2
     assert zone.figure("stalls_total") == 1
     assert zone.figure("sessions") == 0
+
+
+def test_a_player_that_tells_by_requests_and_reports_counts_once():
+    """Stalls by its events, buffer and bitrate by its requests; one that only reports counts by its events alone."""
+    zone = Zone()
+    zone.add(session="a", starved=True, buffer=1.0, bitrate=800_000)
+    assert zone.quality.report(
+        "film", b'e=ps,sid="a",sta=r,bl=(0),br=(800),v=2\ne=ps,sid="a",sta=p,msd=700,v=2\nnot one\n'
+    )
+    zone.add(session="a", starved=True, buffer=2.0)
+    assert (zone.figure("stalls_total"), zone.figure("buffer_seconds_count")) == (2, 2)
+    assert (zone.figure("start_seconds_count"), zone.figure("start_seconds_sum")) == (1, 0.7)
+    assert (zone.figure("cmcd_events_total"), zone.figure("cmcd_unread_total")) == (2, 1)
+    zone.quality.report("film", b'e=t,sid="b",bl=(4000),br=(800),sta=p,v=2\n')
+    assert (zone.figure("buffer_seconds_count"), zone.figure("bitrate_bits_count")) == (3, 2)
+    assert not zone.quality.report("film", b"nothing\n")
+
+
+def test_a_session_that_reports_starts_once_it_plays():
+    zone = Zone()
+    for state, after in (("s", 0.5), ("r", 0.25), ("p", 1)):
+        zone.quality.report("film", f'e=ps,sid="a",sta={state},v=2'.encode())
+        zone.now += after
+    assert (zone.figure("start_seconds_count"), zone.figure("start_seconds_sum")) == (1, 0.75)
