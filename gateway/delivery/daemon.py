@@ -19,6 +19,7 @@ from gateway.caching.kept import Kept
 from gateway.caching.shelf import Shelf
 from gateway.delivery import metrics as counted
 from gateway.delivery.ahead import Ahead
+from gateway.delivery.beyond import Beyond
 from gateway.delivery.front import configuration, places
 from gateway.delivery.front.asked import Front
 from gateway.delivery.front.trees import Trees
@@ -34,6 +35,7 @@ from gateway.permission.door import Door
 from gateway.permission.judge import Here
 from gateway.permission.pseudonym import Pseudonyms
 from gateway.permission.withdrawn import Withdrawn
+from gateway.playlists.ladder import Limits
 from gateway.playlists.screens import screen_of
 from gateway.serving import purges
 from gateway.serving.exchange import Exchange
@@ -106,7 +108,12 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         screens.door = door_of(policy, zone, screens.withdrawn, pseudonyms)
         screens.line.capacity = policy.lines.get(zone, 0)
 
-        screens.ladder = Shown(limits_of(policy, zone))
+        def keep_to(limits: Limits) -> None:
+            screens.ladder = Shown(limits)
+            store = Objects(STATE / "store")
+            screens.beyond = Beyond(limits, store, incoming, exchange, channels, service.tasks) if limits else None
+
+        keep_to(limits_of(policy, zone))
         screens.ahead = Ahead(zone, Objects(STATE / "store"), exchange, service.tasks)
 
         kept = Kept(Disk(STATE / unit / "web"), Shelf(policy.store.web), service.tasks)
@@ -140,7 +147,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             cache.origin_of = partial(origin_of, policy, zone)
             kept.shelf.most_bytes = policy.store.web
             screens.site, screens.door = policy.site, door_of(policy, zone, screens.withdrawn, pseudonyms)
-            screens.ladder = Shown(limits_of(policy, zone))
+            keep_to(limits_of(policy, zone))
             screens.line.capacity = policy.lines.get(zone, 0)
             take_front(policy)
             exchange.forget()

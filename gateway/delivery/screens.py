@@ -16,6 +16,7 @@ from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachabl
 from appliance.runtime.quick import QUICK
 from gateway.delivery import cmsd, fields, line, metrics, page
 from gateway.delivery.ahead import Ahead
+from gateway.delivery.beyond import Beyond
 from gateway.delivery.front import counted, seen
 from gateway.delivery.front.asked import Front
 from gateway.delivery.hot import Hot
@@ -65,6 +66,7 @@ class Screens:
         self.site, self._zone, self._channels = site, zone, channels
         self.line = Line()
         self.ladder = Shown(Limits())
+        self.beyond: Beyond | None = None  # refuses what the ladder leaves out
         self._deltas = Remade(lambda data, _: delta.shortened(data))
         self.ahead: Ahead | None = None  # fetches what comes next
         self.front: Front | None = None  # answers nginx, where that stands in front
@@ -188,6 +190,8 @@ class Screens:
         granted: Granted | None,
     ) -> web.StreamResponse:
         manifest = await self._exchange.manifest(code)
+        if self.beyond is not None:
+            await self.beyond.check(manifest, code, path)
         if self.ahead is not None:
             self.ahead.asked(manifest, path)
         file, opened, cache, keep, coming = await self._open(manifest, code, path, request.query)
@@ -329,6 +333,10 @@ class Screens:
     def shows(self, kind: str) -> bool:
         """Return whether files of the media type ``kind`` are shown in this zone as they are."""
         return not self.ladder.filters(kind)
+
+    def grants(self, manifest: Manifest, path: str) -> bool:
+        """Return whether it is known that the zone's ladder does not leave a file out."""
+        return self.beyond is None or self.beyond.grants(manifest, path)
 
     def gives(self, manifest: Manifest, path: str) -> None:
         """Take note that nginx gives a screen a file: what comes next is fetched."""

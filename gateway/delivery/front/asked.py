@@ -39,6 +39,9 @@ class Zone(Protocol):
     def shows(self, kind: str) -> bool:
         """Return whether files of the media type ``kind`` are shown as they are."""
 
+    def grants(self, manifest: Manifest, path: str) -> bool:
+        """Return whether it is known that the zone's ladder does not leave a file out."""
+
     def told(self) -> str:
         """Return what every player is told now (``CMSD-Dynamic``)."""
 
@@ -93,6 +96,8 @@ class Front:
         if file is None or (manifest.live is not None and path.startswith(PREFIX)) or not self._zone.shows(file.type):
             return _answer(AGAIN)
         if not self._exchange.allows(manifest, path) or not self._store.has(file.sha256, file.size):
+            return _answer(0)
+        if not self._zone.grants(manifest, path):
             return _answer(0)
         try:
             self._zone.may_begin()
