@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.client_exceptions import UnixClientConnectorError
 
 from appliance.runtime import descriptors
+from appliance.runtime.bounded import CROWD
 from appliance.runtime.errors import ConfigError, Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.quick import Runner
 
@@ -28,6 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LOST: web.AppKey[Callable[[asyncio.Transport], None]] = web.AppKey("lost")  # hears of a connection's end just before it
 
 LONGEST_BODY = 1 << 20  # bytes of a request body; a daemon that takes more says so with its own application
+BACKLOG = 1024  # connections that wait to be taken: a crowd comes at once
 SHUTDOWN = 3.0  # seconds given to requests under way when a daemon stops
 
 
@@ -66,13 +68,15 @@ async def serving(
     """Serve ``app`` on TCP (address, port) and Unix sockets (path, file mode); yield the bound TCP addresses."""
     if tcp is None:
         tcp = []
-    runner = Runner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN)
+    crowd = app.get(CROWD)
+    more: dict[str, Any] = {} if crowd is None else {"keepalive_timeout": crowd.idle, "lingering_time": crowd.linger}
+    runner = Runner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN, **more)
     await runner.setup()
     if (lost := app.get(LOST)) is not None and runner.made is not None:
         _tell(runner.made, lost)
     try:
         for address, port in tcp:
-            await web.TCPSite(runner, address, port, reuse_address=True).start()
+            await web.TCPSite(runner, address, port, reuse_address=True, backlog=BACKLOG).start()
         for path, mode in unix:
             path.unlink(missing_ok=True)
             await web.SockSite(runner, descriptors.listener(str(path))).start()

@@ -16,7 +16,9 @@ from typing import Any
 from aiohttp import HttpVersion11, web
 from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+
+from appliance.runtime.bounded import CROWD, Connection, Crowd
 
 # Writes the answer and returns True, or writes nothing and returns False.
 Quick = Callable[[RawRequestMessage, asyncio.Transport], bool]
@@ -41,7 +43,7 @@ def _dated(second: int) -> dict[str, str]:
 
 
 class Runner(web.AppRunner):
-    """aiohttp's, which offers requests to the application's ``QUICK`` if it has one."""
+    """aiohttp's, which offers requests to the application's ``QUICK`` and bounds its ``CROWD``, if it has them."""
 
     @property
     def made(self) -> web.Server | None:
@@ -51,18 +53,26 @@ class Runner(web.AppRunner):
     @property
     def server(self) -> Any:
         """What makes a protocol for each connection."""
-        quick, made = self.app.get(QUICK), self.made
-        return made if quick is None or made is None else _Offering(made, quick)
+        quick, crowd, made = self.app.get(QUICK), self.app.get(CROWD), self.made
+        return made if made is None or (quick is None and crowd is None) else _Offering(made, quick or _nothing, crowd)
+
+
+def _nothing(_: RawRequestMessage, __: asyncio.Transport) -> bool:
+    return False
 
 
 class _Offering:
-    """A server whose connections offer their requests; all else of it is aiohttp's."""
+    """A server whose connections offer their requests, and belong to a crowd; all else of it is aiohttp's."""
 
-    def __init__(self, server: web.Server, quick: Quick) -> None:
-        self._server, self._quick = server, quick
+    def __init__(self, server: web.Server, quick: Quick, crowd: Crowd | None) -> None:
+        self._server, self._quick, self._crowd = server, quick, crowd
 
     def __call__(self) -> Any:
-        protocol: Any = self._server()
+        protocol: Any
+        if self._crowd is None:
+            protocol = self._server()
+        else:
+            protocol = Connection(self._server, self._crowd, loop=self._server._loop, **self._server._kwargs)
         protocol._parser = _Parser(protocol, protocol._parser, self._quick)
         return protocol
 
@@ -73,17 +83,25 @@ class _Offering:
 class _Parser:
     """The parser of one connection: what it reads is offered before it is queued."""
 
-    __slots__ = ("_feed", "_parser", "_protocol", "_quick")
+    __slots__ = ("_body", "_bounded", "_feed", "_parser", "_protocol", "_quick")
 
     def __init__(self, protocol: Any, parser: Any, quick: Quick) -> None:
         self._protocol, self._parser, self._quick, self._feed = protocol, parser, quick, parser.feed_data
+        self._bounded: Connection | None = protocol if isinstance(protocol, Connection) else None
+        self._body: StreamReader = EMPTY_PAYLOAD  # of the last request
 
     def feed_data(self, data: bytes) -> Any:
         """Return what aiohttp's parser makes of ``data``, without the requests that were answered."""
         read = self._feed(data)
         messages = read[0]
+        bounded = self._bounded
         if not messages:
+            if bounded is not None and data and self._body.is_eof():
+                bounded.partly(len(data))
             return read
+        if bounded is not None:
+            bounded.whole()
+            self._body = messages[-1][1]
         protocol = self._protocol
         waiter = protocol._waiter
         if waiter is None or waiter.done() or protocol._messages:  # an earlier request comes first

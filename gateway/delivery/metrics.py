@@ -9,6 +9,7 @@ REQUESTS = Counter(
     "headgate_delivery_requests", "Requests of screens, by status and whether the store had the object.",
     ["zone", "status", "cache"], registry=REGISTRY,
 )  # fmt: skip
+CONNECTIONS = Gauge("headgate_delivery_connections", "Connections of screens now.", ["zone"], registry=REGISTRY)
 BYTES = Counter("headgate_delivery_bytes", "Bytes of content sent to screens.", ["zone", "cache"], registry=REGISTRY)
 REFUSALS = Counter(
     "headgate_delivery_refusals", "Requests refused or failed, by reason.", ["zone", "reason"], registry=REGISTRY

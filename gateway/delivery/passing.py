@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -19,10 +21,10 @@ from gateway.caching.fields import Fields
 from gateway.delivery.front import counted, places, seen
 from gateway.delivery.metering.meter import Running
 from gateway.serving.choose import Part
+from gateway.serving.send import GRACE, SLOWEST
 
 CHUNK = 256 << 10  # bytes of one write
 READS = 0.05  # seconds between two looks whether a screen has read of what was written in many small pieces
-SLOWEST = 60.0  # seconds that a screen may take for a chunk
 MOST_INTERIM = 16  # interim responses of one answer
 
 Piece = tuple[bytes, int, int]  # what goes before it, its first byte, the one behind its last
@@ -38,8 +40,21 @@ class Sending:
     def __init__(self, request: web.Request, meter: Callable[[bool], Running]) -> None:
         self.request, self.did, self.sent, self.begun, self.broken = request, Did(), 0, False, False
         self.meter = meter
+        self.waited, self.late = 0.0, False  # seconds that the screen needed to take it; it was too slow
         self.response: web.StreamResponse = web.Response(status=502)
         self._told = 0
+
+    @contextlib.asynccontextmanager
+    async def in_time(self, count: int = 0) -> AsyncIterator[None]:
+        """Bound a write of ``count`` bytes by the time that the slowest screen may have needed for all so far.
+
+        Raises:
+            TimeoutError: this one needs longer.
+        """
+        began = time.monotonic()
+        async with asyncio.timeout(GRACE + (self.sent + count) / SLOWEST - self.waited):
+            yield
+        self.waited += time.monotonic() - began
 
     async def interim(self, status: int, fields: Sequence[tuple[str, str]]) -> None:
         """Pass an interim response on (RFC 9110 section 15.2), to who knows of them."""
@@ -100,7 +115,7 @@ async def send(
         response.headers.update(counted.of_answer(request, running.what))
         out = _Out(sending, response, running)
         try:
-            async with asyncio.timeout(SLOWEST):
+            async with sending.in_time():
                 out.writer = await response.prepare(request)
             if request.method != "HEAD" and status not in (204, 304):
                 if body is None:
@@ -109,10 +124,11 @@ async def send(
                     await _pieces(out, body, pieces)
                 else:
                     await _to_end(out, body)
-            async with asyncio.timeout(SLOWEST):
+            async with sending.in_time():
                 await response.write_eof()
             running.end(status, sending.sent, sending.sent, request.method)
-        except (ConnectionError, TimeoutError):  # the screen left, or reads too slowly: the fill goes on without it
+        except (ConnectionError, TimeoutError) as error:  # the screen left, or is too slow: the fill goes on without it
+            sending.late = isinstance(error, TimeoutError)
             sending.abort()
     return response
 
@@ -126,14 +142,14 @@ class _Out:
 
     async def head(self, data: bytes) -> None:
         """Write what is between two parts."""
-        async with asyncio.timeout(SLOWEST):
+        async with self._sending.in_time():
             await self._response.write(data)
 
     async def content(self, data: bytes) -> None:
         """Write content."""
         if not data:
             return
-        async with asyncio.timeout(SLOWEST):
+        async with self._sending.in_time(len(data)):
             while self._running.is_crowded():  # noqa: ASYNC110 (the kernel tells nobody what was acknowledged)
                 await asyncio.sleep(READS)
             # aiohttp keeps the head for the one write with what comes first, and writes the size of a chunk before it (RFC 9112 7.1).

@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
-from aiohttp import web
+from aiohttp import HttpVersion10, web
+from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.typedefs import Middleware
 
 from appliance.runtime import http
+from appliance.runtime.bounded import CROWD, Crowd
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.quick import QUICK
 from gateway.delivery import cmsd, fields, line, metrics, page
@@ -42,7 +44,7 @@ from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.serving.parts import send_parts
 from gateway.serving.running import Running as Requests
 from gateway.serving.running import Turn
-from gateway.serving.send import SMALL, is_readable, send
+from gateway.serving.send import LATE, SMALL, is_readable, send
 from gateway.store.objects import Objects
 
 COUNTED = "headgate.counted"  # of a request that came through nginx: what it is to be counted as
@@ -98,15 +100,38 @@ class Screens:
         app.on_response_prepare.append(_sign)
         app.on_response_prepare.append(self._tell)
         app.on_response_prepare.append(_count_in_front)
+        app.middlewares.append(self._elsewhere)
         if self.plain is not None:
             app.middlewares.append(self.plain)
         app[http.LOST] = self._meter.lost
+        crowd = app[CROWD] = Crowd(lambda reason: metrics.REFUSALS.labels(self._zone, reason).inc())
+        metrics.CONNECTIONS.labels(self._zone).set_function(crowd.here.total)
         if self.front is None:
             app[QUICK] = self._hot.answer
         else:
             app.router.add_get("/-/permit", self.front.permit)
             app.router.add_get("/-/object", self.front.object)
         return app
+
+    @web.middleware
+    async def _elsewhere(self, request: web.Request, handler: http.Handler) -> web.StreamResponse:
+        """Answer in our words, and count, what aiohttp's router refuses (other paths and methods) and what it takes (HTTP/0.9)."""
+        if request.version < HttpVersion10:
+            return self._refused(505, "bad-http", "screens speak HTTP/1.1 here")
+        try:
+            return await handler(request)
+        except web.HTTPClientError as error:
+            reason = {404: "unknown-path", 405: "method-not-allowed"}.get(error.status, "bad-request")
+            response = self._refused(error.status, reason, error.reason)
+            response.headers.update({name: value for name, value in error.headers.items() if name == "Allow"})
+            return response
+
+    def _refused(self, status: int, reason: str, sentence: str) -> web.Response:
+        metrics.REQUESTS.labels(self._zone, str(status), "none").inc()
+        metrics.REFUSALS.labels(self._zone, reason).inc()
+        response = http.answer(status, reason, sentence)
+        response.headers.update({**fields.CORS, "Cache-Control": "no-store"})
+        return response
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response(text=page.health(self.site, self._zone), content_type="text/html", charset="utf-8")
@@ -129,12 +154,7 @@ class Screens:
         try:
             return await handler(request)
         except HeadgateError as error:
-            status, reason = _told(error)
-            metrics.REQUESTS.labels(self._zone, str(status), "none").inc()
-            metrics.REFUSALS.labels(self._zone, reason).inc()
-            response = http.answer(status, reason, str(error))
-            response.headers.update({**fields.CORS, "Cache-Control": "no-store"})
-            return response
+            return self._refused(*_told(error), str(error))
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         began = time.monotonic()
@@ -220,6 +240,8 @@ class Screens:
         if not readable:
             await self._exchange.damaged(manifest, path)
         told = self._quality.hear(code, request.headers, request.query)
+        if LATE in request:
+            metrics.REFUSALS.labels(self._zone, "too-slow").inc()
         if self.ahead is not None and request.method == "GET" and sent == count:  # the screen goes on
             self.ahead.served(manifest, path, told.next if told is not None else ())
         if cache == "hit" and manifest.live is None:
@@ -365,7 +387,9 @@ async def _count_in_front(request: web.Request, response: web.StreamResponse) ->
 
 
 async def _sign(_: web.Request, response: web.StreamResponse) -> None:
-    if isinstance(response, Passed):  # an origin's own words
+    if isinstance(response, Passed):  # an origin's own words, and none of aiohttp's
+        if response.headers.get("Server") == SERVER_SOFTWARE:
+            del response.headers["Server"]
         return
     response.headers["Server"] = "headgate"  # which software and version is nobody's business in a screen zone
     response.headers.update(fields.SIGNED)

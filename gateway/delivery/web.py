@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+import aiohttp
 from aiohttp import web
 
 from appliance.runtime import http
@@ -28,6 +29,7 @@ from gateway.delivery.front import places
 from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.passing import Sending, send
 from gateway.serving.choose import Part, Parts, Unsatisfiable
+from gateway.serving.send import GRACE, SLOWEST
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
 MOST_FIELDS = 100  # fields of a request
@@ -89,6 +91,8 @@ class WebCache:
         metrics.SECONDS.labels(self._zone, cache).observe(time.monotonic() - began)
         if sending.broken:
             metrics.BROKEN_OFF.labels(self._zone).inc()
+        if sending.late:
+            metrics.REFUSALS.labels(self._zone, "too-slow").inc()
         return response
 
     async def purge(
@@ -344,8 +348,22 @@ def _bytewise(value: str) -> str:
 
 
 async def _bounded(request: web.Request) -> AsyncIterator[bytes]:
-    taken = 0
-    async for chunk in request.content.iter_any():
+    """Yield a request's body, as it comes.
+
+    Raises:
+        Refused: it is too long, comes too slowly (it holds a request to the origin), or is none.
+    """
+    taken, latest = 0, asyncio.get_running_loop().time() + GRACE
+    while True:
+        try:
+            async with asyncio.timeout_at(latest + taken / SLOWEST):
+                chunk = await request.content.readany()
+        except TimeoutError as error:
+            raise Refused("too-slow", "the request's body comes too slowly", 408) from error
+        except (web.RequestPayloadError, aiohttp.ClientPayloadError) as error:
+            raise Refused("bad-http", "the request's body is none, or broke off", 400) from error
+        if not chunk:
+            return
         taken += len(chunk)
         if taken > LONGEST_BODY:
             raise Refused("too-large", "the request's body is longer than is passed on", 413)

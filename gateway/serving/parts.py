@@ -54,7 +54,7 @@ async def send_parts(
             count = part.last - part.first + 1
             if counting is not None:
                 counting.content(206, count)
-            took = await send_all(request.transport, file, part.first, count, coming)
+            took = await send_all(request, file, part.first, count, coming)
             sent += took
             if took < count:
                 break

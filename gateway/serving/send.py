@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Protocol
 
 from aiohttp import web
@@ -18,6 +18,7 @@ SMALL = 64 << 10  # bytes; below this one copy costs less than a second system c
 SLOWEST = 16 << 10  # bytes a second; slower screens would hold descriptors for ever
 FIRST = 16 << 10  # bytes that each screen waiting for the same object gets before one of them gets more
 GRACE = 30.0  # seconds before that is looked at
+LATE = "headgate.late"  # of a request: its screen read too slowly, and was broken off
 
 
 class Counting(Protocol):
@@ -64,7 +65,7 @@ async def send(
         if request.transport is not None:
             if counting is not None:
                 counting.content(status, count)
-            sent = await send_all(request.transport, file, first, count, coming)
+            sent = await send_all(request, file, first, count, coming)
         if sent == count:
             await response.write_eof()
     if sent < count and request.transport is not None:
@@ -90,10 +91,10 @@ def _read(file: BinaryIO, first: int, count: int) -> bytes:
     return body
 
 
-async def send_all(transport: asyncio.Transport, file: BinaryIO, first: int, count: int, coming: Coming | None) -> int:
+async def send_all(request: web.Request, file: BinaryIO, first: int, count: int, coming: Coming | None) -> int:
     """Send as it comes; return the bytes that the kernel took."""
     sent = 0
-    while sent < count:
+    while sent < count and (transport := request.transport) is not None:
         ready = count
         if coming is not None:
             try:
@@ -102,7 +103,8 @@ async def send_all(transport: asyncio.Transport, file: BinaryIO, first: int, cou
                 break
             if not sent:
                 ready = min(ready, FIRST)
-        took = await _sendfile(transport, file, first + sent, ready - sent)
+        with _in_time(request, transport, ready - sent):
+            took = await _sendfile(request, transport, file, first + sent, ready - sent)
         sent += took
         if sent < ready:
             break
@@ -115,27 +117,43 @@ async def _complete(
     request: web.Request, response: web.StreamResponse, counting: Counting | None = None, count: int = 0
 ) -> bool:
     """Send a response that is whole; return whether the screen was still there."""
+    if request.transport is None:
+        return False
     try:
-        writer = await response.prepare(request)
-        if counting is not None:
-            head = getattr(writer, "_headers_buf", None)  # aiohttp keeps it for the one write with the body
-            counting.content(response.status, count, len(head or b""))
-        await response.write_eof()
+        with _in_time(request, request.transport, count):
+            writer = await response.prepare(request)
+            if counting is not None:
+                head = getattr(writer, "_headers_buf", None)  # aiohttp keeps it for the one write with the body
+                counting.content(response.status, count, len(head or b""))
+            await response.write_eof()
     except ConnectionError:
         return False
     return True
 
 
-async def _sendfile(transport: asyncio.Transport, file: BinaryIO, first: int, count: int) -> int:
+@contextlib.contextmanager
+def _in_time(request: web.Request, transport: asyncio.Transport, count: int) -> Iterator[None]:
+    """Shut the connection down if its screen does not take ``count`` bytes within the time that the slowest may need."""
+
+    def late() -> None:
+        request[LATE] = True
+        shut(transport)
+
+    watch = asyncio.get_running_loop().call_later(GRACE + count / SLOWEST, late)
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+async def _sendfile(request: web.Request, transport: asyncio.Transport, file: BinaryIO, first: int, count: int) -> int:
     loop = asyncio.get_running_loop()
     descriptor = file.fileno()
     os.lseek(descriptor, first, os.SEEK_SET)
-
-    watch = loop.call_later(GRACE + count / SLOWEST, shut, transport)
     try:
         return await loop.sendfile(transport, file, first, count, fallback=False)
-    except (OSError, asyncio.SendfileNotAvailableError):
+    except (OSError, asyncio.SendfileNotAvailableError) as error:
+        if isinstance(error, TimeoutError):  # the kernel's: the screen took nothing
+            request[LATE] = True
         # asyncio leaves the file's position behind the last byte that the kernel took
         return os.lseek(descriptor, 0, os.SEEK_CUR) - first
-    finally:
-        watch.cancel()

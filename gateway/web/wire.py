@@ -128,6 +128,8 @@ class Web:
                     raise http.told(response.status, await response.read())
                 yield await _read_head(response.content, interim)
         except (aiohttp.ClientError, TimeoutError) as error:
+            if isinstance(error.__cause__, Refused):  # by whom the request's body comes from
+                raise error.__cause__ from error
             raise Unreachable(f"the origin cannot be asked: {error or 'no answer in time'}") from error
 
 

@@ -24,6 +24,7 @@ from tests.bench._load import hundredth
 AHEAD = 0.05  # seconds by which the leader asks before the others
 STREAMS, EVERY = 200, 2.0  # streams, and seconds from one segment to the next: 8 Mbit/s of 2 MiB each
 PROBES, SECONDS = 200, 6.0  # small requests a second beside them, and for how long
+HOUSE = 100  # screens at one address
 BUFFER = bytearray(1 << 20)
 DEADLINE = 120.0  # seconds
 
@@ -76,10 +77,11 @@ class Screen:
 
 
 def connected(address: str, port: int, count: int, epoll: select.epoll) -> dict[int, Screen]:
-    """Return screens by descriptor, connected from so many addresses that ports last."""
+    """Return screens by descriptor, connected from so many addresses that ports last, and that no address has more than it may."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    screens = [Screen(address, port, epoll) for _ in range(count)]
+    sources = (f"127.77.{number // HOUSE // 250}.{number // HOUSE % 250 + 1}" for number in range(count))
+    screens = [Screen(address, port, epoll, source) for source in sources]
     return {screen.socket.fileno(): screen for screen in screens}
 
 

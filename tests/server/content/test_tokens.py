@@ -63,7 +63,7 @@ def test_a_zone_with_a_door_serves_who_shows_a_token(chain, tmp_path, until):
         ("A" * 5000, "bad-token"),
     ):
         assert json.loads(chain.play("1.m4s", headers={NAME: shown}, **phone).body)["reason"] == told
-    assert chain.play(f"1.m4s?CAT={'A' * 65536}", **phone).status in (400, 414)
+    assert chain.play(f"1.m4s?CAT={'A' * 65536}", **phone).status in (414, 431)
 
     chain.used(4)
     usage = chain.records("usage")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.runtime.bounded import Crowd
 from appliance.runtime.command import run
 
 ROLES = Path(__file__).parents[3] / "playbooks" / "roles"
@@ -227,6 +228,11 @@ def test_screens_never_write_the_store():
         daemon = name.removeprefix("headgate-").removesuffix("@.service")
         own = ["/run/headgate/front/%i", "/var/lib/headgate/delivery-%i"] if daemon == "delivery" else []
         assert settings(name)["BindPaths"] == [f"/run/headgate/metrics/{daemon}-%i", *own]
+
+
+def test_delivery_has_descriptors_for_all_its_screens():
+    """Each may hold two, its connection and its object; the rest is the exchange's sockets and the ledger's files."""
+    assert 2 * Crowd(print).connections + 4096 <= int(settings("headgate-delivery@.service")["LimitNOFILE"][0])
 
 
 def test_the_guard_shares_its_mounts():
