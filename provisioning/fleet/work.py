@@ -106,6 +106,7 @@ def variables(fleet: Fleet, site: Site, bundle: Bundle, policy: Path, signatures
         "gateway_policy_file": str(policy),
         "gateway_policy_signatures": str(signatures or ""),
         "gateway_policy_digest": site.policy.digest,
+        "gateway_front": any(service.front is not None for service in site.policy.services.values()),
         "gateway_software": str(bundle.software.path),
         "gateway_version": bundle.software.digest,
         "gateway_libraries": str(bundle.libraries.path),

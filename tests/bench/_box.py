@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,20 +13,22 @@ from click.testing import CliRunner
 from appliance.identity.keys import PrivateKey
 from gateway.permission.door import NAME
 from gateway.release.cli import commands
-from tests.bench._caches import CLIENT, SERVER, Cache, pin
+from tests.bench._caches import CLIENT, SERVER, Cache, family, pin
 from tests.server.content.conftest import ADDRESSES, CODE, Chain
 
 
 @contextmanager
-def chain_with_a_door(change: Callable[[Chain], None] = lambda chain: None) -> Iterator[tuple[Chain, str]]:
-    """Run a box, changed before; yield it and the header that shows a token."""
+def chain_with_a_door(
+    change: Callable[[Chain], None] = lambda chain: None, front: Sequence[str] = ()
+) -> Iterator[tuple[Chain, str]]:
+    """Run a box, changed before, with nginx in front in these zones; yield it and the header that shows a token."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory(prefix="hgb-") as folder:
         base = Path(folder)
         key = PrivateKey.generate()
         key.save(base / "portal.key")
-        chain = Chain(base)
+        chain = Chain(base, front=front)
         issuers = f'issuers: {{portal: {{keys: ["{key.public}"]}}}}'
         chain.write_policy(lambda text: f"{text}permission: {{zones: [bigscreen, smallscreen], {issuers}}}\n")
         argv = ["token", CODE, "--subject", "viewer", "--issuer", "portal", "--key", str(base / "portal.key")]
@@ -35,13 +37,19 @@ def chain_with_a_door(change: Callable[[Chain], None] = lambda chain: None) -> I
         change(chain)
         with chain:
             for name, process in chain.processes.items():
-                pin([process.pid], SERVER if name.startswith("delivery") else CLIENT)
+                pin(family(process.pid), SERVER if name.startswith(("delivery", "front")) else CLIENT)
             yield chain, f"{NAME}: {made.output.strip()}"
 
 
 def delivery(chain: Chain, zone: str = "bigscreen") -> Cache:
     """Return delivery as one of the servers."""
     return Cache("delivery", ADDRESSES[zone], chain.port, [chain.processes[f"delivery-{zone}"].pid])
+
+
+def in_front(chain: Chain, zone: str) -> Cache:
+    """Return nginx and the delivery behind it as one of the servers."""
+    pids = [*family(chain.processes[f"front-{zone}"].pid), chain.processes[f"delivery-{zone}"].pid]
+    return Cache("nginx in front", ADDRESSES[zone], chain.port, pids)
 
 
 def as_dictionary(header: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ Servers take turns, so that all have the same company on the machine: the ratios
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -21,6 +22,8 @@ from tests.server.content.conftest import CODE
 TURNS = 3
 SECONDS = 2  # of a turn
 SEGMENT, SMALL = 2 << 20, 16 << 10  # bytes
+FRONT = ("smallscreen",) if shutil.which("nginx", path="/usr/sbin") else ()  # the zone with nginx in front of delivery
+OURS = ("delivery", "nginx in front")
 FILES = {"segment.m4s": SEGMENT, "small.m4s": SMALL}
 
 
@@ -37,25 +40,26 @@ def turns(servers: list[Cache], ask: Callable[[Cache], Measured]) -> dict[str, M
 
 def side_by_side(console: Console) -> None:
     """Segments and small objects."""
-    with _box.chain_with_a_door() as (chain, token), ExitStack() as stack:
+    with _box.chain_with_a_door(front=FRONT) as (chain, token), ExitStack() as stack:
         chain.publish({name: media.sized(size) for name, size in FILES.items()})
         for name in FILES:
-            chain.play(name, headers=_box.as_dictionary(token))
+            for zone in ("bigscreen", *FRONT):
+                chain.play(name, headers=_box.as_dictionary(token), zone=zone)
         source = chain.base / f"source-{CODE}-1"
         files = stack.enter_context(_caches.nginx_files(chain.base / "files", source))
         origin = f"{files.address}:{files.port}"
         others = [stack.enter_context(run(chain.base / run.__name__, origin)) for run in _caches.peers()]
-        servers = [_box.delivery(chain), *others]
+        servers = [_box.delivery(chain), *(_box.in_front(chain, zone) for zone in FRONT), *others]
 
         def target(server: Cache, name: str) -> str:
-            return f"/r/{CODE}/{name}" if server.name == "delivery" else f"/{name}"
+            return f"/r/{CODE}/{name}" if server.name in OURS else f"/{name}"
 
         for name, size in FILES.items():
             if name == "small.m4s" and not has_wrk():
                 continue
 
             def ask(server: Cache, name: str = name, size: int = size) -> Measured:
-                shown = [token] if server.name == "delivery" else []
+                shown = [token] if server.name in OURS else []
                 if size == SEGMENT:
                     return large(server, target(server, name), size, shown, SECONDS)
                 return small(server, target(server, name), shown, SECONDS)

@@ -19,6 +19,8 @@ HEAD = "4 8k"  # lines of a request's head: delivery takes no longer ones either
 BODY = 1024  # bytes of a request's body: screens send none, except to origins of plain HTTP
 KEYS = "16m"  # of memory: a hundred thousand of delivery's answers
 KEPT = "64m"  # bytes of answers
+OF_ADDRESS = 500  # requests of one address at once: a household behind one has dozens of screens
+OPEN = 10_000  # of answers that each worker holds open
 CONNECTIONS = 16_384  # of each worker; a request that is passed on takes two
 
 # What a screen may ask that nginx answers: a plain name in a release, no playlist, and nothing in the query but what a player tells.
@@ -64,6 +66,8 @@ def render(policy: Policy, zone: str, folder: Path, own: Path) -> str:
         head=HEAD,
         keys=KEYS,
         kept=KEPT,
+        of_address=OF_ADDRESS,
+        open=OPEN,
         connections=CONNECTIONS,
         token_name=NAME,
         token=f"http_{_variable(NAME)}",

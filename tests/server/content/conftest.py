@@ -37,6 +37,7 @@ from tests.server.ports import free_port
 CODE = "999999-100000000000001-4"
 ADDRESSES = {"bigscreen": "127.20.0.1", "smallscreen": "127.30.0.1", "institution": "127.50.0.1"}
 ORIGIN = "127.10.0.20"
+SCREENS = ("bigscreen", "smallscreen")
 FILTERS = ("admission", "inspection")
 DEADLINE = 60.0  # seconds; a machine that is busy with other work starts a daemon in twenty
 
@@ -157,7 +158,7 @@ class Origin:
 class Chain:
     """The whole chain; ``with`` it is running."""
 
-    def __init__(self, base: Path, *, front: bool = False) -> None:
+    def __init__(self, base: Path, *, front: Sequence[str] = ()) -> None:
         self.base, self.front = base, front
         self.run, self.state, self.policy = base / "run", base / "state", base / "policy.yaml"
         self.origin = Origin(base / "origin", free_port(ORIGIN))
@@ -175,8 +176,8 @@ class Chain:
             port=self.port,
             resolver=self.port + 1 if self.port < 65535 else 1,
         )
-        if self.front:
-            text = text.replace("run: delivery,", "run: delivery, front: nginx,")
+        for zone in self.front:
+            text = text.replace(f"zone: {zone}, run: delivery,", f"zone: {zone}, run: delivery, front: nginx,")
         self.policy.write_text(change(text))
 
     def digest(self) -> str:
@@ -211,7 +212,7 @@ class Chain:
         assert process.poll() is None, self.log(name)
 
     def _listens(self, daemon: str, zone: str | None) -> bool:
-        if self.front and daemon == "delivery":
+        if zone in self.front and daemon == "delivery":
             return _connects(socket.AF_UNIX, str(self.run / "front" / str(zone) / "delivery.sock"))
         if zone:
             return _connects(socket.AF_INET, (ADDRESSES[zone], self.port))
@@ -224,7 +225,7 @@ class Chain:
 
     def reload(self, *names: str) -> None:
         """Tell daemons that the policy is another one, as the guard does; the admission filter always is among them."""
-        fronts = [name.replace("delivery", "front") for name in names if self.front and name.startswith("delivery")]
+        fronts = [f"front-{zone}" for zone in self.front if f"delivery-{zone}" in names]
         before = {name: self._reloads(name) for name in fronts}
         for name in ("admission", *names, *fronts):
             self.processes[name].send_signal(signal.SIGHUP)
@@ -332,7 +333,7 @@ class Chain:
                 self.start(*daemon, wait=False)
             for daemon in daemons:
                 self.wait(*daemon)
-            for zone in ("bigscreen", "smallscreen") if self.front else ():
+            for zone in self.front:
                 self.start("front", zone)
         except BaseException:
             self.__exit__()
@@ -372,8 +373,8 @@ def _connects(family: int, address: Any) -> bool:
 
 
 @contextmanager
-def running(base: Path, *, front: bool = False) -> Iterator[Chain]:
-    """Run a chain in the folder ``base``, with nginx in ``front`` of delivery or without."""
+def running(base: Path, *, front: Sequence[str] = ()) -> Iterator[Chain]:
+    """Run a chain in the folder ``base``, with nginx in ``front`` of delivery in these zones."""
     with Chain(base, front=front) as chain:
         yield chain
 
@@ -381,14 +382,14 @@ def running(base: Path, *, front: bool = False) -> Iterator[Chain]:
 @pytest.fixture
 def fronted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A running chain with nginx in front of delivery, and nothing published."""
-    with running(tmp_path_factory.mktemp("f"), front=True) as chain:
+    with running(tmp_path_factory.mktemp("f"), front=SCREENS) as chain:
         yield chain
 
 
 @pytest.fixture
 def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A running chain with nothing published: with nginx in front where a test runs ``BOTH_WAYS``."""
-    front = getattr(request, "param", "alone") == "nginx"
+    front = SCREENS if getattr(request, "param", "alone") == "nginx" else ()
     with running(tmp_path_factory.mktemp("c"), front=front) as chain:  # short: a socket's path has at most 107 bytes
         yield chain
 
@@ -396,7 +397,7 @@ def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A running chain that tests share which change nothing: with nginx in front where a test runs ``BOTH_WAYS``."""
-    front = getattr(request, "param", "alone") == "nginx"
+    front = SCREENS if getattr(request, "param", "alone") == "nginx" else ()
     with running(tmp_path_factory.mktemp("s"), front=front) as chain:
         yield chain
 

@@ -23,7 +23,7 @@ FILM = {"1.m4s": SEGMENT, "long.mp4": LONG, "all.m3u8": b"#EXTM3U\n"}
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """A chain with nginx in front, whose film was asked for once and stays as it is."""
-    with running(tmp_path_factory.mktemp("f"), front=True) as chain:
+    with running(tmp_path_factory.mktemp("f"), front=["bigscreen"]) as chain:
         chain.publish(FILM)
         for path, data in FILM.items():
             assert chain.play(path).body == data
