@@ -1,14 +1,15 @@
 """Requests answered the moment they are read, where the whole answer is known already.
 
 aiohttp's own parser reads every request, as ever. A request without a body, on a connection that waits for one and whose last answer
-has left, is offered to the application's ``QUICK``; what that does not answer goes aiohttp's way of tasks, routes and responses.
+has left, is offered to the application's ``QUICK``; what that does not answer goes aiohttp's way of tasks, routes and responses. An answer
+that the connection does not take at once is ended in a task of aiohttp's, so that the connection is as busy as with any other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from typing import Any
@@ -20,8 +21,9 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from appliance.runtime.bounded import CROWD, Connection, Crowd
 
-# Writes the answer and returns True, or writes nothing and returns False.
-Quick = Callable[[RawRequestMessage, asyncio.Transport], bool]
+Rest = Callable[[], Awaitable[None]]  # writes what is left of an answer, or aborts the connection
+# Writes the answer and returns True, or begins it and returns what ends it, or writes nothing and returns False.
+Quick = Callable[[RawRequestMessage, asyncio.Transport], bool | Rest]
 QUICK: web.AppKey[Quick] = web.AppKey("quick")
 
 
@@ -80,6 +82,43 @@ class _Offering:
         return getattr(self._server, name)
 
 
+class _Written(web.StreamResponse):
+    """A response that was written already."""
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the next request may come: where this one was broken off, the connection is gone anyway."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write nothing."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write nothing."""
+
+
+def _ending(
+    protocol: Any, transport: asyncio.Transport, rest: Rest
+) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    """Return what handles the next request of ``protocol``, whose answer was begun, and leaves those after it to what did before.
+
+    Until then nothing is read from the connection, as asyncio does with its ``sendfile``: a screen may have said all that it has to say.
+    """
+    usual = protocol._request_handler
+    transport.pause_reading()
+
+    async def handle(_: web.BaseRequest) -> web.StreamResponse:
+        protocol._request_handler = usual
+        try:
+            await rest()
+        finally:
+            if not protocol._buffer_paused:
+                transport.resume_reading()
+        return _Written()
+
+    return handle
+
+
 class _Parser:
     """The parser of one connection: what it reads is offered before it is queued."""
 
@@ -118,8 +157,11 @@ class _Parser:
                 or transport is None
                 or transport.get_write_buffer_size()
                 or transport.is_closing()
-                or not self._quick(message, transport)
+                or not (answer := self._quick(message, transport))
             ):
+                break
+            if answer is not True:
+                protocol._request_handler = _ending(protocol, transport, answer)
                 break
             answered += 1
             self._parser.message_consumed()

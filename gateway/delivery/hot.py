@@ -1,4 +1,4 @@
-"""Small objects that were asked for a moment ago, each as the one write that it was answered with: asked for again, it goes out at once.
+"""Objects that were asked for a moment ago: asked for again, they go out at once, a small one as the one write that it was answered with.
 
 The long way (``screens``) decides what is served and how; what it answered is kept for a moment, for as long as nothing of what it
 decided by can have changed: the manifest is the same and fresh, and the token permits it. Anything else goes the long way.
@@ -7,62 +7,78 @@ decided by can have changed: the manifest is the same and fresh, and the token p
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDictProxy
 
 from appliance.runtime.errors import Refused
+from appliance.runtime.quick import Rest
 from gateway.delivery import cmcd, metrics
+from gateway.delivery.known import Known, What
+from gateway.delivery.large import Answers, Large
 from gateway.delivery.line import Line
 from gateway.delivery.metering.meter import Meter
 from gateway.delivery.quality import Quality
 from gateway.permission.door import NAME, Door, Granted
 from gateway.serving.exchange import Exchange, Manifest
 from gateway.serving.send import SMALL
+from gateway.store.objects import Objects
 
 HELD = 3.0  # seconds; then it is looked for in the store again
-MOST = 64 << 20  # bytes in memory
-LONG_WAY = ("Range", "If-None-Match", "Expect", "Authorization")  # requests with one of these
+MOST = 64 << 20  # bytes of small ones in memory
+MOST_OPEN = 500  # large ones, each with two descriptors
+LONG_WAY = ("If-None-Match", "Expect", "Authorization")  # requests with one of these
 COOKIE = f"{NAME}="
+log = logging.getLogger("headgate.delivery")
 
 
 @dataclass(slots=True)
-class Known:
-    """An answer, and what it was given by."""
+class Small(Known):
+    """A small object, and the answer with it."""
 
-    code: str
-    path: str
-    manifest: Manifest
-    uri: str  # the path as the door judges it
     head: bytes  # without the status line and the date
     body: bytes
-    until: float
     line: bytes = b""  # status and date of this second
     whole: bytes = b""  # all of it, with that line
 
 
 class Hot:
-    """The answers of one zone; ``door`` is the zone's."""
+    """The answers of one zone; ``door`` is the zone's, ``served`` hears which large object was sent, and what its player asks for next."""
 
-    def __init__(self, zone: str, exchange: Exchange, meter: Meter, quality: Quality, line: Line) -> None:
+    def __init__(
+        self,
+        zone: str,
+        store: Objects,
+        exchange: Exchange,
+        meter: Meter,
+        quality: Quality,
+        line: Line,
+        large: Answers,
+        served: Callable[[Manifest, str, Sequence[str]], None],
+    ) -> None:
         self.door: Door | None = None
-        self._exchange, self._meter, self._quality, self._load = exchange, meter, quality, line
-        self._known: OrderedDict[tuple[str | None, str], Known] = OrderedDict()
-        self._bytes = 0
-        self._second, self._line = 0, b""
+        self._store, self._exchange, self._meter, self._quality, self._load = store, exchange, meter, quality, line
+        self._large, self._served = large, served
+        self._known: OrderedDict[tuple[str | None, str], Small | Large] = OrderedDict()
+        self._bytes = self._open = 0
+        self._second, self._lines = 0, dict[int, bytes]()
         self._requests = metrics.REQUESTS.labels(zone, "200", "hit")
         self._sent = metrics.BYTES.labels(zone, "hit")
         self._seconds = metrics.SECONDS.labels(zone, "hit")
 
     def forget(self) -> None:
         """Forget all: another policy may decide otherwise."""
-        self._known.clear()
-        self._bytes = 0
+        while self._known:
+            self._drop(next(iter(self._known)))
 
     def learn(
         self, request: web.Request, response: web.StreamResponse, manifest: Manifest, code: str, path: str
@@ -70,30 +86,49 @@ class Hot:
         """Keep an answer that was given from the store, if the same would be given to everybody who asks so."""
         target, _, query = request.raw_path.partition("?")
         if (
-            response.status != 200
-            or request.method != "GET"
-            or not isinstance(response, web.Response)
-            or not isinstance(response.body, bytes)
-            or len(response.body) > SMALL
+            request.method != "GET"
             or "Set-Cookie" in response.headers
             or any(name in request.headers for name in LONG_WAY)
             or (query and not _is_cmcd(query))
         ):
             return
-        lines = (
-            f"{name}: {value}\r\n" for name, value in response.headers.items() if name not in ("Date", "Connection")
-        )
-        head = "".join((*lines, "\r\n")).encode()
-        key = (request.headers.get("Host"), target)
+        what = What(code, path, manifest, request.url.raw_path, time.monotonic() + HELD)
+        known = self._large_of(what, response) if manifest.files[path].size > SMALL else _small_of(what, response)
+        if known is not None:
+            self._keep((request.headers.get("Host"), target), known)
+
+    def _large_of(self, what: What, response: web.StreamResponse) -> Large | None:
+        headers, file = response.headers, what.manifest.files[what.path]
+        if response.status != 200 and not (response.status == 206 and "Content-Range" in headers):
+            return None
+        if headers.get("ETag") != f'"{file.sha256}"':  # a playlist as this zone sees it
+            return None
+        try:
+            opened = self._store.open(file.sha256, file.size)
+            return Large.of(what, opened, headers) if opened is not None else None
+        except OSError as error:
+            log.warning("a large object is not held open for whoever asks next: %s", error)
+            return None
+
+    def _keep(self, key: tuple[str | None, str], known: Small | Large) -> None:
         self._drop(key)
-        until = time.monotonic() + HELD
-        self._known[key] = Known(code, path, manifest, request.url.raw_path, head, response.body, until)
-        self._bytes += len(response.body)
-        while self._bytes > MOST:
+        self._known[key] = known
+        if isinstance(known, Small):
+            self._bytes += len(known.body)
+        else:
+            self._open += 1
+            asyncio.get_running_loop().call_later(HELD, self._expire)
+        while self._bytes > MOST or self._open > MOST_OPEN:
             self._drop(next(iter(self._known)))
 
-    def answer(self, message: RawRequestMessage, transport: asyncio.Transport) -> bool:
-        """Answer a request that can be answered by what is known."""
+    def _expire(self) -> None:
+        """Let go what nobody asked for again: the disk keeps what is open, though it was removed."""
+        now = time.monotonic()
+        while self._known and (first := next(iter(self._known.items())))[1].until <= now:
+            self._drop(first[0])
+
+    def answer(self, message: RawRequestMessage, transport: asyncio.Transport) -> bool | Rest:
+        """Answer a request that can be answered by what is known; return what ends that where the connection does not take all at once."""
         headers = message.headers
         target, _, query = message.path.partition("?")
         key = (headers.get("Host"), target)
@@ -101,32 +136,63 @@ class Hot:
         if known is None:
             return False
         began = time.monotonic()
-        if began >= known.until or not self._exchange.is_fresh(known.code, known.manifest):
+        if began >= known.until or not self._exchange.is_fresh(known.code, known.manifest) or self._is_damaged(known):
             self._drop(key)
             return False
         if (query and not _is_cmcd(query)) or any(map(headers.__contains__, LONG_WAY)):
             return False
-        subject = ""
+        granted: Granted | None = None
         if self.door is not None:
             granted = self._admitted(self.door, headers, transport, known.uri)
             if granted is None:
                 return False
-            subject = granted.subject
         try:
             self._meter.check()
-            self._write(known, transport, subject)
+            if isinstance(known, Large):
+                return self._begin(known, message, transport, granted, began)
+            if "Range" in headers:
+                return False
+            self._write(known, transport, granted.subject if granted is not None else "")
         except Refused:
             return False  # the long way tells why
-        if query or any(map(headers.__contains__, cmcd.HEADERS)):
-            self._quality.hear(known.code, headers, message.url.query if query else {})
+        self._hear(known, message)
         self._requests.inc()
         self._sent.inc(len(known.body))
         self._load.sent(len(known.body))
         self._seconds.observe(time.monotonic() - began)
         return True
 
-    def _write(self, known: Known, transport: asyncio.Transport, subject: str) -> None:
-        line = self._status_line()
+    def _is_damaged(self, known: Known) -> bool:
+        """Return whether somebody found meanwhile that the disk does not give the object."""
+        return isinstance(known, Large) and not self._exchange.allows(known.manifest, known.path)
+
+    def _begin(
+        self,
+        known: Large,
+        message: RawRequestMessage,
+        transport: asyncio.Transport,
+        granted: Granted | None,
+        began: float,
+    ) -> bool | Rest:
+        chosen = known.chosen(message.headers)
+        if chosen is None:
+            return False
+        manifest, path = known.manifest, known.path
+        subject, permit = (granted.subject, granted.permit) if granted is not None else ("", None)
+        running = self._meter.begin(transport, manifest.release, path, manifest.body, "hit", subject)
+        served = partial(self._served, manifest, path, self._hear(known, message))
+        return self._large.begin(known, chosen, self._status_line(chosen[0]), transport, permit, running, began, served)
+
+    def _hear(self, known: Known, message: RawRequestMessage) -> Sequence[str]:
+        """Take what a player tells; return what it will ask for next."""
+        headers, query = message.headers, "?" in message.path
+        if not query and not any(map(headers.__contains__, cmcd.HEADERS)):
+            return ()
+        told = self._quality.hear(known.code, headers, message.url.query if query else {})
+        return told.next if told is not None else ()
+
+    def _write(self, known: Small, transport: asyncio.Transport, subject: str) -> None:
+        line = self._status_line(200)
         if known.line is not line:
             known.line, known.whole = line, b"".join((line, known.head, known.body))
         manifest, size = known.manifest, len(known.body)
@@ -147,18 +213,28 @@ class Hot:
         place = transport.get_extra_info("peername")
         return door.known(token, place[0], uri, time.time()) if isinstance(place, tuple) else None
 
-    def _status_line(self) -> bytes:
+    def _status_line(self, status: int) -> bytes:
         if (second := int(time.time())) != self._second:
-            self._second, self._line = (
-                second,
-                f"HTTP/1.1 200 OK\r\nDate: {formatdate(second, usegmt=True)}\r\n".encode(),
-            )
-        return self._line
+            self._second, self._lines = second, {}
+        if (line := self._lines.get(status)) is None:
+            date = formatdate(self._second, usegmt=True)
+            line = self._lines[status] = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nDate: {date}\r\n".encode()
+        return line
 
     def _drop(self, key: tuple[str | None, str]) -> None:
-        known = self._known.pop(key, None)
-        if known is not None:
-            self._bytes -= len(known.body)
+        match self._known.pop(key, None):
+            case Small() as known:
+                self._bytes -= len(known.body)
+            case Large() as known:
+                self._open -= 1
+                known.file.close()
+
+
+def _small_of(what: What, response: web.StreamResponse) -> Small | None:
+    if response.status != 200 or not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+        return None
+    lines = (f"{name}: {value}\r\n" for name, value in response.headers.items() if name not in ("Date", "Connection"))
+    return Small(*what, "".join((*lines, "\r\n")).encode(), response.body)
 
 
 def _is_cmcd(query: str) -> bool:

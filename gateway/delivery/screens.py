@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from gateway.delivery.front import counted, seen
 from gateway.delivery.front.asked import Front
 from gateway.delivery.hot import Hot
 from gateway.delivery.ladder import Shown
+from gateway.delivery.large import Answers
 from gateway.delivery.line import Line
 from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.delivery.metering.meter import Meter, Running
@@ -77,7 +79,8 @@ class Screens:
         self._running, self._quality = Requests(), quality
         self._reports = Reports(exchange, quality)
         self.withdrawn = Withdrawn()  # what is withdrawn of tokens; doors come and go
-        self._hot = Hot(zone, exchange, meter, quality, self.line)
+        self._large = Answers(zone, exchange, self.line, self._running, self.told)
+        self._hot = Hot(zone, store, exchange, meter, quality, self.line, self._large, self._served)
 
     @property
     def door(self) -> Door | None:
@@ -103,7 +106,7 @@ class Screens:
         app.middlewares.append(self._elsewhere)
         if self.plain is not None:
             app.middlewares.append(self.plain)
-        app[http.LOST] = self._meter.lost
+        app[http.LOST] = self._lost
         crowd = app[CROWD] = Crowd(lambda reason: metrics.REFUSALS.labels(self._zone, reason).inc())
         metrics.CONNECTIONS.labels(self._zone).set_function(crowd.here.total)
         if self.front is None:
@@ -112,6 +115,14 @@ class Screens:
             app.router.add_get("/-/permit", self.front.permit)
             app.router.add_get("/-/object", self.front.object)
         return app
+
+    def _lost(self, transport: asyncio.Transport) -> None:
+        self._large.lost(transport)
+        self._meter.lost(transport)
+
+    def _served(self, manifest: Manifest, path: str, following: Sequence[str]) -> None:
+        if self.ahead is not None:  # the screen goes on
+            self.ahead.served(manifest, path, following)
 
     @web.middleware
     async def _elsewhere(self, request: web.Request, handler: http.Handler) -> web.StreamResponse:
@@ -242,9 +253,9 @@ class Screens:
         told = self._quality.hear(code, request.headers, request.query)
         if LATE in request:
             metrics.REFUSALS.labels(self._zone, "too-slow").inc()
-        if self.ahead is not None and request.method == "GET" and sent == count:  # the screen goes on
-            self.ahead.served(manifest, path, told.next if told is not None else ())
-        if cache == "hit" and manifest.live is None:
+        if request.method == "GET" and sent == count:
+            self._served(manifest, path, told.next if told is not None else ())
+        if cache == "hit" and manifest.live is None and sent == count and self.front is None:
             self._hot.learn(request, response, manifest, code, path)
         self._count(response.status, cache, sent, count, time.monotonic() - began)
         return response

@@ -7,17 +7,24 @@ import contextlib
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-
-from aiohttp import web
+from typing import Protocol
 
 from appliance.runtime.errors import Refused
 from gateway.permission.permit import Permit
 
 
+class Asked(Protocol):
+    """A request, or what answers it."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """Its connection, None where that is gone."""
+
+
 class Turn:
     """One request on its way: nothing is sent before ``begin``."""
 
-    def __init__(self, request: web.BaseRequest, permit: Permit | None) -> None:
+    def __init__(self, request: Asked, permit: Permit | None) -> None:
         self.permit = permit  # by which it was let in, where the zone asks for tokens
         self._request, self._begun = request, False
         self._refused: Refused | None = None
@@ -49,7 +56,7 @@ class Running:
         self._by_code: defaultdict[str, list[Turn]] = defaultdict(list)
 
     @contextlib.contextmanager
-    def of(self, code: str, request: web.BaseRequest, permit: Permit | None = None) -> Iterator[Turn]:
+    def of(self, code: str, request: Asked, permit: Permit | None = None) -> Iterator[Turn]:
         """Hold ``request``, let in by ``permit``, as one of the release ``code`` inside the block."""
         turn = Turn(request, permit)
         self._by_code[code].append(turn)

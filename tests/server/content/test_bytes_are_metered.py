@@ -143,7 +143,7 @@ def test_records_are_what_left_of_what_is_withdrawn(chain: Any, until: Any) -> N
     assert give_order(chain, regulator, 0)["refused"] is None
     long = media.sized(32 << 20)
     chain.publish({"long.mp4": long})
-    assert chain.play("long.mp4").body == long
+    assert [chain.play("long.mp4").body == long for _ in range(2)] == [True, True]  # so that some of it is known
     with wire.captured(chain.port) as seen:
         with contextlib.ExitStack() as screens:
             slow = [
@@ -155,7 +155,7 @@ def test_records_are_what_left_of_what_is_withdrawn(chain: Any, until: Any) -> N
             assert all(read(connected) < len(long) for connected in slow)
         settled(chain)
     sums = recorded(chain)
-    assert sums.total() - len(long) == seen.bytes.total() > 0
+    assert sums.total() - 2 * len(long) == seen.bytes.total() > 0
     assert sum(body["broken"] for body in chain.used()) == len(slow)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from aiohttp import web
 
 from appliance.runtime import http
@@ -95,3 +96,79 @@ def test_a_lost_connection_is_told_of_whoever_answered():
 
     asyncio.run(connect())
     assert len(lost) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_a_connection_does_not_take_at_once_is_ended_before_the_next_answer(count):
+    """What was begun ends in its turn, also for a screen that has said all; what was asked behind it is answered after it."""
+
+    async def ask() -> tuple[bytes, list[str]]:
+        offered: list[str] = []
+        goes_on = asyncio.Event()
+
+        def answer(message, transport):
+            offered.append(message.path)
+
+            async def end() -> None:
+                await goes_on.wait()
+                transport.write(b"w")
+
+            transport.write(NOW[:-1])
+            return end
+
+        async def later(_: web.Request) -> web.Response:
+            return web.Response(text="later")
+
+        app = http.application()
+        app.router.add_get("/{path:.*}", later)
+        app[QUICK] = answer
+        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
+            reader, writer = await asyncio.open_connection(*places[0])
+            writer.write(b"".join(b"GET /%d HTTP/1.1\r\nHost: box\r\n\r\n" % n for n in range(count)))
+            if count == 1:
+                writer.write_eof()
+            got = await asyncio.wait_for(reader.readuntil(b"no"), 20)
+            await asyncio.sleep(0.05)  # long enough for an end that is read too early to close the connection
+            goes_on.set()
+            got += await asyncio.wait_for(reader.read() if count == 1 else reader.readuntil(b"later"), 20)
+            writer.close()
+            await writer.wait_closed()
+        return got, offered
+
+    got, offered = asyncio.run(ask())
+    assert got.startswith(NOW)
+    assert got.endswith(b"later") == (count == 2)
+    assert offered == ["/0"]
+
+
+def test_who_stops_serving_lets_end_what_was_begun():
+    """A server that is told to stop waits for what it answers just then."""
+
+    async def ask() -> bytes:
+        app, begun, stopping = http.application(), asyncio.Event(), asyncio.Event()
+
+        def answer(_, transport):
+            async def end() -> None:
+                begun.set()
+                await stopping.wait()
+                transport.write(b"w")
+
+            transport.write(NOW[:-1])
+            return end
+
+        app[QUICK] = answer
+
+        async def stops(_: web.Application) -> None:
+            asyncio.get_running_loop().call_later(0.05, stopping.set)
+
+        app.on_shutdown.append(stops)
+        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
+            reader, writer = await asyncio.open_connection(*places[0])
+            writer.write(b"GET / HTTP/1.1\r\nHost: box\r\n\r\n")
+            await asyncio.wait_for(begun.wait(), 20)
+        got = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        await writer.wait_closed()
+        return got
+
+    assert asyncio.run(ask()) == NOW

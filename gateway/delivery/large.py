@@ -1,0 +1,164 @@
+"""Large objects that were asked for a moment ago, held open and mapped: whoever asks for all or one range of one gets that at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mmap
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO
+
+from appliance.runtime.quick import Rest
+from gateway.delivery import cmsd, metrics
+from gateway.delivery.cmsd import Link
+from gateway.delivery.known import Known, What
+from gateway.delivery.line import Line, look
+from gateway.delivery.metering.meter import Running
+from gateway.permission.permit import Permit
+from gateway.serving.choose import Part, Whole, choose
+from gateway.serving.exchange import Exchange
+from gateway.serving.running import Running as Requests
+from gateway.serving.send import SMALL
+from gateway.serving.transfer import Transfer
+
+# What one answer says and the next does not, of the same object.
+OWN = ("Date", "Connection", "Content-Length", "Content-Range", cmsd.DYNAMIC)
+
+Chosen = tuple[int, int, int, str]  # status, first byte and number of bytes of an answer, and the lines that say so
+
+
+@dataclass(slots=True)
+class Large(Known):
+    """A large object, and what every answer with it says."""
+
+    file: BinaryIO
+    content: memoryview
+    etag: str
+    head: str  # the header lines that are the same in each answer
+    tells: bool  # an answer says how the line is, too
+
+    @classmethod
+    def of(cls, what: What, file: BinaryIO, headers: Mapping[str, str]) -> Large:
+        """Hold the open ``file``, with which an answer with ``headers`` was given.
+
+        Raises:
+            OSError: too much is open.
+        """
+        head = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if name not in OWN])
+        content = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+        return cls(*what, file, content, headers["ETag"], head, not headers.get(cmsd.STATIC, "").startswith("ot=m"))
+
+    def chosen(self, headers: Mapping[str, str]) -> Chosen | None:
+        """Return what a request with ``headers`` is answered with; None for what is neither all nor one range."""
+        size = len(self.content)
+        match choose(headers, "GET", size, self.etag):
+            case Whole():
+                return 200, 0, size, f"Content-Length: {size}\r\n"
+            case Part(first, last):
+                count = last - first + 1
+                return 206, first, count, f"Content-Range: bytes {first}-{last}/{size}\r\nContent-Length: {count}\r\n"
+            case _:
+                return None
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer that its connection did not take at once."""
+
+    known: Known
+    status: int
+    count: int  # bytes of content
+    began: float
+    transfer: Transfer
+    running: Running
+    turn: contextlib.ExitStack  # it is one of the requests under way
+    served: Callable[[], None]
+
+
+class Answers:
+    """The answers with large objects of one zone; ``tell`` gives ``CMSD-Dynamic`` for a connection, whose answer took so many seconds."""
+
+    def __init__(
+        self,
+        zone: str,
+        exchange: Exchange,
+        line: Line,
+        requests: Requests,
+        tell: Callable[[Link | None, float | None], str],
+    ) -> None:
+        self._zone, self._exchange, self._line, self._requests, self._tell = zone, exchange, line, requests, tell
+        self._under_way: dict[asyncio.Transport, Answer] = {}
+        self._sent = metrics.BYTES.labels(zone, "hit")
+        self._seconds = metrics.SECONDS.labels(zone, "hit")
+
+    def begin(
+        self,
+        known: Large,
+        chosen: Chosen,
+        line: bytes,
+        transport: asyncio.Transport,
+        permit: Permit | None,
+        running: Running,
+        began: float,
+        served: Callable[[], None],
+    ) -> bool | Rest:
+        """Answer, beginning with the status ``line``; return what ends that where the connection does not take it at once.
+
+        ``served`` is called when all was sent.
+
+        Raises:
+            ConnectionError: it cannot be accounted for; the connection is broken off.
+        """
+        status, first, count, own = chosen
+        dynamic = self._told(transport, began, large=count > SMALL) if known.tells else ""
+        head = line + f"{known.head}{own}{dynamic}\r\n".encode()
+        running.content(status, count, len(head))
+        transfer = Transfer(transport, known.file, first, count)
+        answer = Answer(known, status, count, began, transfer, running, contextlib.ExitStack(), served)
+        if transfer.begin(head, known.content[first : first + count]):
+            self._end(answer)
+            return True
+        answer.turn.enter_context(self._requests.of(known.code, transfer, permit)).begin()
+        self._under_way[transport] = answer
+        return partial(self._finish, answer)
+
+    def _told(self, transport: asyncio.Transport, began: float, *, large: bool) -> str:
+        told = self._tell(look(transport), time.monotonic() - began) if large else self._tell(None, None)
+        return f"{cmsd.DYNAMIC}: {told}\r\n" if told else ""
+
+    def lost(self, transport: asyncio.Transport) -> None:
+        """Send nothing more over a connection that is about to be closed."""
+        if (answer := self._under_way.get(transport)) is not None:
+            self._end(answer)
+
+    async def _finish(self, answer: Answer) -> None:
+        transfer = answer.transfer
+        try:
+            readable = await transfer.finish()
+        finally:
+            if not transfer.whole:
+                transfer.transport.abort()  # a short answer must not look whole
+            if answer.transfer.transport in self._under_way:
+                self._end(answer)
+        if not readable:
+            await self._exchange.damaged(answer.known.manifest, answer.known.path)
+
+    def _end(self, answer: Answer) -> None:
+        transfer, count = answer.transfer, answer.count
+        self._under_way.pop(transfer.transport, None)
+        answer.turn.close()
+        transfer.close()
+        answer.running.end(answer.status, transfer.sent, count)
+        metrics.REQUESTS.labels(self._zone, str(answer.status), "hit").inc()
+        self._sent.inc(transfer.sent)
+        self._line.sent(transfer.sent)
+        self._seconds.observe(time.monotonic() - answer.began)
+        if transfer.whole:
+            answer.served()
+        else:
+            metrics.BROKEN_OFF.labels(self._zone).inc()
+        if transfer.late:
+            metrics.REFUSALS.labels(self._zone, "too-slow").inc()
