@@ -25,6 +25,7 @@ def render(told: Mapping[str, Any], lang: Language, *, query: Mapping[str, str],
     return pages.render(
         "box_one.html" if live else "content.html",
         lang,
+        events=f"/events?{urlencode({'box': site})}",
         told=told,
         part="box_one.html",
         place="/",

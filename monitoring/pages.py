@@ -96,8 +96,8 @@ def clock(then: float | str) -> str:
         return ""
 
 
-def render(template: str, lang: Language, **values: object) -> str:
-    """Return ``template`` with what every page has, and ``values``."""
+def render(template: str, lang: Language, *, events: str = "/events", **values: object) -> str:
+    """Return ``template`` with what every page has, and ``values``; ``events`` is the address that tells it of changes."""
     return _templates.get_template(template).render(
         lang=lang,
         w=lambda key, *blanks: word(key, lang, *blanks),
@@ -105,6 +105,7 @@ def render(template: str, lang: Language, **values: object) -> str:
         size=size,
         style=_STYLE,
         script=_SCRIPT,
+        events=events,
         **values,
     )
 

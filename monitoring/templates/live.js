@@ -1,5 +1,5 @@
 "use strict";
-// Follows /events (server-sent events) and fetches the part of the page that changes; one fetch at a time.
+// Follows /events (server-sent events; of what, the page says) and fetches the part of the page that changes; one fetch at a time.
 const live = document.getElementById("live");
 const pulse = document.getElementById("pulse");
 const lang = document.documentElement.lang.slice(0, 2);
@@ -30,6 +30,6 @@ function alive(yes) {
   pulse.textContent = yes ? pulse.dataset.live : pulse.dataset.stale;
 }
 
-const source = new EventSource("/events");
+const source = new EventSource(live.dataset.events);
 source.addEventListener("change", refresh);
 source.onerror = () => alive(false);

@@ -71,13 +71,17 @@ class Figures:
         self._minute[box.site], self._zones[box.site] = minute, known | set(texts)
         self._tellings[box.site] = self._tellings.get(box.site, 0) + 1
 
+    def tellings(self, site: str) -> int:
+        """Return how often a box told of its screens since we started."""
+        return self._tellings.get(site, 0)
+
     async def look(self, box: Box, hours: int, now: float) -> dict[str, Any]:
         """Return what the screens of ``box`` had over the last ``hours`` (of PERIODS) and since its daemons started, as JSON values.
 
         Raises:
             Unreachable: the database is away.
         """
-        at = (self._tellings.get(box.site, 0), int(now // PERIODS[hours]))
+        at = (self.tellings(box.site), int(now // PERIODS[hours]))
         known = self._shown.get((box.site, hours))
         if known is None or known[0] != at:
             known = self._shown[box.site, hours] = (at, await self._look(box, hours, now))

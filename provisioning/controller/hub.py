@@ -164,6 +164,10 @@ class Hub:
         self._shown = (version, shown)
         return shown
 
+    def told(self, site: str) -> tuple[bool, int]:
+        """Return what changes whenever there is something new of a box's screens: whether it is connected, how often it told."""
+        return site in self.boxes and self.boxes[site].online, self.figures.tellings(site)
+
     async def look_again(self, site: str) -> None:
         """Judge the checkpoints that ``site`` told last once more."""
         metrics = self.boxes[site].metrics if site in self.boxes else {}

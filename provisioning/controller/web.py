@@ -23,6 +23,7 @@ from provisioning.controller.hub import Hub
 MOST_FOLLOWERS = 200  # pages that follow the state at once
 LONGEST_REASON = 300  # characters
 MOST_RECORDS = 1000  # of one answer
+AGAIN = 20.0  # seconds after which a page hears of us though nothing is new
 LULL = 0.5  # seconds between two updates of a page
 HUB = web.AppKey("hub", Hub)
 FOLLOWERS = web.AppKey("followers", set[object])
@@ -59,7 +60,7 @@ async def _page(request: web.Request) -> web.Response:
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
-    """Tell a page, by server-sent events, that there is something new."""
+    """Tell a page, by server-sent events, that there is something new; with ``?box=`` of that box's screens."""
     hub, followers = request.app[HUB], request.app[FOLLOWERS]
     if len(followers) >= MOST_FOLLOWERS:
         raise Refused("too-many-followers", f"{MOST_FOLLOWERS} pages follow already", 503)
@@ -68,7 +69,7 @@ async def _events(request: web.Request) -> web.StreamResponse:
     followers.add(me)
     try:
         await answer.prepare(request)
-        async for version in _versions(hub):
+        async for version in _versions(hub, request.query.get("box", "")):
             await answer.write(f"event: change\ndata: {version}\n\n".encode())
     except ConnectionResetError:
         return answer  # the page was closed
@@ -77,13 +78,17 @@ async def _events(request: web.Request) -> web.StreamResponse:
     return answer
 
 
-async def _versions(hub: Hub) -> AsyncIterator[int]:
-    version = hub.version
+async def _versions(hub: Hub, box: str) -> AsyncIterator[int]:
+    version, told = hub.version, hub.told(box)
     yield version
     while True:
         with contextlib.suppress(TimeoutError):  # then the same version again, which shows a page that we live
-            async with asyncio.timeout(20):
-                version = await hub.next_version(version)
+            async with asyncio.timeout(AGAIN):
+                while True:
+                    version = await hub.next_version(version)
+                    if not box or hub.told(box) != told:
+                        break
+        told = hub.told(box)
         yield version
         await asyncio.sleep(LULL)
 

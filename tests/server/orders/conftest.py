@@ -52,7 +52,7 @@ class Box:
         )
         self._settings = base / "telemetry.yaml"
         self._settings.write_text(
-            f"site: {site}\nbroker: {central.broker_settings(broker, site)}\nreport: 0.2\nrecords: 0.1\npatience: 1\n"
+            f"site: {site}\nbroker: {central.broker_settings(broker, site)}\nreport: 0.2\nrecords: 0.1\npatience: 1\nfigures: 0.2\n"
         )
 
     def telemetry(self) -> None:
