@@ -29,19 +29,16 @@ QUICK: web.AppKey[Quick] = web.AppKey("quick")
 
 def written(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """Return a whole answer as aiohttp would write it."""
-    told = {
-        "Content-Type": "application/octet-stream",
-        **headers,
-        "Content-Length": str(len(body)),
-        **_dated(int(time.time())),
-    }
-    lines = "".join([f"{name}: {value}\r\n" for name, value in told.items()])
-    return f"HTTP/1.1 {status} {reason}\r\n{lines}\r\n".encode() + body
+    if "Content-Type" not in headers:
+        headers = {"Content-Type": "application/octet-stream", **headers}
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    length = f"Content-Length: {len(body)}\r\n"
+    return f"HTTP/1.1 {status} {reason}\r\n{lines}{length}{_dated(int(time.time()))}\r\n".encode() + body
 
 
 @lru_cache(maxsize=2)
-def _dated(second: int) -> dict[str, str]:
-    return {"Date": formatdate(second, usegmt=True), "Server": SERVER_SOFTWARE}
+def _dated(second: int) -> str:
+    return f"Date: {formatdate(second, usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n"
 
 
 class Runner(web.AppRunner):

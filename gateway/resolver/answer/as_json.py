@@ -21,7 +21,7 @@ _DEFAULTS = (
     (b',"ttl":', b',"ttl":%d' % TTL),
 )
 _SAFE = re.compile(r"[0-9A-Za-z:._~-]+").fullmatch  # nothing to be quoted
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_QUOTED = json.encoder.encode_basestring  # a text as JSON
 Links = Sequence[Mapping[str, str]]
 
 
@@ -86,11 +86,10 @@ def spliced(code: str, raw: bytes, path: bytes, delivery: str, table: bytes) -> 
     scheme, _, text = code.partition(":")
     known = SCHEMES[scheme]
     address = f"{delivery}/r/{path.decode()}".encode()
-    told: dict[str, Any] = {"scheme": scheme, "display": known.show(text)}
-    if uri := known.uri(text):
-        told["uri"] = uri
+    uri = known.uri(text)
+    told = f'{{"scheme":"{scheme}","display":{_QUOTED(known.show(text))}' + (f',"uri":{_QUOTED(uri)}' if uri else "")
     parts = [
-        _JSON(told)[:-1].encode(),
+        told.encode(),
         b',"playable":"',
         address,
         b'",',

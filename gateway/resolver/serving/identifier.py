@@ -126,7 +126,7 @@ class Identifier:
         if answer is None:
             return False
         status, told, body = answer
-        transport.write(quick.written(status, HTTPStatus(status).phrase, {**OPEN, **told}, body or b""))
+        transport.write(quick.written(status, HTTPStatus(status).phrase, told, body or b""))
         return True
 
     def _quick(
@@ -152,6 +152,7 @@ class Identifier:
         if path is None:
             return None
         headers = {
+            **OPEN,
             "Cache-Control": caching.cache_control(200, ttl_of(raw)),
             "Vary": caching.VARY,
             "Headgate-Table": source.label,

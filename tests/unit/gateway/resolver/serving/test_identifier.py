@@ -83,3 +83,14 @@ async def test_a_link_is_told_while_its_target_may_be_seen(box: Asked) -> None:
         quick = await box.json(FILM)
         assert quick["links"] == told
         assert quick == await box.json(f"{FILM}?format=json")
+
+
+@pytest.mark.parametrize(
+    "code", [FILM, BOOK, "doi:10.1000/182", "hdl:20.500/a,b", "isni:0000000121032683", "oid:1.2.156"]
+)
+async def test_each_scheme_is_told_as_the_long_way_tells_it(box: Asked, code: str) -> None:
+    """How it is shown to people, and where the world knows it."""
+    box.put(Record(code=code, title="t", body="library", locations=[Location(release=FILM, entry="a.mp4")]))
+    quick = await box.json(code)
+    assert quick == await box.json(f"{code}?format=json")
+    assert quick["code"] == code
