@@ -60,9 +60,9 @@ def state(told: Mapping[str, Any]) -> str:
         return "never"
     if not told["told"]:
         return "old"
-    if not told["zones"]:
-        return "none" if not told["unread"] else "busy"
-    return "busy" if any(zone["requests"] for zone in told["zones"]) else "quiet"
+    if told["unread"] or told["period"]["requests"] or any(zone["requests"] for zone in told["zones"]):
+        return "busy"
+    return "quiet" if told["zones"] else "none"
 
 
 def rate(bits: float | None) -> str:

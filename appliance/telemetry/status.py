@@ -19,6 +19,7 @@ from appliance.telemetry.witnessing import Asked
 LARGEST = 256 << 10  # bytes of the status file
 SILENT = 15.0  # seconds after which the guard's word, renewed each second, is no longer believed
 MOST_ZONES = 32
+MOST_SERVED = 16  # zones whose figures are told: at 8 KiB each half of what a payload may have
 LONGEST = 500  # characters of a text of the guard that is passed on
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -131,15 +132,21 @@ def metrics(
 
 def _served(served: BoxServed) -> list[Told]:
     """Return what a box tells of its delivery: that it tells it at all, by ``delivery/fetched``, too where no zone has screens."""
-    unread = "\n".join(f"{unit}: {why}" for unit, why in served.unread.items())
+    zones = [zone for zone in served.zones if _NAME.fullmatch(zone.zone)]
+    unread = dict(served.unread)
+    for zone in zones[MOST_SERVED:]:
+        unread[f"delivery-{zone.zone}"] = f"more than {MOST_SERVED} zones have a delivery"
     return [
         Told("delivery/fetched", Datatype.INT64, served.fetched),
         Told("delivery/shared", Datatype.INT64, served.shared),
-        Told("delivery/unread", Datatype.STRING, unread[: 4 * LONGEST]),
+        Told(
+            "delivery/unread",
+            Datatype.STRING,
+            "\n".join(f"{unit}: {why}" for unit, why in unread.items())[: 4 * LONGEST],
+        ),
         *(
             Told(f"delivery/{zone.zone}/served", Datatype.STRING, served_text.write(zone))
-            for zone in served.zones[:MOST_ZONES]
-            if _NAME.fullmatch(zone.zone)
+            for zone in zones[:MOST_SERVED]
         ),
     ]
 

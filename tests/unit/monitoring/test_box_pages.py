@@ -70,6 +70,8 @@ def test_what_boxes_and_screens_say_is_text() -> None:
         (told(), "none", "no service with run: delivery"),
         (told(Served("bigscreen", "big")), "quiet", "No screens yet"),
         (told(BIG, online=False), "busy", "The box is away"),
+        (told(BIG) | {"zones": [Served("bigscreen", "big", NOW).told()]}, "busy", "Origin offload"),  # it started anew
+        (told(BIG) | {"zones": [], "titles": []}, "busy", "Origin offload"),  # the policy has none any more
         (told(unread={"delivery-bigscreen": "torn"}), "busy", "delivery-bigscreen cannot be read"),
     ],
 )

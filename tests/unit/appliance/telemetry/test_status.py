@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.runtime.errors import Corrupt
-from appliance.telemetry.served import BoxServed, Served
+from appliance.telemetry.served import BoxServed, Mean, Served, Title
 from appliance.telemetry.sparkplug import Metric, Payload, decode, encode
 from appliance.telemetry.spool import Depth
-from appliance.telemetry.status import SILENT, Status, believed, metrics, parse_status
+from appliance.telemetry.status import MOST_SERVED, SILENT, Status, believed, metrics, parse_status
 from appliance.telemetry.witnessing import Asked
 
 TOLD = {
@@ -52,6 +52,21 @@ def test_what_screens_were_served_is_reported_a_zone_each() -> None:
     assert json.loads(str(told["served"]["delivery/bigscreen/served"]))["requests"] == 7
     assert sum(name.endswith("/served") for name in told["served"]) == 1
     assert told["none"]["delivery/fetched"] == 0
+
+
+def test_a_birth_fits_a_payload_however_much_was_served() -> None:
+    """Zones beyond the limit are named as missing, and the controller can read all of it."""
+    wide = {chr(0x4E00 + number) * 128: 1 << 53 for number in range(20)}
+    titles = tuple(
+        Title(chr(0x4E00 + number) * 128, 1 << 53, 1 << 53, Mean(1e15 / 3, 1 << 53), Mean(1e15 / 3, 1 << 53))
+        for number in range(10)
+    )
+    zones = tuple(Served(f"zone-{number:02}", refusals=wide, titles=titles) for number in range(20))
+    told = metrics("a", "1", 0, Status(), Depth(0, 0, None), {}, {}, None, BoxServed(zones))
+    payload = Payload(tuple(Metric(one.name, one.value, one.datatype, 0) for one in told), 0, 0)
+    read = {metric.name: metric.value for metric in decode(encode(payload)).metrics}
+    assert sum(str(name).endswith("/served") for name in read) == MOST_SERVED
+    assert "delivery-zone-19: more than 16 zones" in str(read["delivery/unread"])
 
 
 def test_a_silent_guard_is_not_believed() -> None:
