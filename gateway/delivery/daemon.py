@@ -22,6 +22,8 @@ from gateway.delivery.ahead import Ahead
 from gateway.delivery.beyond import Beyond
 from gateway.delivery.front import configuration, places
 from gateway.delivery.front.asked import Front
+from gateway.delivery.front.cutting import Guard
+from gateway.delivery.front.transfers import Transfers
 from gateway.delivery.front.trees import Trees
 from gateway.delivery.ladder import Shown, limits_of
 from gateway.delivery.live import Channels
@@ -121,11 +123,16 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         cache = WebCache(zone, partial(origin_of, policy, zone), kept, filling, meter, service.tasks)
         screens.plain = cache.middleware
 
+        guard = Guard(RUN / "cut" / unit / "cut.sock")
+
         def in_front() -> Front:
             """Return what answers the nginx in front of this zone's delivery."""
             places.trees(zone).mkdir(parents=True, exist_ok=True)
             places.log(zone).touch()
             places.log(zone).chmod(0o660)  # nginx, whose group the folder has, writes it
+            if screens.transfers is None:
+                screens.transfers = Transfers(places.log(zone), meter, guard, screens.heard)
+                service.tasks.create_task(screens.transfers.run())
             trees = Trees(places.trees(zone), STATE / "store" / "objects", exchange)
             service.tasks.create_task(trees.watch())
             return Front(Objects(STATE / "store"), exchange, trees, screens)
@@ -163,5 +170,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
         await exchange.listen_first()  # or its first word would make what screens asked for meanwhile unknown again
         await listening.serve(service, screens.application, f"serving {zone}")
+        if screens.transfers is not None:
+            await screens.transfers.drain()
+        guard.close()
         if left := await meter.drain(LAST):
             log.warning("%d records of use wait on the disk for the next start", left)

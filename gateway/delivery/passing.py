@@ -21,6 +21,7 @@ from gateway.caching.fields import Fields
 from gateway.delivery.front import counted, places, seen
 from gateway.delivery.metering.meter import Running
 from gateway.serving.choose import Part
+from gateway.serving.parts import spans
 from gateway.serving.send import GRACE, SLOWEST
 
 CHUNK = 256 << 10  # bytes of one write
@@ -112,7 +113,10 @@ async def send(
         response.enable_chunked_encoding()
     with sending.meter(did.hit) as running:
         sending.begun = True
-        response.headers.update(counted.of_answer(request, running.what))
+        content_at = (
+            spans((len(head), end - start) for head, start, end in pieces if end > start) if len(pieces) > 1 else ()
+        )
+        response.headers.update(counted.of_answer(request, running.what, content_at))
         out = _Out(sending, response, running)
         try:
             async with sending.in_time():

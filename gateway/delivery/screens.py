@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, assert_never
+from urllib.parse import parse_qsl
 
 from aiohttp import HttpVersion10, web
 from aiohttp.http import SERVER_SOFTWARE
@@ -17,11 +18,14 @@ from appliance.runtime import http
 from appliance.runtime.bounded import CROWD, Crowd
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
 from appliance.runtime.quick import QUICK
-from gateway.delivery import cmsd, fields, line, metrics, page
+from gateway.delivery import cmcd, cmsd, fields, line, metrics, page
 from gateway.delivery.ahead import Ahead
 from gateway.delivery.beyond import Beyond
 from gateway.delivery.front import counted, seen
 from gateway.delivery.front.asked import Front
+from gateway.delivery.front.lines import Ended
+from gateway.delivery.front.opaque import Carried
+from gateway.delivery.front.transfers import Transfers
 from gateway.delivery.hot import Hot
 from gateway.delivery.ladder import Shown
 from gateway.delivery.large import Answers
@@ -43,13 +47,13 @@ from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
 from gateway.serving.coming import Coming, Object
 from gateway.serving.exchange import Exchange, LiveFile, Manifest
-from gateway.serving.parts import send_parts
+from gateway.serving.parts import SPANS, send_parts
 from gateway.serving.running import Running as Requests
 from gateway.serving.running import Turn
 from gateway.serving.send import LATE, SMALL, is_readable, send
 from gateway.store.objects import Objects
 
-COUNTED = "headgate.counted"  # of a request that came through nginx: what it is to be counted as
+COUNTED = "headgate.counted"  # of a request: what it is counted as
 SAYS = "headgate.says"  # of a request: CMSD-Static of what is asked for, and when it came (seconds)
 
 
@@ -74,6 +78,10 @@ class Screens:
         self._deltas = Remade(lambda data, _: delta.shortened(data))
         self.ahead: Ahead | None = None  # fetches what comes next
         self.front: Front | None = None  # answers nginx, where that stands in front
+        self.transfers: Transfers | None = (
+            None  # what nginx delivers; also while an earlier nginx brings its last ones to their end
+        )
+        self._stopped = 0  # responses broken off of which nobody was told yet
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
         self._running, self._quality = Requests(), quality
@@ -194,20 +202,29 @@ class Screens:
         )
         return self.door.admit(doors.shown(headers, request.cookies, request.query), asked, time.time())
 
-    def withdraw(self, codes: Sequence[str], tokens: Sequence[Withdrawal] | None) -> int:
+    async def withdraw(self, codes: Sequence[str], tokens: Sequence[Withdrawal] | None) -> int:
         """Break off what runs of the releases ``codes``, and by ``tokens`` (all that are withdrawn; None: as before); return how many.
 
-        The list of tokens first, so that nobody begins by one that is broken off.
+        The list of tokens first, so that nobody begins by one that is broken off; nginx's own ones last, when nothing begins any more.
+
+        Raises:
+            Unreachable, Refused: some of nginx's could not be broken off.
         """
         if self.front is not None:
             self.front.withdraw(codes)
-        stopped = self._running.cut(codes)
+        self._stopped += self._running.cut(codes)
         if tokens is not None and self.withdrawn.replace(tokens):
             if self.door is not None:
                 self.door.forget()
             if self.front is not None:
                 self.front.lock()
-            stopped += self._running.cut_permits(partial(self.withdrawn.refusal, now=time.time()))
+            self._stopped += self._running.cut_permits(partial(self.withdrawn.refusal, now=time.time()))
+        if self.transfers is not None:
+            withdrawn, now = frozenset(codes), time.time()
+            self._stopped += await self.transfers.cut(
+                lambda carried: carried.release in withdrawn or self.withdrawn.marked(carried.marks, now)
+            )
+        stopped, self._stopped = self._stopped, 0
         metrics.WITHDRAWN.labels(self._zone).inc(stopped)
         return stopped
 
@@ -239,7 +256,7 @@ class Screens:
             self._meter.begin(request.transport, manifest.release, path, manifest.body, cache, subject) as running,
         ):
             turn.begin()
-            request[COUNTED] = counted.of_answer(request, running.what)
+            request[COUNTED] = running.what
             try:
                 response, sent, count, readable = await self._answer(
                     request, file, opened, cache, keep, coming, granted, running
@@ -362,6 +379,20 @@ class Screens:
             Refused: too much waits already (``busy``).
         """
         self._meter.check()
+        if self.transfers is not None and self.transfers.full:
+            raise Refused("busy", "too many deliveries of nginx are under way", 503)
+
+    def heard(self, ended: Ended, carried: Carried | None) -> None:
+        """Take note of a request that nginx answered by itself."""
+        if carried is None or ended.passed:
+            return
+        self._quality.hear(
+            carried.release,
+            {name: told for name, told in zip(cmcd.HEADERS, ended.cmcd, strict=False) if told},
+            dict(parse_qsl(ended.query)),
+        )
+        wanted = ended.body + (not ended.done)  # more was to come
+        self._count(ended.status, carried.cache, ended.body, wanted, ended.seconds)
 
     def shows(self, kind: str) -> bool:
         """Return whether files of the media type ``kind`` are shown in this zone as they are."""
@@ -394,7 +425,7 @@ def _is_refused(coming: Coming | None) -> bool:
 async def _count_in_front(request: web.Request, response: web.StreamResponse) -> None:
     """Leave it to nginx to say how much of this it sent: what was no use (416) is not counted."""
     if COUNTED in request and response.status in (200, 206, 304):
-        response.headers.update(request[COUNTED])
+        response.headers.update(counted.of_answer(request, request[COUNTED], response.get(SPANS, ())))
 
 
 async def _sign(_: web.Request, response: web.StreamResponse) -> None:

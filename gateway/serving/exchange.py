@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -124,10 +124,11 @@ class Exchange:
         self._known.clear()
         self._allowed.clear()
 
-    async def follow(self, withdraw: Callable[[Sequence[str], Sequence[Withdrawal] | None], int]) -> None:
+    async def follow(self, withdraw: Callable[[Sequence[str], Sequence[Withdrawal] | None], Awaitable[int]]) -> None:
         """Break off by ``withdraw`` what is withdrawn, as soon as the exchange tells, and confirm it; for ever.
 
-        It is called with the releases that were withdrawn since, and with all tokens that are, or None where those are the same.
+        It is called with the releases that were withdrawn since, and with all tokens that are, or None where those are the same;
+        again with what is not confirmed where it fails.
         """
         serial, stopped = -1, 0
         while True:
@@ -145,7 +146,12 @@ class Exchange:
                 self._orders += 1
                 self._allowed.clear()
                 self._known.clear()  # first, so that nothing begins anew by what was known
-                serial, stopped = after, withdraw(codes, tokens)
+                try:
+                    stopped = await withdraw(codes, tokens)
+                    serial = after
+                except HeadgateError as error:
+                    log.error("what is withdrawn is not broken off everywhere, and not confirmed: %s", error)
+                    await asyncio.sleep(REFUSED)
             self.heard.set()
 
     async def listen_first(self) -> None:

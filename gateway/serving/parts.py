@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
 from aiohttp import web
@@ -12,6 +12,17 @@ from aiohttp import web
 from gateway.serving.choose import Part
 from gateway.serving.coming import Coming
 from gateway.serving.send import Counting, send_all
+
+SPANS = "headgate.spans"  # of a response in parts: where in its body content is, first byte and count
+
+
+def spans(parts: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return where content is in a body of ``parts``: how long the head of each is, and its content."""
+    found, at = [], 0
+    for head, count in parts:
+        found.append((at + head, count))
+        at += head + count
+    return found
 
 
 async def send_parts(
@@ -42,6 +53,7 @@ async def send_parts(
         status=206, headers={**headers, "Content-Type": f"multipart/byteranges; boundary={boundary}"}
     )
     response.content_length = wanted + sum(map(len, heads)) + len(tail)
+    response[SPANS] = spans([(len(head), part.last - part.first + 1) for head, part in zip(heads, parts, strict=True)])
     sent = 0
     with contextlib.suppress(
         ConnectionError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from appliance.runtime import metrics
@@ -53,8 +54,11 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             boxes.site = policy.site
             exchange.forget()
 
+        async def withdraw(codes: Sequence[str], _: object) -> int:
+            return boxes.running.cut(codes)
+
         service.reload = reload
         service.tasks.create_task(uses.run())
-        service.tasks.create_task(exchange.follow(lambda codes, _: boxes.running.cut(codes)))
+        service.tasks.create_task(exchange.follow(withdraw))
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
         await listening.serve(service, boxes.application, "sharing")

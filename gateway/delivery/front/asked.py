@@ -14,7 +14,8 @@ from multidict import CIMultiDict
 
 from appliance.runtime.errors import Refused
 from gateway.delivery import cmsd, fields
-from gateway.delivery.front import counted, places, seen
+from gateway.delivery.front import opaque, places, seen
+from gateway.delivery.front.opaque import Carried
 from gateway.delivery.front.trees import Trees
 from gateway.delivery.live import PREFIX
 from gateway.permission import door as doors
@@ -22,6 +23,7 @@ from gateway.permission.door import Door, Granted
 from gateway.permission.judge import Asked
 from gateway.permission.permit import PREFIX as LEADING
 from gateway.permission.pseudonym import DAY
+from gateway.permission.withdrawn import marks
 from gateway.serving.exchange import Exchange, Manifest
 from gateway.store.objects import Objects
 
@@ -83,7 +85,12 @@ class Front:
         except Refused:
             return _answer(AGAIN)  # delivery says why
         seconds = _lasting(granted, folder, self.door.skew, now)
-        return _answer(seconds, {places.DOOR: self._trees.door, places.SUBJECT: granted.subject} if seconds else {})
+        said = {
+            places.DOOR: self._trees.door,
+            places.SUBJECT: granted.subject,
+            places.MARKS: marks(granted.permit),
+        }
+        return _answer(seconds, said if seconds else {})
 
     async def object(self, request: web.Request) -> web.Response:
         """Answer what is said of a file and where it is, if it is here and may be served; nobody else is asked."""
@@ -109,7 +116,7 @@ class Front:
             cmsd.STATIC: cmsd.static(path, file.type, manifest.entry, live=False),
             cmsd.DYNAMIC: self._zone.told(),
             places.OBJECT: self._trees.path(code, manifest, file.sha256),
-            places.METER: counted.told(manifest.release, path, manifest.body, "hit"),
+            places.METER: opaque.told(Carried(manifest.release, path, manifest.body, "hit")),
             "Content-Type": file.type,
         }
         return _answer(OBJECT, said)

@@ -19,6 +19,7 @@ class Began(NamedTuple):
     port: int
     meter: str  # as ``opaque`` made it
     subject: str  # pseudonym of a token's subject
+    marks: str  # of the permit
     text: str  # the line
     carried: bool = False  # said again by delivery, so that it is not forgotten with what is old
 
@@ -37,6 +38,8 @@ class Ended(NamedTuple):
     at: float  # seconds since 1970 at which it was over
     meter: str  # empty: not counted
     subject: str
+    marks: str
+    passed: bool  # delivery answered, by way of nginx
     http2: bool  # others share its connection
     query: str
     cmcd: tuple[str, ...]  # the fields in which a player tells of itself
@@ -62,6 +65,7 @@ def _began(told: dict[str, Any], text: str) -> Began:
         _port(told["port"]),
         _text(told["meter"]),
         _text(told.get("subject", "")),
+        _text(told.get("marks", "")),
         text,
         "carried" in told,
     )
@@ -86,6 +90,8 @@ def _ended(told: dict[str, Any]) -> Ended:
         _seconds(told["at"]),
         _text(told["meter"]),
         _text(told.get("subject", "")),
+        _text(told.get("marks", "")),
+        told.get("passed") is True,
         told.get("http2", "") != "",
         _text(told.get("query", "")),
         tuple(map(_text, told.get("cmcd", ()))),

@@ -20,10 +20,11 @@ class Carried(NamedTuple):
     path: str
     body: str
     cache: str  # ``hit`` or ``miss``
-    subject: str = ""  # pseudonym of a token's subject, which nginx says beside the text
-    spans: tuple[
-        tuple[int, int], ...
-    ] = ()  # where in the answer's body content is, first byte and count; none: all of it
+    # Where in the answer's body content is, first byte and count; none: all of it.
+    spans: tuple[tuple[int, int], ...] = ()
+    # What nginx says beside the text:
+    subject: str = ""  # pseudonym of a token's subject
+    marks: str = ""  # of the permit (``permission.withdrawn.marks``)
 
     def content(self, sent: int) -> int:
         """Return how many bytes of content are in the first ``sent`` bytes of the answer's body."""
@@ -33,7 +34,7 @@ class Carried(NamedTuple):
 
 
 def told(carried: Carried) -> str:
-    """Return the text, URL-safe, for nginx's header and log; the subject is not in it."""
+    """Return the text, URL-safe, for nginx's header and log; subject and marks are not in it."""
     values = [*carried[:LEAST], *([carried.spans] if carried.spans else [])]
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
@@ -55,7 +56,7 @@ def read(text: str) -> Carried:
     spans = values[LEAST:]
     if not all(isinstance(one, str) for one in values[:LEAST]) or not all(map(_are_spans, spans)):
         raise ValueError("none of ours")
-    return Carried(release, path, body, cache, spans=tuple((first, count) for one in spans for first, count in one))
+    return Carried(release, path, body, cache, tuple((first, count) for one in spans for first, count in one))
 
 
 def _are_spans(spans: object) -> bool:

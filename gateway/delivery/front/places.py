@@ -14,8 +14,9 @@ SCREEN, SCHEME = "Headgate-Screen", "Headgate-Scheme"  # the screen's address, a
 SAID = (ASK, TARGET, GENERATION, SCREEN, SCHEME)
 # Of answers: nginx tells no screen.
 DOOR, SUBJECT = "Headgate-Door", "Headgate-Subject"
+MARKS = "Headgate-Marks"  # by which a permit is known again (``permission.withdrawn.marks``)
 OBJECT, METER = "Headgate-Object", "Headgate-Meter"
-HIDDEN = (DOOR, SUBJECT, OBJECT, METER)
+HIDDEN = (DOOR, SUBJECT, MARKS, OBJECT, METER)
 
 
 def folder(zone: str) -> Path:

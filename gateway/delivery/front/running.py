@@ -54,7 +54,9 @@ class Running:
             ValueError: what it carries is not as delivery tells nginx.
         """
         carried = opaque.read(began.meter)
-        self._transfers[began.id] = Transfer(began, carried._replace(subject=began.subject), begins, now)
+        self._transfers[began.id] = Transfer(
+            began, carried._replace(subject=began.subject, marks=began.marks), begins, now
+        )
         self._transfers.move_to_end(began.id)
 
     def end(self, name: str) -> None:

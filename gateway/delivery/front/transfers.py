@@ -35,7 +35,7 @@ log = logging.getLogger("headgate.delivery")
 
 
 class Transfers:
-    """The transfers of the nginx in front of one zone's delivery; ``heard`` is told each request that is over.
+    """The transfers of the nginx in front of one zone's delivery; ``heard`` is told each request that is over as soon as nginx says so.
 
     Raises:
         OSError: the log cannot be read and written.
@@ -51,6 +51,7 @@ class Transfers:
     ) -> None:
         self._log, self._meter, self._guard, self._heard, self._clock = Log(path), meter, guard, heard, clock
         self._running, self._holding = Running(), Holding()
+        self._alone, self._drained = asyncio.Lock(), False
         self._clear: set[Screen] = set()  # in whose connections nothing waited at the last look
         self._broken: set[Screen] = set()  # whose connections nginx has given up
         self._swept, self._asked, self._away = clock(), 0.0, False
@@ -98,15 +99,20 @@ class Transfers:
         self._holding.add(held)
         if not ended.done and not ended.http2:  # nginx closes it; what waits there is for nobody
             self._broken.add(held.screen)
+        self._heard(ended, _carried(ended))
 
     async def run(self) -> None:
-        """Read, ask, count, for ever."""
-        while True:
+        """Read, ask, count, until ``drain``."""
+        while not self._drained:
             await self.look()
             await asyncio.sleep(EVERY)
 
     async def look(self) -> None:
         """Read, ask and count once."""
+        async with self._alone:
+            await self._look()
+
+    async def _look(self) -> None:
         self.read()
         try:
             await self._ask()
@@ -168,20 +174,14 @@ class Transfers:
         Raises:
             Refused: there is no room to write it down (``busy``).
         """
-        ended, carried = held.ended, None
-        if ended.meter:
-            try:
-                carried = opaque.read(ended.meter)
-            except ValueError:
-                metrics.FRONT_UNREAD.inc()
-        if carried is not None:
-            carried = carried._replace(subject=ended.subject)
-            what = What(carried.release, carried.path, carried.body, self._meter.zone, self._meter.screen,
-                        ended.status, carried.cache, carried.subject)  # fmt: skip
-            started = ended.at - ended.seconds
-            sent = carried.content(held.left)
-            self._meter.add(Delivery(what, sent, started, ended.seconds, held.broken), held.mark)
-        self._heard(ended, carried)
+        ended = held.ended
+        carried = _carried(ended)
+        if carried is None:
+            return
+        what = What(carried.release, carried.path, carried.body, self._meter.zone, self._meter.screen,
+                    ended.status, carried.cache, carried.subject)  # fmt: skip
+        sent, started = carried.content(held.left), ended.at - ended.seconds
+        self._meter.add(Delivery(what, sent, started, ended.seconds, held.broken), held.mark)
 
     def _tidy(self) -> None:
         """Keep the log small: nothing is needed before the oldest line that is held, or whose transfer runs."""
@@ -223,12 +223,24 @@ class Transfers:
         while len(self._holding) and self._clock() < until:
             await asyncio.sleep(EVERY / 5)
             await self.look()
+        self._drained = True
+
+    def close(self) -> None:
+        """Let the log go."""
         self._log.close()
 
 
-def _carries(ended: Ended, carry: Callable[[Carried], bool]) -> bool:
+def _carried(ended: Ended) -> Carried | None:
+    """Return what a request that is over carried; None where it is not counted."""
+    if not ended.meter:
+        return None
     try:
-        carried = opaque.read(ended.meter)
+        return opaque.read(ended.meter)._replace(subject=ended.subject, marks=ended.marks)
     except ValueError:
-        return False
-    return carry(carried._replace(subject=ended.subject))
+        metrics.FRONT_UNREAD.inc()
+        return None
+
+
+def _carries(ended: Ended, carry: Callable[[Carried], bool]) -> bool:
+    carried = _carried(ended)
+    return carried is not None and carry(carried)

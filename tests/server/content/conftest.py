@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -32,6 +33,7 @@ from gateway.release import orders, paths, signed
 from gateway.release import origin as origins
 from gateway.release.manifest import Release, Rights
 from gateway.release.orders import Order, What
+from tests.guarding import guarding
 from tests.server.ports import free_port
 
 CODE = "999999-100000000000001-4"
@@ -160,6 +162,7 @@ class Chain:
 
     def __init__(self, base: Path, *, front: Sequence[str] = ()) -> None:
         self.base, self.front = base, front
+        self.guards = contextlib.ExitStack()  # the guard's part that deliveries ask where nginx is in front
         self.run, self.state, self.policy = base / "run", base / "state", base / "policy.yaml"
         self.origin = Origin(base / "origin", free_port(ORIGIN))
         self.port = free_port("127.20.0.1")
@@ -329,6 +332,8 @@ class Chain:
                 ("delivery", "bigscreen"),
                 ("delivery", "smallscreen"),
             ]
+            for zone in ("bigscreen", "smallscreen") if self.front and os.geteuid() == 0 else ():
+                self.guards.enter_context(guarding(self.run / "cut", zone, ADDRESSES[zone], self.port))
             for daemon in daemons:
                 self.start(*daemon, wait=False)
             for daemon in daemons:
@@ -343,6 +348,7 @@ class Chain:
     def __exit__(self, *_: object) -> None:
         for name in reversed(list(self.processes)):
             self.stop(name, signal.SIGKILL)
+        self.guards.close()
         self.origin.stop()
 
 

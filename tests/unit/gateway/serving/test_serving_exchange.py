@@ -7,6 +7,7 @@ from aiohttp import web
 
 from appliance.runtime import http
 from appliance.runtime.errors import Refused, Unreachable
+from gateway.serving import exchange as exchanges
 from gateway.serving.exchange import AWAY, FRESH, REFUSED, Exchange
 
 TOLD = {"release": "1", "version": 1, "body": "library", "title": "x", "entry": "a", "files": {}, "digest": "0"}
@@ -53,6 +54,9 @@ async def test_after_the_first_word_of_what_is_withdrawn_nothing_known_is_asked_
     async def release(_):
         return web.json_response(TOLD)
 
+    async def counting(codes, tokens):
+        return len(codes) + len(tokens or ())
+
     app = web.Application()
     app.router.add_post("/withdrawn", withdrawn)
     app.router.add_post("/release", release)
@@ -61,7 +65,7 @@ async def test_after_the_first_word_of_what_is_withdrawn_nothing_known_is_asked_
         http.serving(app, unix=[(tmp_path / "s", 0o600)]),
         Exchange(tmp_path / "s", tasks) as exchange,
     ):
-        following = tasks.create_task(exchange.follow(lambda codes, tokens: len(codes) + len(tokens or ())))
+        following = tasks.create_task(exchange.follow(counting))
         first = tasks.create_task(exchange.listen_first())
         await asyncio.sleep(0)
         assert not first.done()
@@ -71,6 +75,39 @@ async def test_after_the_first_word_of_what_is_withdrawn_nothing_known_is_asked_
         assert exchange.is_fresh("1", manifest)
         following.cancel()
         over.set()
+
+
+async def test_what_could_not_be_broken_off_is_not_confirmed_and_tried_again(tmp_path, monkeypatch):
+    """The exchange hears of an order's end only once all that ran is broken off; until then nothing that was known is used."""
+    monkeypatch.setattr(exchanges, "REFUSED", 0.01)
+    asked, tried, confirmed = [], [], asyncio.Event()
+
+    async def withdrawn(request):
+        told = await request.json()
+        asked.append((told["after"], told["stopped"]))
+        if told["after"] == 7:
+            confirmed.set()
+            await asyncio.sleep(60)
+        return web.json_response({"serial": 7, "releases": ["1"], "tokens": []})
+
+    async def withdraw(codes, _):
+        tried.append(list(codes))
+        if len(tried) < 3:
+            raise Unreachable("the guard is away")
+        return 5
+
+    app = web.Application()
+    app.router.add_post("/withdrawn", withdrawn)
+    async with (
+        asyncio.TaskGroup() as tasks,
+        http.serving(app, unix=[(tmp_path / "s", 0o600)]),
+        Exchange(tmp_path / "s", tasks) as exchange,
+    ):
+        following = tasks.create_task(exchange.follow(withdraw))
+        await confirmed.wait()
+        following.cancel()
+    assert tried == [["1"]] * 3
+    assert asked == [(-1, 0), (-1, 0), (-1, 0), (7, 5)]
 
 
 async def test_a_manifest_is_asked_for_once_in_a_while(box, exchange):

@@ -12,18 +12,18 @@ from tests.unit.gateway.delivery.front.said import CARRIED, METER, began, ended
 
 def test_both_kinds_of_lines_are_read():
     """A line that begins names the connection and what it carries, one that ends also what the kernel took."""
-    read = lines.read(began(subject="p1").strip())
-    over = lines.read(ended(query="CMCD=br%3D1", cmcd=["bl=1", "", "", ""], http2="h2").strip())
+    read = lines.read(began(subject="p1", marks="m.n").strip())
+    over = lines.read(ended(query="CMCD=br%3D1", cmcd=["bl=1", "", "", ""], http2="h2", passed=True).strip())
 
     assert isinstance(read, Began)
-    assert (read.id, read.screen, read.port, read.meter, read.subject, read.carried) == (
-        "1", "10.20.0.50", 40000, METER, "p1", False,
+    assert (read.id, read.screen, read.port, read.meter, read.subject, read.marks, read.carried) == (
+        "1", "10.20.0.50", 40000, METER, "p1", "m.n", False,
     )  # fmt: skip
     assert isinstance(over, Ended)
     assert (over.status, over.sent, over.body, over.done, over.seconds, over.at) == (
         200, 1200, 1000, True, 0.25, 1_800_000_000.5,
     )  # fmt: skip
-    assert (over.query, over.cmcd, over.http2) == ("CMCD=br%3D1", ("bl=1", "", "", ""), True)
+    assert (over.query, over.cmcd, over.http2, over.passed) == ("CMCD=br%3D1", ("bl=1", "", "", ""), True, True)
 
 
 def test_what_a_screen_sends_in_no_encoding_does_not_keep_it_from_being_counted():
@@ -67,7 +67,7 @@ def test_a_line_that_is_said_again_is_known_as_such():
     assert isinstance(again, Began)
 
     assert again.carried
-    assert again[:5] == first[:5]
+    assert again[:6] == first[:6]
     assert lines.carried(again) == lines.carried(first)
 
 
@@ -91,7 +91,7 @@ def test_what_delivery_never_said_is_refused(text):
 
 def test_content_is_told_from_the_heads_of_parts():
     """Of an answer in several parts only the stretches count that are content, as far as it came."""
-    parts = Carried("1", "a", "b", "hit", "", ((100, 50), (250, 30)))
+    parts = Carried("1", "a", "b", "hit", ((100, 50), (250, 30)))
 
     assert [parts.content(sent) for sent in (0, 100, 120, 200, 260, 400)] == [0, 0, 20, 50, 60, 80]
     assert CARRIED.content(7) == 7
