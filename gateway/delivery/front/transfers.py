@@ -218,10 +218,11 @@ class Transfers:
 
     async def drain(self) -> None:
         """Count what can be counted soon, when delivery stops; the rest stays in the log for the next start."""
-        until = self._clock() + holding.LAG + EVERY
+        until = self._clock() + holding.LAG + ASK
         await self.look()
         while len(self._holding) and self._clock() < until:
             await asyncio.sleep(EVERY / 5)
+            self._asked = 0.0
             await self.look()
         self._drained = True
 

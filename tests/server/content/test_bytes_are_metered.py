@@ -23,7 +23,7 @@ from gateway.delivery.metering.meter import MOST_UNREAD
 from gateway.delivery.metering.slots import Slots
 from tests import wire
 from tests.server.content import media
-from tests.server.content.conftest import ADDRESSES, CODE, Chain, give_order
+from tests.server.content.conftest import ADDRESSES, BOTH_WAYS, CODE, Chain, give_order
 from tests.server.content.test_live_crosses import TS, Studio
 
 pytestmark = [pytest.mark.server, pytest.mark.skipif(os.geteuid() != 0, reason="capturing packets needs root")]
@@ -120,6 +120,7 @@ def various(chain: Chain, pick: random.Random) -> None:
             chain.play(pick.choice(["nothing.mp4", "small.mp4"]))
 
 
+@BOTH_WAYS
 def test_records_are_what_left(chain: Any) -> None:
     """Whole, partial, conditional, broken off, never read: the records tell each path's bytes as they were on the wire."""
     chain.publish(FILES)
@@ -133,6 +134,7 @@ def test_records_are_what_left(chain: Any) -> None:
     assert recorded(chain) == seen.bytes
 
 
+@BOTH_WAYS
 def test_records_are_what_left_of_what_is_withdrawn(chain: Any, until: Any) -> None:
     """A release that is withdrawn in the middle leaves no further: what waited in the box never comes, and is not counted."""
     regulator = PrivateKey.generate()
@@ -159,6 +161,7 @@ def test_records_are_what_left_of_what_is_withdrawn(chain: Any, until: Any) -> N
     assert sum(body["broken"] for body in chain.used()) == len(slow)
 
 
+@BOTH_WAYS
 def test_records_are_what_left_of_a_live_channel(chain: Any, until: Any) -> None:
     """Playlists and segments of a channel are counted as films are."""
     room = Studio(chain, "index.m3u8")
