@@ -84,15 +84,15 @@ class Level:
         _open[str(path)] = level
         return level
 
-    def many(self, codes: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
-        """Return code and record of those of ``codes`` that are here.
+    def many(self, codes: Sequence[bytes], newer: Sequence[bytes | None]) -> list[bytes | None]:
+        """Return the records of ``codes`` in their order: the ``newer`` one where there is one, else that which is here or None.
 
         Raises:
             Corrupt: the level is damaged.
         """
+        get = self.raw
         try:
-            with self._read.cursor() as cursor:
-                return list(cursor.getmulti(codes))
+            return [get(code) if found is None else found for code, found in zip(codes, newer, strict=True)]
         except lmdb.Error as error:
             raise Corrupt(f"{self.path.name}: {error}") from error
 

@@ -107,14 +107,10 @@ class Table:
         Raises:
             Corrupt: the table is damaged.
         """
-        found: dict[bytes, bytes] = {}
-        left = codes
+        found: list[bytes | None] = [None] * len(codes)
         for level in self._levels:
-            found.update(level.many(left))
-            if len(found) >= len(codes):
-                break
-            left = [code for code in codes if code not in found]
-        return [found.get(code) for code in codes]
+            found = level.many(codes, found)
+        return found
 
     def plain(self, codes: Sequence[bytes]) -> bool:
         """Return whether all of ``codes`` that are here are registered and seen everywhere; False also where that takes a look at them."""

@@ -62,12 +62,12 @@ def lines(
     prefix = b',"playable":"' + here.delivery.encode() + b"/r/" if here.delivery is not None else None
     schemes: list[str] = []
     for number, (text, key, raw) in enumerate(zip(asked, keys, found, strict=True)):
-        if raw is not None and number not in spelt and plain(raw) and (path := on_the_box(raw)):
-            playable = prefix + path + b'"' if prefix else b""
-            quoted = b'"' + key + b'"' if b'"' not in key and b"\\" not in key else _line(text)[:-1]
+        unquoted = b'"' not in key and b"\\" not in key
+        if raw is not None and unquoted and number not in spelt and plain(raw) and (path := on_the_box(raw)):
+            playable = b'%b%b"' % (prefix, path) if prefix else b""
             schemes.append(text.partition(":")[0])
             # Links are asked for by /id/CODE/links, which leaves out what may not be seen here.
-            yield b'{"asked":' + quoted + playable + b',"record":' + without_links(raw) + b"}\n"
+            yield b'{"asked":"%b"%b,"record":%b}\n' % (key, playable, without_links(raw))
         else:
             yield _slow(text, spelt.get(number), raw, source, here, now, counted)
     for scheme, count in Counter(schemes).items():

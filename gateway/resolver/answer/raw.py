@@ -60,7 +60,7 @@ def without_links(raw: bytes) -> bytes:
     if at < 0:
         return raw
     end = raw.index(_END, at)
-    if b"\\" not in raw[at:end]:
+    if raw.find(b"\\", at, end) < 0:
         return raw[:at] + raw[end + 4 :]
     said = {name: value for name, value in json.loads(raw).items() if name != "links"}
     return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
