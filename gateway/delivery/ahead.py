@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from appliance.runtime.errors import HeadgateError
 from gateway.delivery import metrics
@@ -70,34 +70,40 @@ class Ahead:
         for name in dict.fromkeys(names[:MOST_NEXT]):
             self._begin(manifest, name)
 
-    def _begin(self, manifest: Manifest, name: str) -> None:
-        file, key = manifest.files.get(name), (manifest.digest, name)
-        if file is None or file.size > LARGEST or key in self._running or key in self._fetched:
+    def begin(self, manifest: Manifest, name: str, largest: int, fetch: Callable[[], Awaitable[int]]) -> None:
+        """Fetch the file ``name`` of at most ``largest`` bytes by ``fetch``, which returns how many came, if there is room for it."""
+        self._expire()
+        key = (manifest.digest, name)
+        if key in self._running or key in self._fetched:
             return
-        if (
-            len(self._running) >= AT_ONCE
-            or self._bytes + file.size > MOST_BYTES
-            or self._exchange.allows(manifest, name)
-        ):
-            return
-        self._running.add(key)
-        self._bytes += file.size
-        self._tasks.create_task(self._fetch(manifest, name, file.size))
+        if len(self._running) < AT_ONCE and self._bytes + largest <= MOST_BYTES:
+            self._running.add(key)
+            self._bytes += largest
+            self._tasks.create_task(self._run(key, largest, fetch))
 
-    async def _fetch(self, manifest: Manifest, name: str, size: int) -> None:
-        key, fetched = (manifest.digest, name), False
+    def _begin(self, manifest: Manifest, name: str) -> None:
+        file = manifest.files.get(name)
+        if file is not None and file.size <= LARGEST and not self._exchange.allows(manifest, name):
+            size = file.size
+            self.begin(manifest, name, size, lambda: self._fetch(manifest, name, size))
+
+    async def _fetch(self, manifest: Manifest, name: str, size: int) -> int:
+        coming = await self._exchange.object(manifest, name)
+        if coming.stored:
+            return 0
+        await coming.reach(size)
+        return size
+
+    async def _run(self, key: tuple[str, str], largest: int, fetch: Callable[[], Awaitable[int]]) -> None:
+        size = 0
         try:
-            coming = await self._exchange.object(manifest, name)
-            if not coming.stored:
-                await coming.reach(size)
-                fetched = True
+            size = await fetch()
         except HeadgateError as error:
-            log.debug("%s was not fetched ahead: %s", name, error)
+            log.debug("%s was not fetched ahead: %s", key[1], error)
         finally:
             self._running.discard(key)
-            if not fetched:
-                self._bytes -= size
-        if fetched:
+            self._bytes += size - largest
+        if size:
             self._fetched[key] = self._clock(), size
             self._count("fetched", size)
 

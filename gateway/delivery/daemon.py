@@ -19,6 +19,7 @@ from gateway.caching.kept import Kept
 from gateway.caching.shelf import Shelf
 from gateway.delivery import metrics as counted
 from gateway.delivery.ahead import Ahead
+from gateway.delivery.ahead_live import AheadLive
 from gateway.delivery.beyond import Beyond
 from gateway.delivery.front import configuration, places
 from gateway.delivery.front.asked import Front
@@ -117,6 +118,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
 
         keep_to(limits_of(policy, zone))
         screens.ahead = Ahead(zone, Objects(STATE / "store"), exchange, service.tasks)
+        screens.ahead_live = AheadLive(screens.ahead, channels, service.tasks)
 
         kept = Kept(Disk(STATE / unit / "web"), Shelf(policy.store.web), service.tasks)
         filling = Filling(kept, asking, service.tasks)

@@ -20,6 +20,7 @@ from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachabl
 from appliance.runtime.quick import QUICK
 from gateway.delivery import cmcd, cmsd, fields, line, metrics, page
 from gateway.delivery.ahead import Ahead
+from gateway.delivery.ahead_live import AheadLive
 from gateway.delivery.beyond import Beyond
 from gateway.delivery.front import counted, seen
 from gateway.delivery.front.asked import Front
@@ -77,6 +78,7 @@ class Screens:
         self.beyond: Beyond | None = None  # refuses what the ladder leaves out
         self._deltas = Remade(lambda data, _: delta.shortened(data))
         self.ahead: Ahead | None = None  # fetches what comes next
+        self.ahead_live: AheadLive | None = None  # and of live channels
         self.front: Front | None = None  # answers nginx, where that stands in front
         self.transfers: Transfers | None = (
             None  # what nginx delivers; also while an earlier nginx brings its last ones to their end
@@ -272,6 +274,8 @@ class Screens:
             metrics.REFUSALS.labels(self._zone, "too-slow").inc()
         if request.method == "GET" and sent == count:
             self._served(manifest, path, told.next if told is not None else ())
+            if self.ahead_live is not None and live:
+                self.ahead_live.served(manifest, code, path)
         if cache == "hit" and manifest.live is None and sent == count and self.front is None:
             self._hot.learn(request, response, manifest, code, path)
         self._count(response.status, cache, sent, count, time.monotonic() - began)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
@@ -32,6 +33,18 @@ class Presentation:
     seconds: float
     ended: bool = True  # static: nothing will be added
     encrypted: tuple[int, str] | None = None  # the first line (from 1) that says that segments are encrypted, and how
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Segments of a live representation that are counted and not listed: the address of each is made of its number, or of its time."""
+
+    media: str  # the address, with ``$Number$`` or ``$Time$`` in it
+    first: int  # number of the first segment
+    step: int  # of one segment, in units of which ``scale`` are a second
+    scale: int
+    begins: float  # seconds since 1970 at which the first one begins
+    ends: float  # seconds since 1970 after which none begins
 
 
 class _Reading:
@@ -68,15 +81,7 @@ def parse(data: bytes) -> Presentation:
     Raises:
         Corrupt: it is no MPD, or names more than can be.
     """
-    if len(data) > LONGEST:
-        raise Corrupt(f"is longer than {LONGEST} bytes")
-    try:
-        root = ElementTree.fromstring(data, forbid_dtd=True)
-        text = data.decode(errors="replace")
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise Corrupt(f"cannot be read as XML: {str(error)[:200]}") from error
-    if _name(root) != "MPD":
-        raise Corrupt(f"is no MPD: its root is '{_name(root)[:60]}'")
+    root, text = _root(data), data.decode(errors="replace")
     reading, renditions, seconds = _Reading(text), [], 0.0
     for element in root.iter():  # what a player would follow besides segments
         if href := element.get(_LINK):
@@ -97,6 +102,93 @@ def parse(data: bytes) -> Presentation:
     return Presentation(tuple(reading.references), tuple(renditions), played, ended, _encrypted(root, text))
 
 
+def files(data: bytes) -> tuple[tuple[str, ...], ...]:
+    """Return the addresses that each representation of the MPD ``data`` is made of, as they come one after the other.
+
+    Raises:
+        Corrupt: it is no MPD, or names more than can be.
+    """
+    root, total = _root(data), 0
+    found = []
+    for period, levels in _representations(root):
+        reading = _Reading("")
+        _segments(reading, levels, _seconds(period.get("duration")) or _seconds(root.get("mediaPresentationDuration")))
+        total += len(reading.references)
+        if total > MOST:
+            raise Corrupt(f"names more than {MOST} files")
+        found.append(tuple(reference.text for reference in reading.references))
+    return tuple(found)
+
+
+def counted(data: bytes) -> tuple[Counted, ...]:
+    """Return the representations of the live MPD ``data`` whose segments are counted; none where it is not live.
+
+    Raises:
+        Corrupt: it is no MPD.
+    """
+    root = _root(data)
+    if root.get("type") != "dynamic" or (zero := _moment(root.get("availabilityStartTime", ""))) is None:
+        return ()
+    found = []
+    for period, levels in _representations(root):
+        templates, told = _levels(levels, "SegmentTemplate"), dict[str, str]()
+        for template in templates:
+            told |= template.attrib
+        step, base = _whole(told.get("duration"), 0), _base(levels)[0]
+        listed = any(_children(template, "SegmentTimeline") for template in templates)
+        if listed or not step or "media" not in told or ":" in base or base.startswith("/"):
+            continue
+        names = {"RepresentationID": levels[-1].get("id", ""), "Bandwidth": levels[-1].get("bandwidth", "0")}
+        media = _joined(base, _filled(told["media"], names, known_alone=True))
+        begins = zero + _seconds(period.get("start"))
+        length = _seconds(period.get("duration"))
+        ends = begins + length if length else math.inf
+        found.append(
+            Counted(
+                media, _whole(told.get("startNumber"), 1), step, _whole(told.get("timescale"), 1) or 1, begins, ends
+            )
+        )
+    return tuple(found)
+
+
+def _root(data: bytes) -> Element:
+    if len(data) > LONGEST:
+        raise Corrupt(f"is longer than {LONGEST} bytes")
+    try:
+        root: Element = ElementTree.fromstring(data, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise Corrupt(f"cannot be read as XML: {str(error)[:200]}") from error
+    if _name(root) != "MPD":
+        raise Corrupt(f"is no MPD: its root is '{_name(root)[:60]}'")
+    return root
+
+
+def _representations(root: Element) -> Iterator[tuple[Element, tuple[Element, ...]]]:
+    """Yield each representation as its period, and as the elements that it is in."""
+    for period in _children(root, "Period"):
+        for kinds in _children(period, "AdaptationSet"):
+            for each in _children(kinds, "Representation"):
+                yield period, (root, period, kinds, each)
+
+
+def _base(levels: tuple[Element, ...]) -> tuple[str, str]:
+    """Return the address below which a representation's files are, and how its last part is written."""
+    base, written = "", ""
+    for level in levels:
+        for found in _children(level, "BaseURL")[:1]:
+            written = (found.text or "").strip()
+            base = _joined(base, written)
+    return base, written
+
+
+def _moment(text: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def _encrypted(root: Element, text: str) -> tuple[int, str] | None:
     for element in root.iter():
         if _name(element) == "ContentProtection":
@@ -106,11 +198,7 @@ def _encrypted(root: Element, text: str) -> tuple[int, str] | None:
 
 def _segments(reading: _Reading, levels: tuple[Element, ...], length: float) -> None:
     """Refer to every file that one representation is made of."""
-    base, written = "", ""
-    for level in levels:
-        for found in _children(level, "BaseURL")[:1]:
-            written = (found.text or "").strip()
-            base = _joined(base, written)
+    base, written = _base(levels)
     if ":" in base or base.startswith("/"):
         reading.refer(base, written)  # elsewhere, with all that is below it
         return
@@ -174,11 +262,16 @@ def _timeline(timeline: Element, end: float) -> Iterator[int]:
             now += step
 
 
-def _filled(template: str, names: dict[str, str]) -> str:
-    """Return ``template`` with its ``$Number%05d$`` and the like filled in (ISO/IEC 23009-1 section 5.3.9.4.4)."""
+def _filled(template: str, names: dict[str, str], *, known_alone: bool = False) -> str:
+    """Return ``template`` with its ``$Number%05d$`` and the like filled in (ISO/IEC 23009-1 section 5.3.9.4.4).
+
+    ``known_alone``: what has no name in ``names`` stays as it is.
+    """
 
     def fill(match: re.Match[str]) -> str:
         name, _, width = match.groups()
+        if known_alone and name not in names:
+            return match[0]
         value = "$" if name is None else names.get(name, "")
         return value.zfill(int(width)) if width and name else value
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from appliance.runtime.asking import Asking, BrokeOff
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
@@ -66,6 +66,7 @@ class LiveFile(BaseModel):
     size: int
     type: str
     fresh: float  # seconds in which it need not be asked for again
+    came: str = Field("store", alias="from")  # origin or store
 
 
 class Exchange:
