@@ -217,6 +217,8 @@ class Chain:
     def _listens(self, daemon: str, zone: str | None) -> bool:
         if zone in self.front and daemon == "delivery":
             return _connects(socket.AF_UNIX, str(self.run / "front" / str(zone) / "delivery.sock"))
+        if daemon == "front" and not (self.run / "nginx" / str(zone) / "nginx.pid").exists():
+            return False  # whoever listens there is somebody else
         if zone:
             return _connects(socket.AF_INET, (ADDRESSES[zone], self.port))
         if daemon in FILTERS:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from appliance.identity.keys import PrivateKey
+from appliance.runtime.command import run
 from tests.server.content import media
 from tests.server.content.conftest import ADDRESSES, CODE, Chain, give_order, running
 
@@ -221,3 +222,33 @@ def test_delivery_killed_is_told_and_back_by_itself(fronted, until):
     assert gone.headers["Cache-Control"] == "no-store"
     chain.start("delivery", "bigscreen")
     until(lambda: by_nginx(chain.play("1.m4s")), "nginx serves it again")
+
+
+def test_tls_and_http_2_where_the_policy_has_a_certificate(fronted, tmp_path):
+    """A browser's way in: HTTP/2 over TLS, hits by nginx and the rest by delivery, as ever."""
+    chain, folder = fronted, fronted.base / "front"
+    folder.mkdir()
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=box"
+    name = ["-addext", f"subjectAltName=IP:{ADDRESSES['bigscreen']}"]
+    run([*make.split(), *name, "-keyout", str(folder / "tv.key"), "-out", str(folder / "tv.crt")])
+    chain.write_policy(
+        lambda text: text.replace(
+            "zone: bigscreen, run: delivery, front: nginx,",
+            "zone: bigscreen, run: delivery, front: nginx, tls: {certificate: tv.crt, key: tv.key},",
+        )
+    )
+    chain.reload("exchange", "delivery-bigscreen")
+    chain.publish(FILM)
+    got = tmp_path / "got"
+    curl = ["curl", "-sS", "--http2", "--cacert", str(folder / "tv.crt"), "-o", str(got)]
+    curl += ["-w", "%{http_version} %{response_code} %header{server}"]
+    at = f"https://{ADDRESSES['bigscreen']}:{chain.port}/r/{CODE}"
+    assert run([*curl, f"{at}/long.mp4"]) == "2 200 headgate"
+    assert got.read_bytes() == LONG
+    assert run([*curl, f"{at}/long.mp4"]) == "2 200 nginx"
+    assert got.read_bytes() == LONG
+    assert run([*curl, "-r", "5-9", f"{at}/long.mp4"]) == "2 206 nginx"
+    assert got.read_bytes() == LONG[5:10]
+    assert run([*curl, f"{at}/none"]) == "2 404 headgate"
+    plain = chain.play("1.m4s")
+    assert (plain.status, by_nginx(plain)) == (400, True)  # HTTP at a port of HTTPS

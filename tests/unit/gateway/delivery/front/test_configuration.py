@@ -49,13 +49,13 @@ def test_without_tokens_an_object_is_asked_for_and_no_permission():
     text = rendered(POLICY)
     assert "listen [fd00:20::1]:80 default_server;" in text
     assert "/-/permit" not in text
-    assert "try_files /trees$object @pass;" in text
+    assert "alias /run/f/trees$object;" in text
     assert generation(policies.parse(POLICY.encode())) in text
 
 
 def test_with_tokens_nothing_is_reached_but_by_what_was_permitted():
     text = rendered(POLICY + DOOR)
-    assert "try_files $door$object @pass;" in text
+    assert "alias /run/f$door$object;" in text
     assert "/trees$object" not in text
     key = re.search(r'proxy_cache_key "(.* permit .*)";', text)
     assert key is not None
