@@ -105,6 +105,7 @@ def test_what_is_withdrawn_is_refused_and_nothing_else(portal, until):
         assert portal.order("reinstate", **what)["decision"] == "reinstate"
 
 
+@BOTH_WAYS
 def test_what_a_withdrawn_token_plays_is_broken_off(portal):
     """A phone in the middle of a film loses its connection, the proof counts it; another viewer's film goes on to its end.
 
