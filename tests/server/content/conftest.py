@@ -334,7 +334,7 @@ class Chain:
                 ("delivery", "bigscreen"),
                 ("delivery", "smallscreen"),
             ]
-            for zone in ("bigscreen", "smallscreen") if self.front and os.geteuid() == 0 else ():
+            for zone in self.front if os.geteuid() == 0 else ():
                 self.guards.enter_context(guarding(self.run / "cut", zone, ADDRESSES[zone], self.port))
             for daemon in daemons:
                 self.start(*daemon, wait=False)

@@ -41,7 +41,7 @@ def screen(chain: Chain, *asked: bytes, room: int | None = None) -> Iterator[soc
     with socket.socket() as connection:
         if room:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-        connection.settimeout(30)
+        connection.settimeout(5)  # behind nginx an answer of a delivery that is away does not end the connection
         connection.connect((BIG, chain.port))
         connection.sendall(b"".join(asked))
         yield connection
@@ -177,6 +177,7 @@ def test_records_are_what_left_of_a_live_channel(chain: Any, until: Any) -> None
     assert len(seen.bytes) == len(files)
 
 
+@BOTH_WAYS
 def test_nothing_is_lost_or_told_twice_when_delivery_is_killed(chain: Any) -> None:
     """kill -9 again and again in the middle of everything: the records are what was on the wire, to the byte."""
     chain.publish(FILES)
@@ -187,7 +188,7 @@ def test_nothing_is_lost_or_told_twice_when_delivery_is_killed(chain: Any) -> No
     before = recorded(chain)
     chain.start("delivery", "bigscreen")
     with wire.captured(chain.port) as seen, ThreadPoolExecutor(8) as screens:
-        for _ in range(8):
+        for _ in range(6):
             busy = [screens.submit(various, chain, pick) for _ in range(12)]
             time.sleep(pick.random() / 2)
             chain.stop("delivery-bigscreen", signal.SIGKILL)
