@@ -123,7 +123,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         kept = Kept(Disk(STATE / unit / "web"), Shelf(policy.store.web), service.tasks)
         filling = Filling(kept, asking, service.tasks)
         cache = WebCache(zone, partial(origin_of, policy, zone), kept, filling, meter, service.tasks)
-        screens.plain = cache.middleware
+        screens.plain, cache.may_begin = cache.middleware, screens.may_begin
 
         guard = Guard(RUN / "cut" / unit / "cut.sock")
 

@@ -179,7 +179,7 @@ class Screens:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         began = time.monotonic()
-        self._meter.check()
+        self.may_begin()
         code, path = paths.code_of(request.match_info["code"]), request.match_info["path"]
         if fault := paths.fault_in(path):
             raise Refused("bad-request", fault, 400)
@@ -384,7 +384,7 @@ class Screens:
         """
         self._meter.check()
         if self.transfers is not None and self.transfers.full:
-            raise Refused("busy", "too many deliveries of nginx are under way", 503)
+            raise Refused("busy", "more of nginx's deliveries cannot be accounted for now", 503)
 
     def heard(self, ended: Ended, carried: Carried | None) -> None:
         """Take note of a request that nginx answered by itself."""

@@ -63,6 +63,7 @@ class WebCache:
     ) -> None:
         self._zone, self.origin_of, self._kept, self._filling, self._meter = zone, origin_of, kept, filling, meter
         self._tasks, self._targets, self._clock = tasks, targets, clock
+        self.may_begin = meter.check
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: http.Handler) -> web.StreamResponse:
@@ -73,7 +74,7 @@ class WebCache:
         began = time.monotonic()
         sending = Sending(request, partial(self._begin, request.transport, origin))
         try:
-            self._meter.check()
+            self.may_begin()
             response = await self._answer(sending, self._asked(request, host))
         except HeadgateError as error:
             status, reason = _told(error)

@@ -65,6 +65,12 @@ class Log:
         return max(0, os.fstat(self._descriptor).st_size - self._offset)
 
     @property
+    def room(self) -> int:
+        """How many bytes its file system has left: nginx goes on where it can write no line."""
+        told = os.fstatvfs(self._descriptor)
+        return told.f_bavail * told.f_frsize
+
+    @property
     def mark(self) -> int:
         """How far it was read, as a number that also says which file it is."""
         return self._mark(self._offset)

@@ -29,6 +29,7 @@ ASK = 1.0  # seconds between two questions what waits in the kernel
 AT_ONCE = 2000  # lines handled without letting others run
 FURTHEST = 32 << 20  # bytes of log kept for the line of one transfer; then it is said again
 UNREAD = 16 << 20  # bytes of log that wait: above, nginx should begin nothing more
+ROOM = 16 << 20  # bytes that its file system must have left: some seconds of lines
 SWEEP = 60.0  # seconds after which a transfer's connection is looked for: nginx may have been killed
 AGAIN = 0.1  # seconds until the guard is asked again
 log = logging.getLogger("headgate.delivery")
@@ -60,7 +61,8 @@ class Transfers:
     @property
     def full(self) -> bool:
         """Whether nginx should begin nothing more, since it could not be accounted for or broken off."""
-        return self._running.full or len(self._holding) > holding.MOST or self._log.unread > UNREAD
+        behind = self._log.unread > UNREAD or self._log.room < ROOM
+        return self._running.full or len(self._holding) > holding.MOST or behind
 
     def _resume(self, mark: int) -> None:
         """Read what is there: what was counted says what runs, the rest is counted."""

@@ -75,7 +75,6 @@ never:
 
 # Of a test that is the same with nginx in front of delivery and without.
 BOTH_WAYS = pytest.mark.parametrize("chain", ["alone", "nginx"], indirect=True)
-BOTH_WAYS_SHARED = pytest.mark.parametrize("shared", ["alone", "nginx"], indirect=True, scope="module")
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
@@ -403,10 +402,9 @@ def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    """A running chain that tests share which change nothing: with nginx in front where a test runs ``BOTH_WAYS``."""
-    front = SCREENS if getattr(request, "param", "alone") == "nginx" else ()
-    with running(tmp_path_factory.mktemp("s"), front=front) as chain:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A running chain that tests share which change nothing."""
+    with running(tmp_path_factory.mktemp("s")) as chain:
         yield chain
 
 

@@ -21,7 +21,7 @@ from gateway.release.live import signing
 from gateway.release.manifest import Live
 from gateway.store.quarantine import items
 from tests.server.content import media
-from tests.server.content.conftest import give_order
+from tests.server.content.conftest import BOTH_WAYS, give_order
 
 pytestmark = [pytest.mark.server, pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")]
 CODE = "999999-100000000000001-4"
@@ -296,6 +296,7 @@ def test_what_is_here_plays_on_while_the_origin_is_away(chain, studio):
     assert chain.play("live/1.ts").body == TS
 
 
+@BOTH_WAYS
 def test_a_running_channel_is_withdrawn(chain, studio, until):
     """Segment and playlist under way are cut, every file of it goes at once, also playlists that were replaced, and nothing comes back."""
     regulator = PrivateKey.generate()

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.server.content.conftest import BOTH_WAYS
+
 CODE = "999999-100000000000001-4"
 Until = Callable[..., Any]
 
@@ -107,6 +109,7 @@ def test_plan_is_fetched_ahead_and_plays_without_the_origin(chain: Any, until: U
     assert all(chain.play(name).body == data for name, data in files.items())
 
 
+@BOTH_WAYS
 def test_use_is_noted(chain: Any, until: Until) -> None:
     """A second delivery of an object is a use in the index; the first, for which it was fetched, is none."""
     chain.publish({"a.bin": b"a" * 1000, "b.bin": b"b" * 1000})

@@ -409,3 +409,10 @@ async def test_nginx_is_told_to_begin_nothing_more_than_can_be_broken_off(
     monkeypatch.setattr(transfers, "UNREAD", 10)
     front.say(began("3"))
     assert front.transfers.full
+
+
+async def test_nginx_is_told_to_begin_nothing_where_its_log_has_no_room(front: Front, monkeypatch: pytest.MonkeyPatch):
+    """It would go on without a line where the file system is full."""
+    assert not front.transfers.full
+    monkeypatch.setattr(transfers, "ROOM", 1 << 62)
+    assert front.transfers.full
