@@ -40,9 +40,9 @@ def without(chain: Chain, extra: str) -> Iterator[Cache]:
         str(chain.policy),
     ]
     places = {"HEADGATE_RUN": str(chain.run), "HEADGATE_STATE": str(chain.state), "HEADGATE_ETC": str(chain.base)}
-    chain.processes["delivery-smallscreen"] = process = subprocess.Popen(
-        [sys.executable, *argv], env=os.environ | places
-    )
+    with (chain.base / "without.log").open("ab") as log:
+        process = subprocess.Popen([sys.executable, *argv], env=os.environ | places, stdout=log, stderr=log)
+    chain.processes["delivery-smallscreen"] = process
     chain.wait("delivery", "smallscreen")
     pin([process.pid], SERVER)
     yield _box.delivery(chain, "smallscreen")
