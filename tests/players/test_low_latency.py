@@ -13,7 +13,7 @@ import pytest
 
 from appliance.identity.keys import PrivateKey
 from gateway.release.manifest import Live
-from provisioning.lab.lowlatency import PLAYLIST, SEGMENT, WINDOW
+from provisioning.lab.lowlatency import PART, PLAYLIST, SEGMENT, WINDOW
 from tests.players import phones
 from tests.players.phones import playing
 from tests.players.televisions import PLAYERS
@@ -62,7 +62,8 @@ def test_two_phones_play_for_minutes_and_on_through_a_switched_off_origin(channe
     with (
         phones.Site() as site,
         playing(site, "hls", url, lowLatencyMode=True) as hls,
-        playing(site, "shaka", url, streaming={"lowLatencyMode": True}) as shaka,
+        # With nothing in hand shaka would go on as soon as it has any of it, and stall again for each part.
+        playing(site, "shaka", url, streaming={"lowLatencyMode": True, "rebufferingGoal": 3 * PART}) as shaka,
     ):
         both = {"hls.js": hls, "shaka": shaka}
         until(lambda: all(phone.told["time"] > 1 or phone.told["errors"] for phone in both.values()), "both play")

@@ -109,6 +109,28 @@ def test_what_a_phone_tells_arrives_by_class_of_screen_and_title(box, site, way)
     assert asked == {}
 
 
+def test_events_that_a_phone_reports_arrive(box, site):
+    """hls.js posts them (CMCD version 2) from a page of another address: every one can be read, and a session starts by them."""
+    cmcd = {"version": 2, "sessionId": "reports", "contentId": "film", "includeKeys": ["sid"]}
+    target = {
+        "url": address(box, "", "smallscreen").replace("/r/", "/cmcd/").rstrip("/"),
+        "events": ["ps", "t"],
+        "interval": 1,
+    }
+    names = ("cmcd_events_total", "sessions_begun_total", "start_seconds_count")
+    before = [figure(box, "smallscreen", name) for name in names]
+    with playing(
+        site, "hls", address(box, "master.m3u8", "smallscreen"), cmcd={**cmcd, "eventTargets": [target]}
+    ) as phone:
+        until(lambda: phone.reached(2), "hls.js plays", PATIENCE)
+        assert phone.told["errors"] == []
+        until(
+            lambda: all(figure(box, "smallscreen", name) > was for name, was in zip(names, before, strict=True)),
+            "its events, its session and its start are counted",
+        )
+    assert figure(box, "smallscreen", "cmcd_unread_total") == 0
+
+
 def test_dash_js_obeys_the_bitrate_that_the_box_suggests(box, site):
     """Told of a line that carries the small rendition alone, it leaves the large one that it chose before."""
     ample, narrow = last_height(box, site), 0

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.release import presentations
 from tests.server.content import media
+from tests.server.content.conftest import BOTH_WAYS
 from tests.server.content.test_live_crosses import reason, studio
 from tests.unit.gateway.playlists.test_ladder import MANIFEST, MASTER
 
@@ -52,6 +53,7 @@ def listing(*names):
     ).encode()
 
 
+@BOTH_WAYS
 def test_who_asks_for_a_rendition_outside_the_ladder_is_refused(chain, until):
     """Its playlist and its segments, not what others use too; the other zone's screens get all of it."""
     segments = {

@@ -6,7 +6,7 @@ from http.client import HTTPConnection
 import pytest
 
 from tests.server.content import media
-from tests.server.content.conftest import ADDRESSES, CODE, DEADLINE
+from tests.server.content.conftest import ADDRESSES, BOTH_WAYS, CODE, DEADLINE
 
 pytestmark = pytest.mark.server
 REPORT = b'e=ps,sid="a",sta=s,v=2\ne=ps,msd=900,sid="a",sta=p,v=2\ne=ps,sid="a",sta=r,v=2\n'
@@ -23,6 +23,7 @@ def report(chain, body=REPORT, *, code=CODE, kind="application/cmcd", method="PO
         connection.close()
 
 
+@BOTH_WAYS
 def test_what_a_player_reports_is_in_the_figures(chain, until):
     chain.publish({"film.m4s": media.sized(2000)})
     status, _, headers = report(chain)
@@ -38,6 +39,7 @@ def test_what_a_player_reports_is_in_the_figures(chain, until):
     until(told, "stall, start and events are counted")
 
 
+@BOTH_WAYS
 def test_what_is_no_report_is_refused_in_words(chain):
     chain.publish({"film.m4s": media.sized(2000)})
     assert report(chain, b"no event")[:2] == (400, "bad-request")
