@@ -12,7 +12,7 @@ from gateway.resolver.answer.here import Here
 from gateway.resolver.answer.known import known
 from gateway.resolver.answer.outcome import Document, Gone, Hidden, NotFound, Source, outcome
 from gateway.resolver.answer.places import places, playable
-from gateway.resolver.answer.raw import on_the_box, plain, without_links
+from gateway.resolver.answer.raw import one_copy
 from gateway.resolver.codes import LONGEST, Code, WrongCode, parse
 
 MOST = 10_000  # codes of one batch
@@ -62,12 +62,13 @@ def lines(
     prefix = b',"playable":"' + here.delivery.encode() + b"/r/" if here.delivery is not None else None
     schemes: list[str] = []
     for number, (text, key, raw) in enumerate(zip(asked, keys, found, strict=True)):
-        unquoted = b'"' not in key and b"\\" not in key
-        if raw is not None and unquoted and number not in spelt and plain(raw) and (path := on_the_box(raw)):
+        quick = one_copy(raw) if raw is not None and number not in spelt else None
+        if quick is not None and b'"' not in key and b"\\" not in key:
+            path, record = quick
             playable = b'%b%b"' % (prefix, path) if prefix else b""
             schemes.append(text.partition(":")[0])
             # Links are asked for by /id/CODE/links, which leaves out what may not be seen here.
-            yield b'{"asked":"%b"%b,"record":%b}\n' % (key, playable, without_links(raw))
+            yield b'{"asked":"%b"%b,"record":%b}\n' % (key, playable, record)
         else:
             yield _slow(text, spelt.get(number), raw, source, here, now, counted)
     for scheme, count in Counter(schemes).items():

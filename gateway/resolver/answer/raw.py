@@ -6,7 +6,6 @@ backslash before it: what is looked for here stands at the record's own level an
 
 from __future__ import annotations
 
-import json
 import re
 
 from gateway.resolver.answer.known import TTL
@@ -54,13 +53,16 @@ def ttl_of(raw: bytes) -> int:
     return int(found[1]) if found else TTL
 
 
-def without_links(raw: bytes) -> bytes:
-    """Return the record without its links."""
+def one_copy(raw: bytes) -> tuple[bytes, bytes] | None:
+    """Return the path of a plain record's only location, as ``on_the_box``, and the record without links; None: it must be read."""
+    if not plain(raw):
+        return None
     at = raw.find(_LINKS)
     if at < 0:
-        return raw
+        path = on_the_box(raw)
+        return None if path is None else (path, raw)
     end = raw.index(_END, at)
-    if raw.find(b"\\", at, end) < 0:
-        return raw[:at] + raw[end + 4 :]
-    said = {name: value for name, value in json.loads(raw).items() if name != "links"}
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+    found = _ON_THE_BOX(raw, end + 4)  # the key that follows
+    if found is None or raw.find(b"\\", at, end) >= 0:
+        return None
+    return found[2] + b"/" + found[1], raw[:at] + raw[end + 4 :]
