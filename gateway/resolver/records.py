@@ -111,10 +111,11 @@ class Record(Noun):
     superseded_by: Canonical | None = None  # the code that took its place
     title: Line = Field(min_length=1, max_length=400)
     body: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")  # the admitted organisation that answers for it
-    locations: list[Location] = Field(default=[], max_length=16)
-    links: list[Link] = Field(default=[], max_length=256)
+    # Factories: a default that is a list would be copied deeply each time, which takes as long as reading a code.
+    locations: list[Location] = Field(default_factory=list, max_length=16)
+    links: list[Link] = Field(default_factory=list, max_length=256)
     metadata: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")], Annotated[Line, Field(max_length=400)]] = (
-        Field(default={}, max_length=32)
+        Field(default_factory=dict, max_length=32)
     )
     rights: Rights | None = None  # None: everywhere
     reason: Line = Field(default="", max_length=400)  # why it was withdrawn
