@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gateway.delivery.front.lines import LONGEST
 
-AT_ONCE = 1 << 20  # bytes read at a time
+AT_ONCE = 64 << 10  # bytes read at a time: what reads lets others run in between
 HOLE = 1 << 20  # bytes: smaller ones are not worth a call
 PAGE = 4096  # bytes; holes are whole pages
 OFFSET = 48  # bits of a mark
@@ -89,29 +89,31 @@ class Log:
 
     def lines(self) -> Iterator[Line]:
         """Yield the whole lines that were not read yet; one that is longer than any can be is yielded without its text."""
-        while True:
-            data = os.pread(self._descriptor, AT_ONCE, self._offset + len(self._rest))
-            if not data:
-                if not self._follow():
-                    return
-                continue
-            begins, data = self._offset, self._rest + data
-            whole, newline, self._rest = data.rpartition(b"\n")
-            if newline:
-                self._offset += len(whole) + 1
-                for text in whole.split(b"\n"):
-                    line = Line(text, self._mark(begins), self._mark(begins + len(text) + 1))
-                    begins += len(text) + 1
-                    if self._skips:
-                        self._skips = False
-                    else:
-                        yield line
-            if len(self._rest) > LONGEST:
-                self._offset += len(self._rest)
-                self._rest = b""
-                if not self._skips:
-                    self._skips = True
-                    yield Line(b"", self._mark(begins), self.mark)
+        while (some := self.some()) is not None:
+            yield from some
+
+    def some(self) -> list[Line] | None:
+        """Return the next lines, as ``lines`` does, not all at once; None where there are none now."""
+        data = os.pread(self._descriptor, AT_ONCE, self._offset + len(self._rest))
+        if not data:
+            return [] if self._follow() else None
+        begins, found = self._offset, list[Line]()
+        whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
+        if newline:
+            self._offset += len(whole) + 1
+            for text in whole.split(b"\n"):
+                found.append(Line(text, self._mark(begins), self._mark(begins + len(text) + 1)))
+                begins += len(text) + 1
+            if self._skips:
+                self._skips = False
+                del found[0]
+        if len(self._rest) > LONGEST:
+            self._offset += len(self._rest)
+            self._rest = b""
+            if not self._skips:
+                self._skips = True
+                found.append(Line(b"", self._mark(begins), self.mark))
+        return found
 
     def _follow(self) -> bool:
         """Go on in another file if one is in this one's place, or at the beginning of one that was cut short; return whether so."""

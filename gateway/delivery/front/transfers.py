@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from appliance.runtime.errors import HeadgateError, Refused
@@ -26,7 +26,8 @@ from gateway.delivery.metering.meter import Meter
 
 EVERY = 0.25  # seconds between two looks
 ASK = 1.0  # seconds between two questions what waits in the kernel
-AT_ONCE = 2000  # lines handled without letting others run
+AT_ONCE = 500  # lines counted without letting others run
+BLOCKS = 64  # of the log, 64 KiB each, read in one look
 FURTHEST = 32 << 20  # bytes of log kept for the line of one transfer; then it is said again
 UNREAD = 16 << 20  # bytes of log that wait: above, nginx should begin nothing more
 ROOM = 16 << 20  # bytes that its file system must have left: some seconds of lines
@@ -79,7 +80,10 @@ class Transfers:
 
     def read(self) -> None:
         """Take all that nginx has said."""
-        for line in self._log.lines():
+        self._take(self._log.lines())
+
+    def _take(self, said: Iterable[Line]) -> None:
+        for line in said:
             match lines.read(line.text):
                 case Began() as began:
                     if not began.carried or began.id in self._running:  # else it was over when it was said again
@@ -115,7 +119,11 @@ class Transfers:
             await self._look()
 
     async def _look(self) -> None:
-        self.read()
+        for _ in range(BLOCKS):  # what is said without end keeps nothing from being counted
+            if (some := self._log.some()) is None:
+                break
+            self._take(some)
+            await asyncio.sleep(0)
         try:
             await self._ask()
             self._away = False
