@@ -86,7 +86,8 @@ class Screens:
         self._stopped = 0  # responses broken off of which nobody was told yet
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
-        self._running, self._quality = Requests(), quality
+        self._running, self._quality = Requests(self._broken_off), quality
+        self._broken: set[tuple[str, int]] = set()  # connections of screens with nginx whose answers delivery broke off
         self._reports = Reports(exchange, quality)
         self.withdrawn = Withdrawn()  # what is withdrawn of tokens; doors come and go
         self._large = Answers(zone, exchange, self.line, self._running, self.told)
@@ -224,11 +225,17 @@ class Screens:
         if self.transfers is not None:
             withdrawn, now = frozenset(codes), time.time()
             self._stopped += await self.transfers.cut(
-                lambda carried: carried.release in withdrawn or self.withdrawn.marked(carried.marks, now)
+                lambda carried: carried.release in withdrawn or self.withdrawn.marked(carried.marks, now), self._broken
             )
+            self._broken.clear()
         stopped, self._stopped = self._stopped, 0
         metrics.WITHDRAWN.labels(self._zone).inc(stopped)
         return stopped
+
+    def _broken_off(self, request: object) -> None:
+        """Take note of a screen whose connection with nginx holds what delivery sends no more of."""
+        if isinstance(request, web.BaseRequest) and (end := seen.end_of(request)) is not None:
+            self._broken.add(end)
 
     async def _answer_running(
         self,

@@ -24,8 +24,9 @@ class Asked(Protocol):
 class Turn:
     """One request on its way: nothing is sent before ``begin``."""
 
-    def __init__(self, request: Asked, permit: Permit | None) -> None:
+    def __init__(self, request: Asked, permit: Permit | None, broken: Callable[[Asked], None]) -> None:
         self.permit = permit  # by which it was let in, where the zone asks for tokens
+        self._broken = broken
         self._request, self._begun = request, False
         self._refused: Refused | None = None
 
@@ -45,20 +46,22 @@ class Turn:
             return False
         self._refused = refused
         if self._begun and self._request.transport is not None:
+            self._broken(self._request)
             shut(self._request.transport)
         return self._begun
 
 
 class Running:
-    """The requests under way of one zone."""
+    """The requests under way of one zone; ``broken`` hears of each whose connection is broken off."""
 
-    def __init__(self) -> None:
+    def __init__(self, broken: Callable[[Asked], None] = lambda _: None) -> None:
+        self._broken = broken
         self._by_code: defaultdict[str, list[Turn]] = defaultdict(list)
 
     @contextlib.contextmanager
     def of(self, code: str, request: Asked, permit: Permit | None = None) -> Iterator[Turn]:
         """Hold ``request``, let in by ``permit``, as one of the release ``code`` inside the block."""
-        turn = Turn(request, permit)
+        turn = Turn(request, permit, self._broken)
         self._by_code[code].append(turn)
         try:
             yield turn

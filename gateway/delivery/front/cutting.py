@@ -33,14 +33,14 @@ class Guard:
         """Ask no more."""
         self._asking.close()
 
-    async def cut(self, screens: Collection[Screen]) -> int:
-        """Have connections destroyed; return how many there were.
+    async def cut(self, screens: Collection[Screen]) -> set[Screen]:
+        """Have connections destroyed; return those that were there.
 
         Raises:
             Unreachable: the guard is away.
             Refused: it cannot (``cannot-cut``).
         """
-        return len(await self._found(screens, look=False))
+        return set(await self._found(screens, look=False))
 
     async def waiting(self, screens: Collection[Screen]) -> dict[Screen, int]:
         """Return how many bytes wait unsent in each of these connections that is there.

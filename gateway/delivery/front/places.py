@@ -10,8 +10,9 @@ from appliance.runtime.places import RUN
 ASK = "Headgate-Ask"  # ``permit`` or ``object``: a question of nginx's own, no screen's request
 TARGET = "Headgate-Target"  # the path that is asked about
 GENERATION = "Headgate-Generation"  # of the policy that nginx's configuration was written from
-SCREEN, SCHEME = "Headgate-Screen", "Headgate-Scheme"  # the screen's address, and how it asked
-SAID = (ASK, TARGET, GENERATION, SCREEN, SCHEME)
+SCREEN, PORT = "Headgate-Screen", "Headgate-Port"  # the screen's end of its connection
+SCHEME = "Headgate-Scheme"  # how it asked
+SAID = (ASK, TARGET, GENERATION, SCREEN, PORT, SCHEME)
 # Of answers: nginx tells no screen.
 DOOR, SUBJECT = "Headgate-Door", "Headgate-Subject"
 MARKS = "Headgate-Marks"  # by which a permit is known again (``permission.withdrawn.marks``)

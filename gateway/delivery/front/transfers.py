@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from appliance.runtime.errors import HeadgateError, Refused
@@ -214,8 +214,8 @@ class Transfers:
         """
         return await self.cut(running.of_releases(codes))
 
-    async def cut(self, carry: Callable[[Carried], bool]) -> int:
-        """Break off what carries such things; return how many connections that were.
+    async def cut(self, carry: Callable[[Carried], bool], passed: Collection[Screen] = ()) -> int:
+        """Break off what carries such things, and what delivery broke off that it passed through nginx; return how many of the first.
 
         Raises:
             Unreachable, Refused: as ``withdraw``.
@@ -224,7 +224,8 @@ class Transfers:
         screens = self._running.those(carry)
         if over := self._holding.those(lambda ended: _carries(ended, carry)) - screens:
             screens |= {screen for screen, unsent in (await self._guard.waiting(over)).items() if unsent}
-        return await self._guard.cut(screens) if screens else 0
+        found = await self._guard.cut(screens.union(passed)) if screens or passed else set()
+        return len(found & screens)
 
     async def drain(self) -> None:
         """Count what can be counted soon, when delivery stops; the rest stays in the log for the next start."""

@@ -37,10 +37,10 @@ class Guard:
         self.cuts: list[set[tuple[str, int]]] = []
         self.away: Exception | None = None
 
-    async def cut(self, screens: Collection[tuple[str, int]]) -> int:
+    async def cut(self, screens: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
         self.answer()
         self.cuts.append(set(screens))
-        return sum(self.there.pop(screen, None) is not None for screen in screens)
+        return {screen for screen in screens if self.there.pop(screen, None) is not None}
 
     async def waiting(self, screens: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
         self.answer()
@@ -313,6 +313,15 @@ async def test_a_withdrawn_release_is_broken_off_where_nginx_is_done_with_it_and
 
     assert await front.transfers.withdraw([CARRIED.release]) == 1
     assert front.guard.cuts == [{SCREEN}]
+
+
+async def test_what_delivery_passed_and_broke_off_is_broken_off_behind_nginx_too(front: Front):
+    """Its bytes wait in the screen's connection; it is not told again, since delivery tells of it."""
+    front.guard.there = {SCREEN: 5, ("10.20.0.50", 40001): 5}
+    front.say(began("1"))
+
+    assert await front.transfers.cut(lambda carried: True, {("10.20.0.50", 40001)}) == 1
+    assert front.guard.cuts == [{SCREEN, ("10.20.0.50", 40001)}]
 
 
 async def test_what_carries_a_subject_is_broken_off_too(front: Front):
