@@ -85,7 +85,7 @@ def _ended(told: dict[str, Any]) -> Ended:
         _number(told["status"], 999),
         max(sent, body),
         body,
-        told["done"] == "OK",
+        told["done"] == "OK" and not _is_short(told, body),
         _seconds(told["seconds"]),
         _seconds(told["at"]),
         _text(told["meter"]),
@@ -96,6 +96,12 @@ def _ended(told: dict[str, Any]) -> Ended:
         _text(told.get("query", "")),
         tuple(map(_text, told.get("cmcd", ()))),
     )
+
+
+def _is_short(told: dict[str, Any], body: int) -> bool:
+    """Return whether less came than the answer said: what nginx passes on it calls complete also where delivery broke it off."""
+    length = _text(told.get("length", ""))
+    return bool(told["meter"]) and told["status"] not in (204, 304) and length.isdecimal() and body < int(length)
 
 
 def _text(value: object) -> str:

@@ -26,6 +26,24 @@ def test_both_kinds_of_lines_are_read():
     assert (over.query, over.cmcd, over.http2, over.passed) == ("CMCD=br%3D1", ("bl=1", "", "", ""), True, True)
 
 
+@pytest.mark.parametrize(
+    ("more", "done"),
+    [
+        ({"length": "1000"}, True),
+        ({"length": "1001"}, False),
+        ({"length": ""}, True),
+        ({"length": "1001", "meter": ""}, True),
+        ({"length": "5", "status": 304, "body": 0}, True),
+    ],
+)
+def test_what_delivery_broke_off_is_not_complete_whatever_nginx_calls_it(more, done):
+    """The length that was told decides, where content was to come."""
+    over = lines.read(ended(passed=True, **more).strip())
+
+    assert isinstance(over, Ended)
+    assert over.done is done
+
+
 def test_what_a_screen_sends_in_no_encoding_does_not_keep_it_from_being_counted():
     """nginx writes a query's bytes as they came."""
     over = lines.read(ended(query="@").strip().replace(b"@", b"\xff\xfe"))
