@@ -225,7 +225,7 @@ class Transfers:
         if over := self._holding.those(lambda ended: _carries(ended, carry)) - screens:
             screens |= {screen for screen, unsent in (await self._guard.waiting(over)).items() if unsent}
         found = await self._guard.cut(screens.union(passed)) if screens or passed else set()
-        return len(found & screens)
+        return len((found & screens).difference(passed))  # nginx may have said already that it is over
 
     async def drain(self) -> None:
         """Count what can be counted soon, when delivery stops; the rest stays in the log for the next start."""

@@ -318,7 +318,7 @@ async def test_a_withdrawn_release_is_broken_off_where_nginx_is_done_with_it_and
 async def test_what_delivery_passed_and_broke_off_is_broken_off_behind_nginx_too(front: Front):
     """Its bytes wait in the screen's connection; it is not told again, since delivery tells of it."""
     front.guard.there = {SCREEN: 5, ("10.20.0.50", 40001): 5}
-    front.say(began("1"))
+    front.say(began("1"), ended("2", 40001, done=""))
 
     assert await front.transfers.cut(lambda carried: True, {("10.20.0.50", 40001)}) == 1
     assert front.guard.cuts == [{SCREEN, ("10.20.0.50", 40001)}]
