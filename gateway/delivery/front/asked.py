@@ -84,7 +84,7 @@ class Front:
             granted = self.door.admit(doors.shown(headers, request.cookies, {}), asked, now)
         except Refused:
             return _answer(AGAIN)  # delivery says why
-        seconds = _lasting(granted, folder, self.door.skew, now)
+        seconds = lasting(granted, folder, self.door.skew, now)
         said = {
             places.DOOR: self._trees.door,
             places.SUBJECT: granted.subject,
@@ -127,7 +127,7 @@ class Front:
         return headers.get(places.ASK) == ask and headers.get(places.GENERATION) == self.generation
 
 
-def _lasting(granted: Granted, folder: str, skew: float, now: float) -> int:
+def lasting(granted: Granted, folder: str, skew: float, now: float) -> int:
     """Return for how many seconds all files below ``folder`` are permitted, 0 where each is to be judged."""
     permit = granted.permit
     alike = all(

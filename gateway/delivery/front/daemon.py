@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -22,7 +23,9 @@ NGINX = "/usr/sbin/nginx"
 LOOK = 0.05  # seconds between two looks whether nginx works
 START = 30.0  # seconds for that
 SHUTDOWN = 3.0  # seconds given to downloads under way when the daemon stops
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 log = logging.getLogger("headgate.front")
+_libc = ctypes.CDLL(None)  # before the fork, after which only calls are made
 
 
 def check(config: Path, zone: str | None) -> None:
@@ -66,9 +69,8 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     written, state = own / "nginx.conf", own / configuration.STATE
     generation = _write(config, zone, written)
     state.unlink(missing_ok=True)  # of one that was killed, and of the trial: nginx takes no socket that is there
-    # It does not outlive this process: nobody else would tell it of another policy.
-    argv = ["setpriv", "--pdeathsig=TERM", NGINX, *_options(written)]
-    nginx = await asyncio.create_subprocess_exec(*argv)
+    argv = [NGINX, *_options(written)]
+    nginx = await asyncio.create_subprocess_exec(*argv, preexec_fn=_end_with_us)
     try:
         await _works_by(generation, state, nginx)
 
@@ -86,6 +88,13 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             raise Unreachable(f"nginx ended with status {nginx.returncode}")
     finally:
         await _end(nginx)
+
+
+def _end_with_us() -> None:
+    """Have the kernel end nginx where this process is killed: nobody else would tell it of another policy."""
+    _libc.prctl(
+        PR_SET_PDEATHSIG, signal.SIGTERM
+    )  # setpriv(1) does it too, but sets capabilities, which the unit may not
 
 
 async def _works_by(generation: str, state: Path, nginx: Process) -> None:

@@ -224,6 +224,22 @@ def test_delivery_killed_is_told_and_back_by_itself(fronted, until):
     until(lambda: by_nginx(chain.play("1.m4s")), "nginx serves it again")
 
 
+def test_nginx_ends_with_who_started_it_and_is_started_again(fronted, until):
+    """kill -9 of the front daemon leaves no nginx behind that would hear of no other policy; the next one takes its place."""
+    chain = fronted
+    chain.publish(FILM)
+    until(lambda: by_nginx(chain.play("1.m4s")), "nginx serves it")
+    chain.stop("front-bigscreen", signal.SIGKILL)
+
+    def listens() -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex((ADDRESSES["bigscreen"], chain.port)) == 0
+
+    until(lambda: not listens(), "nothing listens any more")
+    chain.start("front", "bigscreen")
+    until(lambda: by_nginx(chain.play("1.m4s")), "nginx serves it again")
+
+
 def test_tls_and_http_2_where_the_policy_has_a_certificate(fronted, tmp_path):
     """A browser's way in: HTTP/2 over TLS, hits by nginx and the rest by delivery, as ever."""
     chain, folder = fronted, fronted.base / "front"
