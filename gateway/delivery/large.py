@@ -91,6 +91,7 @@ class Answers:
     ) -> None:
         self._zone, self._exchange, self._line, self._requests, self._tell = zone, exchange, line, requests, tell
         self._under_way: dict[asyncio.Transport, Answer] = {}
+        self._answered = {status: metrics.REQUESTS.labels(zone, str(status), "hit") for status in (200, 206)}
         self._sent = metrics.BYTES.labels(zone, "hit")
         self._seconds = metrics.SECONDS.labels(zone, "hit")
 
@@ -117,10 +118,11 @@ class Answers:
         head = line + f"{known.head}{own}{dynamic}\r\n".encode()
         running.content(status, count, len(head))
         transfer = Transfer(transport, known.file, first, count)
-        answer = Answer(known, status, count, began, transfer, running, contextlib.ExitStack(), served)
         if transfer.begin(head, known.content[first : first + count]):
-            self._end(answer)
+            self._count(status, count, began, transfer, running)
+            served()
             return True
+        answer = Answer(known, status, count, began, transfer, running, contextlib.ExitStack(), served)
         answer.turn.enter_context(self._requests.of(known.code, transfer, permit)).begin()
         self._under_way[transport] = answer
         return partial(self._finish, answer)
@@ -147,18 +149,22 @@ class Answers:
             await self._exchange.damaged(answer.known.manifest, answer.known.path)
 
     def _end(self, answer: Answer) -> None:
-        transfer, count = answer.transfer, answer.count
-        self._under_way.pop(transfer.transport, None)
+        transfer = answer.transfer
+        del self._under_way[transfer.transport]
         answer.turn.close()
         transfer.close()
-        answer.running.end(answer.status, transfer.sent, count)
-        metrics.REQUESTS.labels(self._zone, str(answer.status), "hit").inc()
-        self._sent.inc(transfer.sent)
-        self._line.sent(transfer.sent)
-        self._seconds.observe(time.monotonic() - answer.began)
+        self._count(answer.status, answer.count, answer.began, transfer, answer.running)
         if transfer.whole:
             answer.served()
         else:
             metrics.BROKEN_OFF.labels(self._zone).inc()
         if transfer.late:
             metrics.REFUSALS.labels(self._zone, "too-slow").inc()
+
+    def _count(self, status: int, count: int, began: float, transfer: Transfer, running: Running) -> None:
+        sent = transfer.sent
+        running.end(status, sent, count)
+        self._answered[status].inc()
+        self._sent.inc(sent)
+        self._line.sent(sent)
+        self._seconds.observe(time.monotonic() - began)
