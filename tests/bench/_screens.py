@@ -13,11 +13,12 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Thread
 from typing import Self
 
 from tests.bench._caches import CLIENT, Cache
-from tests.bench._load import processor
+from tests.bench._load import ahead, processor
 
 BUFFER = 4 << 20  # bytes asked for at once
 
@@ -59,6 +60,12 @@ def client(argv: list[str]) -> str:
     return subprocess.run(pinned, check=True, capture_output=True, text=True).stdout
 
 
+def threads(cache: Cache) -> list[int]:
+    """Return the threads of a server."""
+    there = [pid for pid in cache.pids if Path(f"/proc/{pid}").exists()]
+    return [int(task.name) for pid in there for task in Path(f"/proc/{pid}/task").iterdir()]
+
+
 def small(cache: Cache, target: str, headers: list[str], seconds: float, connections: int = 32) -> Measured:
     """Ask for a small object as fast as answers come.
 
@@ -67,9 +74,10 @@ def small(cache: Cache, target: str, headers: list[str], seconds: float, connect
     """
     shown = [word for header in headers for word in ("-H", header)]
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", *shown, f"http://{cache.address}:{cache.port}{target}"]
-    before = processor(cache.pids)
-    told = client(argv)
-    used = processor(cache.pids) - before
+    with ahead(threads(cache)):
+        before = processor(cache.pids)
+        told = client(argv)
+        used = processor(cache.pids) - before
     count = re.search(r"(\d+) requests in ([\d.]+)s", told)
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
     bad = int(refused[1]) if refused else 0
@@ -90,9 +98,11 @@ def large(cache: Cache, target: str, size: int, headers: list[str], seconds: flo
         str(seconds),
         str(connections),
     ]
-    before = processor(cache.pids)
-    count, took = client([*argv, target, *headers]).split()
-    return Measured(int(count), int(count) * size, float(took), processor(cache.pids) - before)
+    with ahead(threads(cache)):
+        before = processor(cache.pids)
+        count, took = client([*argv, target, *headers]).split()
+        used = processor(cache.pids) - before
+    return Measured(int(count), int(count) * size, float(took), used)
 
 
 def has_wrk() -> bool:
