@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from gateway.web.wire import Interim, WebAnswer, WebRequest
 
 PATIENCE = 60.0  # seconds without anything from an origin
 MOST_AT_ONCE = 1000  # requests to origins under way
+MOST_OF_ORIGIN = 400  # of them to one: the others' share stays free of a slow one
+MOST_OF_SCREEN = 64  # of them by one screen
 LONGEST_BODY = 1 << 30  # bytes of a body that is kept
 MOST_FIELDS = 200  # fields of an answer
 LONGEST_HEAD = 64 << 10  # bytes of an answer's fields
@@ -94,6 +97,8 @@ class Filling:
         self._kept, self._web, self._tasks, self._targets, self._clock = kept, web, tasks, targets, clock
         self._fills: dict[str, Fill] = {}
         self.running = 0
+        self._of_origin: Counter[str] = Counter()
+        self._of_screen: Counter[str] = Counter()
 
     def under_way(self, key: str) -> Fill | None:
         """Return the request that others may wait for, if there is one."""
@@ -107,25 +112,37 @@ class Filling:
         body: bytes | AsyncIterator[bytes] = b"",
         length: int | None = None,
         interim: Interim | None = None,
+        screen: str = "",
     ) -> Fill:
-        """Ask the origin with the fields ``sent``; ``stored`` is what they validate or complete.
+        """Ask the origin with the fields ``sent``, for ``screen``; ``stored`` is what they validate or complete.
 
         Raises:
             Refused: too many are being asked already.
         """
-        if self.running >= MOST_AT_ONCE:
+        if self.running >= MOST_AT_ONCE or self._of_origin[asked.host] >= MOST_OF_ORIGIN:
             raise Refused("busy", "too much is being fetched already: ask again", 503)
+        if screen and self._of_screen[screen] >= MOST_OF_SCREEN:
+            raise Refused("busy", f"{MOST_OF_SCREEN} answers are on their way to this screen: ask again", 503)
         fill = Fill(self._kept.begin(asked.key), interim)
         fill.outcome.add_done_callback(lambda future: future.cancelled() or future.exception())  # told, or nobody waits
         name = asked.key if asked.method == "GET" and not headers.values(sent, "range") else ""
         if name:
             self._fills.setdefault(name, fill)
-        self.running += 1
+        self._count(asked.host, screen, 1)
         request = WebRequest(asked.host, asked.method, asked.target, list(sent), body, length)
-        self._tasks.create_task(self._run(fill, name, asked, request, stored))
+        self._tasks.create_task(self._run(fill, name, asked, request, stored, screen))
         return fill
 
-    async def _run(self, fill: Fill, name: str, asked: Asked, request: WebRequest, stored: Stored | None) -> None:
+    def _count(self, host: str, screen: str, one: int) -> None:
+        self.running += one
+        for table, key in ((self._of_origin, host), (self._of_screen, screen)):
+            table[key] += one
+            if not table[key]:
+                del table[key]
+
+    async def _run(
+        self, fill: Fill, name: str, asked: Asked, request: WebRequest, stored: Stored | None, screen: str
+    ) -> None:
         try:
             await self._ask(fill, asked, request, stored)
         except TimeoutError:
@@ -135,7 +152,7 @@ class Filling:
         except OSError as error:
             _fail(fill, Refused("cache-disk", f"the cache's disk does not take the answer: {error.strerror}", 503))
         finally:
-            self.running -= 1
+            self._count(asked.host, screen, -1)
             self._kept.over(fill.incoming)
             if self._fills.get(name) is fill:
                 del self._fills[name]

@@ -14,7 +14,7 @@ from appliance.runtime.listening import Listening, Place
 from appliance.runtime.places import RUN, STATE
 from appliance.runtime.service import Service
 from gateway.caching.disk import Disk
-from gateway.caching.filling import Filling
+from gateway.caching.filling import MOST_AT_ONCE, Filling
 from gateway.caching.kept import Kept
 from gateway.caching.shelf import Shelf
 from gateway.delivery import metrics as counted
@@ -99,7 +99,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
     unit = f"delivery-{zone}"
     (RUN / "metrics" / unit).mkdir(parents=True, exist_ok=True)
     socket = RUN / "exchange" / unit / "exchange.sock"
-    async with Exchange(socket, service.tasks) as exchange, Web(socket) as asking:
+    async with Exchange(socket, service.tasks) as exchange, Web(socket, MOST_AT_ONCE) as asking:
         # Before anything else: the survivor that it starts is a process that shares what is opened from now on.
         meter = Meter(STATE / unit, zone, screen_of(zone), exchange.records, counted.LOST.inc)
         counted.WAITING.set_function(lambda: meter.waiting)

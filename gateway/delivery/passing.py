@@ -67,7 +67,7 @@ class Sending:
             return
         lines = [f"HTTP/1.1 {status} {_phrase(status)}"]
         lines += [f"{name}: {value}" for name, value in headers.end_to_end(fields)]
-        if not any("\r" in line or "\n" in line for line in lines):
+        if not transport.is_closing() and not any("\r" in line or "\n" in line for line in lines):
             transport.write("\r\n".join([*lines, "", ""]).encode("latin-1", "replace"))
 
     def abort(self) -> None:

@@ -25,7 +25,7 @@ from gateway.caching.filling import Coming, Confirmed, Fill, Filling, Passing
 from gateway.caching.kept import Kept
 from gateway.caching.stored import Asked, Stored
 from gateway.delivery import metrics
-from gateway.delivery.front import places
+from gateway.delivery.front import places, seen
 from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.passing import Sending, send
 from gateway.serving.choose import Part, Parts, Unsatisfiable
@@ -178,7 +178,8 @@ class WebCache:
 
     async def _alone(self, sending: Sending, asked: Asked, ask: Ask) -> web.StreamResponse:
         sent = forwarded(asked, ask)
-        fill = self._filling.begin(asked, sent, ask.stored, interim=sending.interim)
+        screen = seen.screen_of(sending.request)
+        fill = self._filling.begin(asked, sent, ask.stored, interim=sending.interim, screen=screen)
         try:
             try:
                 outcome = await asyncio.shield(fill.outcome)
@@ -252,8 +253,9 @@ class WebCache:
                 raise Refused("too-large", "the request's body is longer than is passed on", 413)
             body = _bounded(request)
         fill = self._filling.begin(
-            asked, headers.end_to_end(asked.fields), None, body, request.content_length, sending.interim
-        )
+            asked, headers.end_to_end(asked.fields), None, body, request.content_length, sending.interim,
+            seen.screen_of(request),
+        )  # fmt: skip
         try:
             outcome = await asyncio.shield(fill.outcome)
             fields = outcome.fields if isinstance(outcome, Passing) else outcome.stored.fields

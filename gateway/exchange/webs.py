@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -21,6 +23,9 @@ from gateway.web.purging_api import PurgingApi
 from gateway.web.wire import Fields, Telling, Web, WebAnswer, WebRequest, read_request
 
 BODILESS = (204, 304)
+AT_ONCE = (
+    128  # answers of one origin under way; who asks it besides waits, and a slow one does not take the others' place
+)
 
 
 class Webs:
@@ -29,6 +34,7 @@ class Webs:
     def __init__(self, policy: Callable[[], Policy], way: Web, journal: Journal, purges: Purges) -> None:
         self._policy, self._way, self._journal = policy, way, journal
         self._pace = Pace()
+        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
         self.purging = PurgingApi(policy, purges, journal)
 
     def serve(self, peer: Peer, app: web.Application) -> None:
@@ -62,6 +68,11 @@ class Webs:
         if isinstance(passing, Refuse):
             await self._refuse(passing, peer, asked)
             raise passing.error()
+        async with self._turns[passing.name]:
+            return await self._pass_on(peer, asked, passing, telling)
+
+    async def _pass_on(self, peer: Peer, asked: WebRequest, passing: Passing, telling: Telling) -> web.StreamResponse:
+        telling.check()
         if (fast := self._pace.take(passing.lane, time.monotonic())) is not None:
             await self._refuse(fast, peer, asked)
             raise fast.error()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,7 @@ from appliance.runtime.errors import Refused, Unreachable
 from gateway.fetch import loops, s3
 from gateway.fetch.decide import Target
 from gateway.fetch.secrets import Secrets
+from gateway.web.heads import Response, why
 
 CHUNK = 256 << 10  # bytes
 AHEAD = 512 << 10  # bytes of an answer that wait to be handed on
@@ -24,6 +26,11 @@ CONNECTIONS = (
 )
 LONGEST = 6 * 3600  # seconds of one answer, however large; one that stands still ends after READ
 READ = 15  # seconds without a byte
+HEAD = 20.0  # seconds until an origin's head is here, whole
+GRACE, SLOWEST = (
+    15.0,
+    16 << 10,
+)  # seconds waited for an answer in all, and bytes a second beyond: slower ones hold others up
 ORIGIN_CONNECT, PARENT_CONNECT = 4.0, 1.0  # seconds
 PATIENCE = 2.0  # seconds until a parent's answer begins; it may have to ask others itself, and two may even wait for each other
 SETTLED = timedelta(seconds=2)  # after a change, until its second is over by every clock of the server
@@ -43,6 +50,7 @@ def session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=CONNECTIONS, use_dns_cache=False),
         read_bufsize=AHEAD,
+        response_class=Response,
         trust_env=False,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -71,7 +79,7 @@ async def get(
     headers = _headers(target, url, secrets)
     try:
         async with (
-            asyncio.timeout(PATIENCE if target.parent else None) as patience,
+            asyncio.timeout(PATIENCE if target.parent else HEAD) as patience,
             client.get(
                 url, headers=headers, allow_redirects=False, timeout=timeout, ssl=secrets.context or True
             ) as response,
@@ -80,9 +88,9 @@ async def get(
             _check(response, target)
             yield response
     except (aiohttp.ClientError, TimeoutError) as error:
-        if patience.expired():
+        if patience.expired() and target.parent:
             raise Late(f"it did not begin to answer within {PATIENCE:g} seconds") from error
-        raise Unreachable(f"it is away: {error or 'no answer in time'}") from error
+        raise Unreachable(f"it is away: {why(error)}") from error
 
 
 def _headers(target: Target, url: URL, secrets: Secrets) -> dict[str, str]:
@@ -162,9 +170,20 @@ async def bounded(answer: aiohttp.ClientResponse, target: Target) -> AsyncIterat
 
     Raises:
         Refused: it is longer than ``target.largest`` bytes (``too-large``).
+        TimeoutError: it comes too slowly, whoever reads it.
     """
-    size, skip = 0, target.first if answer.status == 200 else 0
-    async for chunk in answer.content.iter_chunked(CHUNK):
+    size, skip, waited = 0, target.first if answer.status == 200 else 0, 0.0
+    chunks = aiter(answer.content.iter_chunked(CHUNK))
+    while True:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(GRACE + size / SLOWEST - waited):
+                chunk = await anext(chunks, None)
+        except TimeoutError as error:
+            raise TimeoutError(f"it sends too slowly: {size} bytes so far") from error
+        if chunk is None:
+            return
+        waited += time.monotonic() - began
         rest = chunk[skip:] if skip else chunk
         skip = max(0, skip - len(chunk))
         size += len(rest)

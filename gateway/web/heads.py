@@ -1,18 +1,69 @@
-"""Answers of origins that send more than they promised: what was whole counts, and the connection is used no more.
+"""Heads of answers: interim ones before the final one, bounded; and origins that send more than they promised.
 
-aiohttp's parser takes such an answer for none: it forgets what it has read in a piece of which some is faulty.
+Of the latter what was whole counts, and the connection is used no more: aiohttp's parser takes such an answer for none, since it forgets
+what it has read in a piece of which some is faulty.
 """
 
 from __future__ import annotations
 
 import functools
+import os
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway.web.wire import MOST_INTERIM, Fields, Interim
+
+HEARS: ContextVar[Interim | None] = ContextVar("hears", default=None)  # is told interim answers as they come
 _HEAD_END = b"\r\n\r\n"
+
+
+class Response(aiohttp.ClientResponse):
+    """aiohttp's, which also notes the interim answers before the final one; too many of them are an error."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        """Return the response, once its final head is here."""
+        told: list[tuple[int, Fields]] = []
+        protocol = connection.protocol  # which the connection forgets, where the answer has ended already
+        read = protocol.read
+
+        async def noting() -> Any:
+            message, payload = await read()
+            if 100 <= message.code < 200 and message.code != 101:
+                if len(told) >= MOST_INTERIM:
+                    raise aiohttp.ClientPayloadError("too many interim answers")
+                told.append((message.code, text(message.raw_headers)))
+                if message.code != 100 and (hears := HEARS.get()) is not None:
+                    await hears(*told[-1])
+            return message, payload
+
+        protocol.read = noting
+        try:
+            response = await super().start(connection)
+        finally:
+            del protocol.read
+        self.interim = [one for one in told if one[0] != 100]
+        return response
+
+
+def why(error: Exception) -> str:
+    """Return what went wrong with an origin, in words that say nothing of where it is: screens are shown them."""
+    match error:
+        case aiohttp.ClientConnectorError():
+            return os.strerror(error.os_error.errno) if error.os_error.errno else "no connection"
+        case aiohttp.ServerDisconnectedError():
+            return "it closed before it had answered"
+        case aiohttp.ClientResponseError():
+            return f"no HTTP: {error.message}"[:200]
+    return str(error)[:200] or "no answer in time"
+
+
+def text(raw: tuple[tuple[bytes, bytes], ...]) -> Fields:
+    """Return fields with a character for each byte."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
 
 
 def lenient(connector: aiohttp.TCPConnector) -> aiohttp.TCPConnector:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -16,53 +15,24 @@ from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from gateway.fetch.secrets import Secrets
 from gateway.isolation.policy import Policy
 from gateway.web import fields
-from gateway.web.heads import lenient
+from gateway.web.heads import HEARS, Response, lenient, text, why
 from gateway.web.judge import NEVER
-from gateway.web.wire import CHUNK, LONGEST_FIELD, MOST_FIELDS, MOST_INTERIM, Fields, Interim, WebAnswer, WebRequest
+from gateway.web.wire import CHUNK, LONGEST_FIELD, MOST_FIELDS, Fields, Interim, WebAnswer, WebRequest
 
-CONNECTIONS = 128  # to all web origins
+CONNECTIONS = 512  # to all web origins; the exchange asks each of them for 128 answers at once
 CONNECT = 4.0  # seconds
 IDLE = 2.0  # seconds that a connection waits for a request; origins close theirs after some, unseen until one is on its way
-READ = 60.0  # seconds without a byte: an API may think for a while
+READ = 60.0  # seconds without a byte, and until the head is here, whole: an API may think for a while
 LONGEST = 3600.0  # seconds of one answer
 LONGEST_HEAD = 64 << 10  # bytes of an answer's fields together
 BODILESS = (204, 304)
-
-
-_hears: ContextVar[Interim] = ContextVar("hears")  # is told interim answers as they come
-
-
-class _Response(aiohttp.ClientResponse):
-    """aiohttp's, which also notes the interim answers before the final one."""
-
-    async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        told: list[tuple[int, Fields]] = []
-        protocol = connection.protocol  # which the connection forgets, where the answer has ended already
-        read = protocol.read
-
-        async def noting() -> Any:
-            message, payload = await read()
-            if 100 < message.code < 200 and message.code != 101:
-                if len(told) >= MOST_INTERIM:
-                    raise aiohttp.ClientPayloadError("too many interim answers")
-                told.append((message.code, text(message.raw_headers)))
-                await _hears.get()(*told[-1])
-            return message, payload
-
-        protocol.read = noting
-        try:
-            response = await super().start(connection)
-        finally:
-            del protocol.read
-        self.interim = told
-        return response
 
 
 def session() -> aiohttp.ClientSession:
     """Return the client for web origins."""
     return aiohttp.ClientSession(
         connector=lenient(aiohttp.TCPConnector(limit=CONNECTIONS, use_dns_cache=False, keepalive_timeout=IDLE)),
-        response_class=_Response,
+        response_class=Response,
         trust_env=False,
         auto_decompress=False,
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -97,35 +67,34 @@ async def ask(
         if request.length is not None:
             sent["Content-Length"] = str(request.length)
     timeout = aiohttp.ClientTimeout(total=LONGEST, sock_connect=CONNECT, sock_read=READ)
-    _hears.set(told)  # the client asks in this very task
+    HEARS.set(told)  # the client asks in this very task
     try:
-        async with client.request(
-            request.method,
-            url,
-            headers=sent,
-            data=data,
-            allow_redirects=False,
-            timeout=timeout,
-            ssl=held.context or True,
-            server_hostname=request.host.partition(":")[0] if origin.tls else None,
-        ) as response:
+        async with (
+            asyncio.timeout(READ) as patience,
+            client.request(
+                request.method,
+                url,
+                headers=sent,
+                data=data,
+                allow_redirects=False,
+                timeout=timeout,
+                ssl=held.context or True,
+                server_hostname=request.host.partition(":")[0] if origin.tls else None,
+            ) as response,
+        ):
+            patience.reschedule(None)
             headers = text(response.raw_headers)
             _check(headers)
             bodied = request.method != "HEAD" and response.status not in BODILESS
             body = _body(response, name, origin.answer) if bodied else _nothing()
-            noted = response.interim if isinstance(response, _Response) else []
+            noted = response.interim if isinstance(response, Response) else []
             yield WebAnswer(response.status, response.reason or "", headers, noted, body)
     except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
         if isinstance(error.__cause__, Refused):
             raise error.__cause__ from error
         if isinstance(error, aiohttp.ClientResponseError):
-            raise Corrupt(f"'{name}' answers with no HTTP: {error.message}"[:300]) from error
-        raise Unreachable(f"'{name}' is away: {error or 'no answer in time'}") from error
-
-
-def text(raw: tuple[tuple[bytes, bytes], ...]) -> Fields:
-    """Return fields with a character for each byte."""
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+            raise Corrupt(f"'{name}' answers with {why(error)}") from error
+        raise Unreachable(f"'{name}' is away: {why(error)}") from error
 
 
 def _encodable(headers: Fields) -> Fields:

@@ -28,7 +28,7 @@ LONGEST_TARGET = 8 << 10  # bytes (RFC 9110 section 4.1 asks for 8000)
 MOST_INTERIM = 16  # interim answers before the final one
 CHUNK = 64 << 10  # bytes
 AHEAD = 256 << 10  # bytes that wait to be read, so that a line fits
-CONNECTIONS = 256
+CONNECTIONS = 512  # of the exchange to fetch, which has two descriptors for each
 CONNECT = 5.0  # seconds
 PATIENCE = 75.0  # seconds without a byte; the request to the origin has a narrower one
 
@@ -91,13 +91,13 @@ class WebAnswer:
 class Web:
     """Asks the daemon at ``socket`` for what origins of the policy's ``web:`` answer."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    def __init__(self, socket: Path, connections: int = CONNECTIONS) -> None:
+        self._socket, self._connections = socket, connections
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=http.UnixConnector(str(self._socket), limit=CONNECTIONS),
+            connector=http.UnixConnector(str(self._socket), limit=self._connections),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT, sock_read=PATIENCE),
             read_bufsize=AHEAD,
             auto_decompress=False,
@@ -214,6 +214,15 @@ class Telling:
         self._request, self._response = request, web.StreamResponse()
         self._response.content_type = "application/octet-stream"
         self._bodied = False  # whether the answer's head was told: what comes behind it is body
+
+    def check(self) -> None:
+        """Raise unless the asker is still there.
+
+        Raises:
+            Unreachable: it left while it waited.
+        """
+        if self._request.transport is None:
+            raise Unreachable("the asker left")
 
     async def interim(self, status: int, headers: Fields) -> None:
         """Tell an interim answer."""

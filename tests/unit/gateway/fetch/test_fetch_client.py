@@ -1,6 +1,7 @@
 """Fetch against a real web server on loopback that misbehaves in every way."""
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -189,3 +190,50 @@ async def test_a_parent_whose_own_upstream_is_away_is_well(ask):
 def test_a_tag_counts_once_the_second_of_the_change_is_over(told, tag):
     """What is written twice within a second has one ETag at nginx: who asked in between would never hear of the other."""
     assert client.tag_of(SimpleNamespace(headers=told)) == tag
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "told"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X: 1\r\n", "no answer in time"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "too many interim answers"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x", "too slowly"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", "too slowly"),
+    ],
+)
+async def test_an_origin_that_dawdles_is_given_up(monkeypatch, first, again, told):
+    """A head, or a body, that comes bit by bit ends soon, although there is never a pause."""
+    monkeypatch.setattr(client, "HEAD", 0.5)
+    monkeypatch.setattr(client, "GRACE", 0.5)
+    ended = asyncio.Event()
+
+    async def dawdle(reader, writer):
+        writer.write(first)
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(again)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+        ended.set()
+
+    async def read(port):
+        target = Target("centre", "127.0.0.1", port, "/releases/x", 1000)
+        async with client.get(session, target) as response:
+            return [chunk async for chunk in client.bounded(response, target)]
+
+    async with (
+        asyncio.timeout(20),
+        await asyncio.start_server(dawdle, "127.0.0.1", 0) as server,
+        client.session() as session,
+    ):
+        with pytest.raises(Unreachable, match=told):
+            await read(server.sockets[0].getsockname()[1])
+        await ended.wait()  # the connection is closed
+
+
+async def test_a_refusal_does_not_say_where_an_origin_is(ask):
+    """Screens are shown these words."""
+    with pytest.raises(Unreachable) as error:
+        await ask("good", port=1)
+    assert "127.0.0.1" not in str(error.value)
