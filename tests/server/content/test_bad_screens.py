@@ -67,10 +67,43 @@ def box(tmp_path_factory, portal) -> Iterator[Chain]:
             assert "Traceback" not in chain.log(name), name
 
 
+@pytest.fixture(scope="module")
+def fronted(tmp_path_factory, portal) -> Iterator[Chain]:
+    """The same with nginx in front of what serves televisions."""
+    many_descriptors()
+    chain = Chain(tmp_path_factory.mktemp("n"), front=("bigscreen",))
+    chain.write_policy(admitting(chain, {"portal": portal.port}))
+    with chain:
+        chain.publish({name: FILES[name] for name in ("1.m4s", "secret.m4s")})
+
+        def serves() -> bool:
+            with suppress(ConnectionError):  # its nginx may be starting still
+                return chain.play("1.m4s").body == SMALL
+            return False
+
+        until(serves, "it serves")
+        assert chain.play("secret.m4s").body == SECRET
+        yield chain
+        for name, process in chain.processes.items():
+            assert process.poll() is None, name
+            assert "Traceback" not in chain.log(name), name
+
+
+@pytest.fixture(params=["alone", "nginx"])
+def both(request) -> Chain:
+    """A running chain, without nginx and with it."""
+    return request.getfixturevalue("box" if request.param == "alone" else "fronted")
+
+
+def way_into(box) -> Place:
+    """Return where televisions ask."""
+    return ADDRESSES["bigscreen"], box.port
+
+
 @pytest.fixture
 def place(box) -> Place:
-    """The way in."""
-    return ADDRESSES["bigscreen"], box.port
+    """The way in without nginx."""
+    return way_into(box)
 
 
 def plays(box) -> bool:
@@ -197,10 +230,15 @@ SPLITS: dict[str, tuple[list[str | bytes], bytes]] = {  # fields, and what comes
 }  # fmt: skip
 
 
+# What nginx reads in one way, and makes anew: a second request behind it is one, and delivery never sees how it was written.
+ONE_WAY = ("a bare CR before the end", "chunks ended by bare LF")
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 @pytest.mark.parametrize("to", ["release", "portal"])
-def test_no_request_is_smuggled(box, place, portal, to, method):
+def test_no_request_is_smuggled(both, portal, to, method):
     """However a request says where it ends: what it hides is asked of nobody, and the next one's answer is its own."""
+    box, place = both, way_into(both)
     target, secret, host = {
         "release": (f"/r/{CODE}/1.m4s", f"/r/{CODE}/secret.m4s", "box"),
         "portal": ("/first", "/smuggled", "portal.test"),
@@ -209,17 +247,20 @@ def test_no_request_is_smuggled(box, place, portal, to, method):
     told = {b"{length}": b"%d" % len(hidden), b"{hex}": b"%x" % len(hidden), INSIDE: hidden}
     before, refused = refusals(box), 0
     for name, (fields, behind) in SPLITS.items():
+        if box.front and name in ONE_WAY:
+            continue
         sent = head(target, *fields, method=method, host=host) + behind + head(target, "Connection: close", host=host)
         for word, meant in told.items():
             sent = sent.replace(word, meant)
         said = speak(place, sent)
         assert b"SMUGGLED" not in said, name
         first = answers(said.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n"))[0]
-        assert 200 <= first.status < 500, (name, said)
-        refused += b"bad-http" in first.body
+        assert 200 <= first.status < 500 or first.status == 501, (name, said)
+        refused += first.status in (400, 501)
     assert "/smuggled" not in portal.asked
     assert refused >= 20
-    counted(box, before, "bad-http", refused)
+    if not box.front:
+        counted(box, before, "bad-http", refused)
     assert plays(box)
 
 
@@ -250,8 +291,9 @@ def test_what_is_no_request_is_refused(box, place):
     assert plays(box)
 
 
-def test_pipelined_requests_have_their_answers_in_order(box, place):
+def test_pipelined_requests_have_their_answers_in_order(both):
     """Who asks in advance is served in turn; what comes with something that can be read in two ways is refused."""
+    place = way_into(both)
     one, none = head(f"/r/{CODE}/1.m4s"), head(f"/r/{CODE}/none.m4s")
     last = head(f"/r/{CODE}/secret.m4s", "Connection: close")
     got = answers(speak(place, (one + none) * 20 + one + last))
@@ -274,9 +316,9 @@ def test_a_chunk_extension_without_end(box, place):
     assert resident(pid) < held + (4 << 20)
 
 
-def test_an_upgrade_is_declined(box, place):
+def test_an_upgrade_is_declined(both):
     """Who offers another protocol goes on in this one."""
-    with closing(HTTPConnection(*place, timeout=30)) as connection:
+    with closing(HTTPConnection(*way_into(both), timeout=30)) as connection:
         for path, status in (("1.m4s", 200), ("none", 404), ("1.m4s", 200)):
             offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}
             connection.request("GET", f"/r/{CODE}/{path}", headers=offer)
@@ -308,8 +350,9 @@ PATHS = [
 
 
 @pytest.mark.parametrize("host", ["box", "portal.test"])
-def test_paths_with_every_escape(box, place, host):
+def test_paths_with_every_escape(both, host):
     """Each byte once and twice escaped, ways out, spellings that decode to others: an answer each, never a failure, never another file."""
+    box, place = both, way_into(both)
     connection = HTTPConnection(*place, timeout=30)
     for path in PATHS:
         connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
@@ -322,7 +365,7 @@ def test_paths_with_every_escape(box, place, host):
         if host == "box":
             whole = path.partition("?")[0] in (f"/r/{CODE}/1.m4s", f"/r/{CODE}/%31.m4s")
             assert (answer.status, body) == (200, SMALL) if whole else body not in (SMALL, SECRET), path
-            assert answer.status >= 400 or whole or path == "/", path
+            assert answer.status >= 400 or whole or (box.front and answer.status == 301), path  # of nginx, to /r/
     connection.close()
     assert plays(box)
 
@@ -395,15 +438,30 @@ def p50(place: Place) -> float:
     return median(times)
 
 
+def idle(stack: ExitStack, place: Place) -> None:
+    """Open connections from many addresses, and say nothing on them."""
+    for number in range(IDLE):
+        house = number // HOUSE
+        source = (f"127.21.{house // 200}.{house % 200 + 1}", 0)
+        stack.enter_context(socket.create_connection(place, 30, source))
+
+
+def test_ten_thousand_idle_connections_of_nginx(fronted):
+    """They cost others no time there either."""
+    place = way_into(fronted)
+    alone = p50(place)
+    with ExitStack() as stack:
+        idle(stack, place)
+        assert p50(place) < 10 * alone + 0.01
+        assert plays(fronted)
+
+
 def test_ten_thousand_idle_connections(box, place):
     """They cost little memory, and others no time; one address may not have them all."""
     pid, before = box.processes["delivery-bigscreen"].pid, refusals(box)
     held, alone = resident(pid), p50(place)
     with ExitStack() as stack:
-        for number in range(IDLE):
-            house = number // HOUSE
-            source = (f"127.21.{house // 200}.{house % 200 + 1}", 0)
-            stack.enter_context(socket.create_connection(place, 30, source))
+        idle(stack, place)
         until(lambda: gauge(box, "headgate_delivery_connections") >= IDLE, "all are in")
         assert resident(pid) < held + IDLE * DEAR
         assert p50(place) < 10 * alone + 0.01
