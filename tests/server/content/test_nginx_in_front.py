@@ -268,3 +268,23 @@ def test_tls_and_http_2_where_the_policy_has_a_certificate(fronted, tmp_path):
     assert run([*curl, f"{at}/none"]) == "2 404 headgate"
     plain = chain.play("1.m4s")
     assert (plain.status, by_nginx(plain)) == (400, True)  # HTTP at a port of HTTPS
+
+
+def test_what_nginx_served_is_in_delivery_s_figures(film, until):
+    """Requests, bytes and what a player tells of itself are those of nginx's own answers too."""
+    figures = film.run / "metrics" / "delivery-bigscreen" / "delivery-bigscreen.prom"
+    before = figures.read_text()
+    reply = film.play("long.mp4?CMCD=bl%3D4000%2Csid%3D%22nginx%22")
+    assert by_nginx(reply)
+
+    def grown(name: str) -> float:
+        values = [
+            sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+            for text in (before, figures.read_text())
+        ]
+        return values[1] - values[0]
+
+    until(lambda: grown("headgate_delivery_bytes_total{") >= len(LONG), "its bytes are told")
+    assert grown("headgate_delivery_requests_total{") >= 1
+    assert grown("headgate_delivery_buffer_seconds_count{") >= 1
+    assert grown("headgate_delivery_sessions_begun_total{") == 1
