@@ -75,6 +75,9 @@ LAYERS = {
         disabled=("mosquitto.service", "nginx.service", "prometheus.service"),
         below=FACTORY,
     ),
+    "front": Recipe(
+        "front", packages=("nginx-light",), disabled=("nginx.service",), below=FACTORY
+    ),  # nginx before delivery
     "player": Recipe(
         "player",
         packages=("chromium", "ffmpeg", "nmap", "tcpdump", "curl", "python3-scapy", "fonts-wqy-microhei"),

@@ -129,7 +129,7 @@ def whole() -> Plan:
         (
             machine("centre", "centre", 20, ("culture", "management")),
             machine("headend", "factory", 11, ("culture", "bigscreen", "management")),
-            machine("edge", "factory", 12, ("culture", "smallscreen", "management")),
+            machine("edge", "front", 12, ("culture", "smallscreen", "management")),
             machine("institution", "factory", 13, ("institution", "culture", "management")),
             machine("settop", "player", 50, ("bigscreen",)),
             machine("phone", "player", 50, ("smallscreen",)),

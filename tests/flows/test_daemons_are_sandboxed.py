@@ -13,6 +13,7 @@ UNITS = {  # unit -> (box, user, zone)
     "headgate-fetch": ("headend", "hg-fetch", "culture"),
     "headgate-telemetry": ("headend", "hg-telemetry", "management"),
     "headgate-delivery@bigscreen": ("headend", "hg-delivery-bigscreen", "bigscreen"),
+    "headgate-front@smallscreen": ("edge", "hg-front-smallscreen", "smallscreen"),
     "headgate-resolver@bigscreen": ("headend", "hg-resolver-bigscreen", "bigscreen"),
     "headgate-controller": ("centre", "hg-controller", "management"),
 }
