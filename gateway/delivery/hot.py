@@ -103,11 +103,14 @@ class Hot:
             return None
         if headers.get("ETag") != f'"{file.sha256}"':  # a playlist as this zone sees it
             return None
+        opened = None
         try:
             opened = self._store.open(file.sha256, file.size)
             return Large.of(what, opened, headers) if opened is not None else None
-        except OSError as error:
+        except OSError as error:  # too much is open or mapped; or the disk has it no more, which the long way tells
             log.warning("a large object is not held open for whoever asks next: %s", error)
+            if opened is not None:
+                opened.close()
             return None
 
     def _keep(self, key: tuple[str | None, str], known: Small | Large) -> None:
