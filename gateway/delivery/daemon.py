@@ -133,7 +133,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             places.log(zone).touch()
             places.log(zone).chmod(0o660)  # nginx, whose group the folder has, writes it
             if screens.transfers is None:
-                screens.transfers = Transfers(places.log(zone), meter, guard, screens.heard)
+                screens.transfers = Transfers(places.log(zone), meter, guard, screens.heard, turned=screens.turned)
                 service.tasks.create_task(screens.transfers.run())
             trees = Trees(places.trees(zone), STATE / "store" / "objects", exchange)
             service.tasks.create_task(trees.watch())

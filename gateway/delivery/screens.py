@@ -55,6 +55,7 @@ from gateway.serving.send import LATE, SMALL, is_readable, send
 from gateway.store.objects import Objects
 
 COUNTED = "headgate.counted"  # of a request: what it is counted as
+TURNED = {400: "bad-http", 408: "too-slow", 414: "head-too-long", 501: "bad-http", 505: "bad-http"}  # by nginx
 SAYS = "headgate.says"  # of a request: CMSD-Static of what is asked for, and when it came (seconds)
 
 
@@ -404,6 +405,10 @@ class Screens:
         )
         wanted = ended.body + (not ended.done)  # more was to come
         self._count(ended.status, carried.cache, ended.body, wanted, ended.seconds)
+
+    def turned(self, status: int) -> None:
+        """Count a request that nginx refused by itself."""
+        metrics.REFUSALS.labels(self._zone, TURNED.get(status, "bad-request")).inc()
 
     def shows(self, kind: str) -> bool:
         """Return whether files of the media type ``kind`` are shown in this zone as they are."""

@@ -45,7 +45,13 @@ class Ended(NamedTuple):
     cmcd: tuple[str, ...]  # the fields in which a player tells of itself
 
 
-def read(line: bytes) -> Began | Ended | None:
+class Turned(NamedTuple):
+    """A request that nginx refused by itself."""
+
+    status: int
+
+
+def read(line: bytes) -> Began | Ended | Turned | None:
     """Return what a line says; None where it is no such line, or says what cannot be."""
     if len(line) > LONGEST:
         return None
@@ -53,6 +59,8 @@ def read(line: bytes) -> Began | Ended | None:
     text = line.decode(errors="replace")
     try:
         told = json.loads(text)
+        if "refused" in told:
+            return Turned(_number(told["refused"], 999))
         return _began(told, text) if "began" in told else _ended(told)
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None

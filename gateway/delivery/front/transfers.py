@@ -17,7 +17,7 @@ from gateway.delivery.front import held as holding
 from gateway.delivery.front import lines, opaque, running
 from gateway.delivery.front.cutting import Guard, Screen
 from gateway.delivery.front.held import Held, Holding
-from gateway.delivery.front.lines import Began, Ended
+from gateway.delivery.front.lines import Began, Ended, Turned
 from gateway.delivery.front.log import Line, Log
 from gateway.delivery.front.opaque import Carried
 from gateway.delivery.front.running import Running
@@ -39,6 +39,8 @@ log = logging.getLogger("headgate.delivery")
 class Transfers:
     """The transfers of the nginx in front of one zone's delivery; ``heard`` is told each request that is over as soon as nginx says so.
 
+    ``turned`` is told the status of each that nginx refused by itself.
+
     Raises:
         OSError: the log cannot be read and written.
     """
@@ -50,7 +52,9 @@ class Transfers:
         guard: Guard,
         heard: Callable[[Ended, Carried | None], None] = lambda ended, carried: None,
         clock: Callable[[], float] = time.monotonic,
+        turned: Callable[[int], None] = lambda status: None,
     ) -> None:
+        self._turned = turned
         self._log, self._meter, self._guard, self._heard, self._clock = Log(path), meter, guard, heard, clock
         self._running, self._holding = Running(), Holding()
         self._alone, self._drained = asyncio.Lock(), False
@@ -91,6 +95,8 @@ class Transfers:
                 case Ended() as ended:
                     self._running.end(ended.id)
                     self._end(ended, line)
+                case Turned(status):
+                    self._turned(status)
                 case _:
                     metrics.FRONT_UNREAD.inc()
 

@@ -259,8 +259,8 @@ def test_no_request_is_smuggled(both, portal, to, method):
         refused += first.status in (400, 501)
     assert "/smuggled" not in portal.asked
     assert refused >= 20
-    if not box.front:
-        counted(box, before, "bad-http", refused)
+    # Of bodies that turn out wrong behind their heads nginx says nothing to delivery.
+    counted(box, before, "bad-http", 15 if box.front else refused)
     assert plays(box)
 
 
