@@ -83,8 +83,10 @@ class Capture:
         here, there, sequence, _, offset, flags = struct.unpack_from("!HHIIBB", packet, head)
         source, target = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
         flows = self.flows[source, here, target, there]
-        if flags & SYN or not flows:
+        if flags & SYN:
             flows.append(Flow())
+        if not flows:  # the end of a connection that began before
+            return
         flows[-1].add(sequence, flags, packet[head + (offset >> 4) * 4 : total])
 
     def stop(self) -> None:

@@ -24,7 +24,8 @@ class Service:
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
         self.tasks = tasks
-        self.reload: Callable[[], Awaitable[None]] | None = None  # set by a daemon that can take a new configuration
+        self._take: Callable[[], Awaitable[None]] | None = None
+        self._missed = False  # a SIGHUP that came before the daemon could heed it
         self._stop = asyncio.Event()
 
     def ready(self, status: str = "serving") -> None:
@@ -39,10 +40,24 @@ class Service:
         """Ask the daemon to end."""
         self._stop.set()
 
+    @property
+    def reload(self) -> Callable[[], Awaitable[None]] | None:
+        """What takes a new configuration in, set by a daemon that can; one that was told of meanwhile is taken in at once."""
+        return self._take
+
+    @reload.setter
+    def reload(self, reload: Callable[[], Awaitable[None]]) -> None:
+        self._take = reload
+        if self._missed:
+            self._missed = False
+            self.hang_up()
+
     def hang_up(self) -> None:
         """Take a new configuration in, if the daemon can; a bad one is reported and the last good one stays."""
-        if self.reload is not None:
-            self.tasks.create_task(self._reload(self.reload))
+        if self._take is None:
+            self._missed = True  # the daemon may have read the last one already
+        else:
+            self.tasks.create_task(self._reload(self._take))
 
     async def _reload(self, reload: Callable[[], Awaitable[None]]) -> None:
         try:

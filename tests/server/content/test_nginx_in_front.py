@@ -39,7 +39,7 @@ def by_nginx(reply: Any) -> bool:
 def lines(chain: Chain) -> list[dict[str, Any]]:
     """Return what nginx wrote of what it delivered."""
     text = (chain.run / "front" / "bigscreen" / "deliveries.log").read_text()
-    return [json.loads(line) for line in text.splitlines()]
+    return [told for line in text.splitlines() if "refused" not in (told := json.loads(line))]
 
 
 def spoken(chain: Chain, data: bytes) -> bytes:

@@ -1,9 +1,12 @@
 """Life cycle of a daemon, as a real process with real signals."""
 
+import asyncio
 import signal
 import socket
 import subprocess
 import sys
+
+from appliance.runtime.service import Service
 
 DAEMON = """
 import asyncio
@@ -55,6 +58,20 @@ def test_a_daemon_tells_when_it_is_ready_refuses_a_bad_reload_and_stops(tmp_path
             daemon.send_signal(signal.SIGTERM)
             assert told.recv(200) == b"STOPPING=1"
             assert daemon.wait(10) == 0
+
+
+async def test_what_was_told_while_the_daemon_began_is_taken_in_once_it_can():
+    """The policy may change between the daemon's reading it and its being able to take another."""
+    taken = asyncio.Event()
+
+    async def reload() -> None:
+        taken.set()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        service = Service(tasks)
+        service.hang_up()
+        service.reload = reload
+        await taken.wait()
 
 
 def test_a_dying_task_ends_the_daemon():
