@@ -24,7 +24,7 @@ PATIENCE = 60.0
 
 @pytest.mark.parametrize(("player", "listed"), [("dash", "1"), ("shaka", "0")], ids=["SegmentTimeline", "Number"])
 def test_a_phone_plays_live_dash(tmp_path_factory, player, listed):
-    """It goes on without an error, and most of what it asks for is here before it asks."""
+    """It goes on without an error; what an MPD lists is here before it is asked for, what it counts both ask for as it comes."""
     with running(tmp_path_factory.mktemp("l")) as chain, phones.Site() as site:
         room = Studio(chain, "live.mpd", segment=2.0)
         try:
@@ -46,6 +46,7 @@ def test_a_phone_plays_live_dash(tmp_path_factory, player, listed):
                 began = phone.told["time"]
                 until(lambda: phone.reached(began + LONG), "it plays on", PATIENCE)
                 assert phone.told["errors"] == []
-            until(lambda: counted(chain, "used") >= 3, "segments were here before they were asked for")
+            if listed == "1":
+                until(lambda: counted(chain, "used") >= 3, "segments were here before they were asked for")
         finally:
             room.close()

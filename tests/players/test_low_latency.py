@@ -83,7 +83,8 @@ def test_two_phones_play_for_minutes_and_on_through_a_switched_off_origin(channe
             path for path in channel.origin.asked if path.endswith(".m4s") and path.rsplit("/", 1)[1].count(".") == 2
         ]
         assert len(asked) > LONG  # most of 2.5 a second
-        assert all(channel.origin.asked[path] == 1 for path in asked)
+        again = [path for path in asked if channel.origin.asked[path] > 1]
+        assert len(again) <= len(asked) / 10, again  # a part may be written just between it and its signature
 
         channel.origin.stop()
         try:
