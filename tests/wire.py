@@ -83,10 +83,8 @@ class Capture:
         here, there, sequence, _, offset, flags = struct.unpack_from("!HHIIBB", packet, head)
         source, target = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
         flows = self.flows[source, here, target, there]
-        if flags & SYN:
+        if flags & SYN or not flows:
             flows.append(Flow())
-        if not flows:  # the end of a connection that began before
-            return
         flows[-1].add(sequence, flags, packet[head + (offset >> 4) * 4 : total])
 
     def stop(self) -> None:
@@ -103,6 +101,10 @@ class Capture:
         for (source, here, target, there), flows in list(self.flows.items()):
             if here in self._ports and there not in self._ports:
                 asked = self.flows[target, there, source, here]
+                # The last words of a connection that began before the capture may have come of one end alone.
+                for one, other in ((asked, flows), (flows, asked)):
+                    if len(one) > len(other) and one[0].start is None:
+                        del one[0]
                 for one, other in zip(asked, flows, strict=True):
                     yield one.whole(), other.whole()
 

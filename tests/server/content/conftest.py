@@ -214,6 +214,8 @@ class Chain:
         assert process.poll() is None, self.log(name)
 
     def _listens(self, daemon: str, zone: str | None) -> bool:
+        if daemon == "delivery" and not _heeds(self.processes[f"delivery-{zone}"].pid, signal.SIGTERM):
+            return False  # it begins: whoever listens there is what survives the last one for a moment
         if zone in self.front and daemon == "delivery":
             return _connects(socket.AF_UNIX, str(self.run / "front" / str(zone) / "delivery.sock"))
         if daemon == "front" and not (self.run / "nginx" / str(zone) / "nginx.pid").exists():
@@ -368,6 +370,12 @@ def hand_over(box: Any, serial: int, envelopes: Sequence[bytes]) -> Any:
     """Hand orders to the exchange of a box, as telemetry does; ``serial`` is the last order there is."""
     asked = {"envelopes": [envelope.decode() for envelope in envelopes], "head": serial, "online": True}
     return json.loads(Chain.ask(box, "telemetry-management", "order", asked).body)
+
+
+def _heeds(process: int, number: int) -> bool:
+    """Return whether a process handles the signal (proc(5))."""
+    told = Path(f"/proc/{process}/status").read_text()
+    return bool(int(told.partition("SigCgt:")[2].split()[0], 16) >> (number - 1) & 1)
 
 
 def _connects(family: int, address: Any) -> bool:
