@@ -56,7 +56,8 @@ def read(line: bytes) -> Began | Ended | Turned | None:
     if len(line) > LONGEST:
         return None
     # What a screen sent stands in it as it came, in whatever encoding; nginx escapes the rest.
-    text = line.decode(errors="replace")
+    # Of a request that its screen left before anything was answered it writes the status 000, which is no JSON.
+    text = line.decode(errors="replace").replace('"status":000', '"status":0', 1)
     try:
         told = json.loads(text)
         if "refused" in told:

@@ -18,6 +18,12 @@ from dataclasses import dataclass
 _INFO = struct.Struct("=B23xI92xQ16xI")  # struct tcp_info: state, unacked segments, bytes acknowledged, bytes not sent
 _INT = struct.Struct("=i")
 CLOSED = 7  # TCP_CLOSE: no byte will leave any more
+ENDING = (
+    4,
+    9,
+    11,
+)  # TCP_FIN_WAIT1, TCP_LAST_ACK, TCP_CLOSING: behind the last byte goes a FIN, which TCP counts as one more
+ENDED = (5, 6)  # TCP_FIN_WAIT2, TCP_TIME_WAIT: it has arrived
 SO_ATTACH_FILTER, SO_MAX_PACING_RATE = 26, 47  # <asm-generic/socket.h>
 SETTLE = 0.0005  # seconds for the one segment that may still go
 _AT_ONCE = 100  # tries to see two figures between two acknowledgements
@@ -57,6 +63,7 @@ def position(connection: socket.socket) -> Position:
     """
     state, unacknowledged, upto, unsent = _look(connection)
     if not unacknowledged and not unsent and state != CLOSED:  # of a closed one the kernel has thrown its list away
+        upto -= state in ENDED
         return Position(upto, upto, upto, False)
     for _ in range(_AT_ONCE):
         waiting = _INT.unpack(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]  # written, not acknowledged
@@ -64,7 +71,8 @@ def position(connection: socket.socket) -> Position:
         if (now, unsent_now) == (upto, unsent):
             break
         upto, unsent = now, unsent_now
-    return Position(upto, upto + waiting - unsent, upto + waiting, state == CLOSED)
+    fin = state in ENDED or (state in ENDING and not unsent)
+    return Position(upto - (state in ENDED), upto + waiting - unsent - fin, upto + waiting, state == CLOSED)
 
 
 def stop(connection: socket.socket) -> Position:

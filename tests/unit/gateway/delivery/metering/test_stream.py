@@ -64,6 +64,20 @@ def test_positions_are_relative_to_what_was_taken(pair):
     assert not stream.position(box).over
 
 
+def test_the_end_of_a_connection_is_no_byte_of_it(pair):
+    """Shut down, also before its screen knows, a connection has carried what was written and no more."""
+    box, screen = pair
+    before = stream.position(box)
+    box.sendall(b"x" * 1000)
+    until(lambda: stream.position(box).acknowledged - before.acknowledged == 1000)
+    box.shutdown(socket.SHUT_RDWR)
+    assert stream.position(box).left - before.left == 1000
+    assert screen.recv(2000) == b"x" * 1000
+    assert screen.recv(1) == b""
+    until(lambda: stream.position(box).acknowledged - before.acknowledged == 1000)
+    assert stream.position(box).left - before.left == 1000
+
+
 def test_what_waits_in_the_socket_has_not_left_and_never_does_once_stopped(pair):
     """A connection that is stopped and closed gave its screen exactly what was told to have left."""
     box, screen = pair
