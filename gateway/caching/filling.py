@@ -24,7 +24,8 @@ from gateway.web.wire import Interim, WebAnswer, WebRequest
 PATIENCE = 60.0  # seconds without anything from an origin
 MOST_AT_ONCE = 1000  # requests to origins under way
 MOST_OF_ORIGIN = 400  # of them to one: the others' share stays free of a slow one
-MOST_OF_SCREEN = 120  # of them by one screen, which may be a house full of them
+# Of them by one address, behind which a house full may be: fewer than the exchange asks one origin at once, so that others get through.
+MOST_OF_SCREEN = 120
 LONGEST_BODY = 1 << 30  # bytes of a body that is kept
 MOST_FIELDS = 200  # fields of an answer
 LONGEST_HEAD = 64 << 10  # bytes of an answer's fields
