@@ -6,8 +6,8 @@ import re
 
 from stdnum import ean, isbn, ismn, issn
 
-from gateway.resolver.codes.checked import DIGITS, verify
-from gateway.resolver.codes.code import Code, WrongCode, made
+from gateway.resolver.codes.checked import DIGITS, misshapen, verify
+from gateway.resolver.codes.code import Code, made
 from gateway.resolver.codes.scheme import Scheme
 from gateway.resolver.codes.written import compact
 
@@ -15,9 +15,10 @@ ISBN_SHAPE = "an ISBN is 13 digits that begin with 978 or 979, or the older 10"
 ISMN_SHAPE = "an ISMN is 13 digits that begin with 9790, or the older M and 9 digits"
 ISSN_SHAPE = "an ISSN is 7 digits and a check digit, which may be X"
 
+_OLD = 10  # characters of an ISBN or ISMN before 2007
 _ISBN10 = re.compile(r"[0-9]{9}[0-9X]")
 _ISBN13 = re.compile(r"97(?:8[0-9]|9[1-9])[0-9]{9}")
-_ISMN = re.compile(r"9790[0-9]{9}|M[0-9]{9}")
+_ISMN = re.compile(r"9790[0-9]{9}")
 _ISSN = re.compile(r"[0-9]{7}[0-9X]")
 
 
@@ -34,8 +35,10 @@ def read_isbn(written: str) -> Code:
         verify("ISBN", text, _check10(text), _holds10, lambda t: f"isbn:{isbn.to_isbn13(t)}", last=DIGITS + "X")
         return made("isbn", str(isbn.to_isbn13(text)))
     if not _ISBN13.fullmatch(text):
-        raise WrongCode("not-a-code", f"{ISBN_SHAPE}: here are {len(text)} characters")
-    verify("ISBN", text, str(ean.calc_check_digit(text[:-1])), _holds_isbn, lambda t: f"isbn:{t}")
+        if len(text) <= _OLD + 1:
+            raise misshapen(text, ISBN_SHAPE, _OLD, _holds10, lambda t: f"isbn:{isbn.to_isbn13(t)}", last=DIGITS + "X")
+        raise misshapen(text, ISBN_SHAPE, 13, _holds, _canonical)
+    verify("ISBN", text, str(ean.calc_check_digit(text[:-1])), _holds, _canonical)
     return made("isbn", text)
 
 
@@ -46,10 +49,10 @@ def read_ismn(written: str) -> Code:
         WrongCode: it is none.
     """
     text = compact(written)
+    text = "9790" + text[1:] if len(text) == _OLD and text[0] == "M" else text
     if not _ISMN.fullmatch(text):
-        raise WrongCode("not-a-code", f"{ISMN_SHAPE}: here are {len(text)} characters")
-    text = "9790" + text[1:] if text[0] == "M" else text
-    verify("ISMN", text, str(ean.calc_check_digit(text[:-1])), _holds_ismn, lambda t: f"ismn:{t}")
+        raise misshapen(text, ISMN_SHAPE, 13, _holds, _canonical)
+    verify("ISMN", text, str(ean.calc_check_digit(text[:-1])), _holds, _canonical)
     return made("ismn", text)
 
 
@@ -61,9 +64,9 @@ def read_issn(written: str) -> Code:
     """
     text = compact(written)
     if not _ISSN.fullmatch(text):
-        raise WrongCode("not-a-code", f"{ISSN_SHAPE}: here are {len(text)} characters")
+        raise misshapen(text, ISSN_SHAPE, 8, _holds_issn, lambda t: f"issn:{_hyphened(t)}", last=DIGITS + "X")
     expected = str(issn.calc_check_digit(text[:-1]))
-    verify("ISSN", text, expected, issn.is_valid, lambda t: f"issn:{_hyphened(t)}", last=DIGITS + "X")
+    verify("ISSN", text, expected, _holds_issn, lambda t: f"issn:{_hyphened(t)}", last=DIGITS + "X")
     return made("issn", _hyphened(text))
 
 
@@ -76,12 +79,16 @@ def _holds10(text: str) -> bool:
     return _ISBN10.fullmatch(text) is not None and _check10(text) == text[-1]
 
 
-def _holds_isbn(text: str) -> bool:
-    return _ISBN13.fullmatch(text) is not None and bool(ean.is_valid(text))
+def _holds_issn(text: str) -> bool:
+    return _ISSN.fullmatch(text) is not None and bool(issn.is_valid(text))
 
 
-def _holds_ismn(text: str) -> bool:
-    return _ISMN.fullmatch(text) is not None and bool(ean.is_valid(text))
+def _holds(text: str) -> bool:
+    return (_ISBN13.fullmatch(text) or _ISMN.fullmatch(text)) is not None and bool(ean.is_valid(text))
+
+
+def _canonical(text: str) -> str:
+    return f"ismn:{text}" if _ISMN.fullmatch(text) else f"isbn:{text}"
 
 
 def _hyphened(text: str) -> str:

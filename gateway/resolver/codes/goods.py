@@ -7,10 +7,10 @@ import re
 from stdnum import ean
 
 from gateway.resolver.codes.books import read_isbn
-from gateway.resolver.codes.checked import DIGITS, verify
-from gateway.resolver.codes.code import Code, WrongCode, made
+from gateway.resolver.codes.checked import DIGITS, misshapen, verify
+from gateway.resolver.codes.code import Code, made
 from gateway.resolver.codes.scheme import Scheme
-from gateway.resolver.codes.written import characters, compact
+from gateway.resolver.codes.written import compact
 
 SHAPE = "a GTIN has 8, 12, 13 or 14 digits"
 LENGTHS = (8, 12, 13, 14)
@@ -24,15 +24,22 @@ def read(written: str) -> Code:
         WrongCode: it is none.
     """
     text = compact(written)
-    characters(text, DIGITS, "a GTIN", SHAPE, lambda t: read(t).canonical)
-    if len(text) not in LENGTHS:
-        raise WrongCode("not-a-code", f"{SHAPE}: here are {len(text)}")
+    if len(text) not in LENGTHS or any(c not in DIGITS for c in text):
+        length = min(LENGTHS, key=lambda one: abs(one - len(text)))
+        raise misshapen(text, SHAPE, length, holds, _canonical)
     expected = str(ean.calc_check_digit(text[:-1]))
-    verify("GTIN", text, expected, lambda t: bool(ean.calc_check_digit(t[:-1]) == t[-1]), _canonical)
+    verify("GTIN", text, expected, holds, _canonical)
     whole = text.zfill(14)
     if whole.startswith(BOOKLAND):  # one thing has one canonical form
         return read_isbn(whole[1:])
     return made("gtin", whole)
+
+
+def holds(text: str) -> bool:
+    """Return whether this is a GTIN of one of the lengths, with its check digit."""
+    return (
+        len(text) in LENGTHS and text.isascii() and text.isdigit() and str(ean.calc_check_digit(text[:-1])) == text[-1]
+    )
 
 
 def _canonical(text: str) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from stdnum import ean, numdb
 
 from gateway.resolver.codes import goods
-from gateway.resolver.codes.checked import verify
+from gateway.resolver.codes.checked import misshapen, verify
 from gateway.resolver.codes.code import Code, WrongCode, made
 from gateway.resolver.codes.scheme import Scheme
 
@@ -86,7 +86,6 @@ def read(written: str) -> Code:
         raise WrongCode("not-a-code", f"({key}) is no key that a GS1 Digital Link begins with")
     if key == "01" and value.isascii() and value.isdigit() and len(value) in goods.LENGTHS:
         value = value.zfill(14)
-    _verify(key, value)
     for name, of in (*qualifiers, *attributes):
         if name in QUALIFIERS[key] or (name, of) in attributes:
             _verify(name, of)
@@ -97,9 +96,10 @@ def read(written: str) -> Code:
     for listed, what in ((qualifiers, "qualifier"), (attributes, "attribute")):
         if len({name for name, _ in listed}) != len(listed):
             raise WrongCode("not-a-code", f"a {what} is given twice")
+    ordered = sorted(qualifiers, key=lambda pair: QUALIFIERS[key].index(pair[0]))
+    _verify(key, value, lambda right: read(_spelled([(key, right), *ordered], sorted(attributes))).canonical)
     if key == "01" and not qualifiers and not attributes:
         return goods.read(value)
-    ordered = sorted(qualifiers, key=lambda pair: QUALIFIERS[key].index(pair[0]))
     return made("gs1", _spelled([(key, value), *ordered], sorted(attributes)))
 
 
@@ -144,23 +144,30 @@ def _spelled(pairs: list[tuple[str, str]], attributes: list[tuple[str, str]]) ->
     return f"{path}?{query}" if query else path
 
 
-def _verify(name: str, of: str) -> None:
+def _verify(name: str, of: str, whole: Callable[[str], str] | None = None) -> None:
+    """Do nothing if ``of`` is a value of the application identifier ``name``; ``whole`` spells the code with another value of its key.
+
+    Raises:
+        WrongCode: it is none.
+    """
     form, title = _form(name)
     if form is None:
         raise WrongCode("not-a-code", f"({name}) is no application identifier of GS1")
+    length = CHECKED.get(name)
+    head = of[:length]
+
+    def holds(text: str) -> bool:
+        right = whole is not None and form.fullmatch(text + of[length:]) is not None
+        return right and str(ean.calc_check_digit(text[:-1])) == text[-1]
+
+    def spelled(text: str) -> str:
+        return whole(text + of[length:]) if whole else ""
+
     if not form.fullmatch(of) or of in (".", ".."):
-        raise WrongCode("not-a-code", f"'{of[:60]}' is no value of ({name}) {title}")
-    if length := CHECKED.get(name):
-        head = of[:length]
-        expected = str(ean.calc_check_digit(head[:-1]))
-        spelled = goods.read if name == "01" else None
-        verify(
-            f"({name}) {title}",
-            head,
-            expected,
-            lambda t: bool(ean.calc_check_digit(t[:-1]) == t[-1]),
-            lambda t: spelled(t).canonical if spelled else f"gs1:{name}/{quote(t + of[length:], safe='')}",
-        )
+        told = f"'{of[:60]}' is no value of ({name}) {title}"
+        raise misshapen(head, told, length, holds, spelled) if length else WrongCode("not-a-code", told)
+    if length:
+        verify(f"({name}) {title}", head, str(ean.calc_check_digit(head[:-1])), holds, spelled)
 
 
 @lru_cache(maxsize=1024)

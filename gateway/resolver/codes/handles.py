@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 from stdnum.iso7064 import mod_37_36
 
-from gateway.resolver.codes.checked import ALPHANUMERIC, HEXADECIMAL, verify
+from gateway.resolver.codes.checked import ALPHANUMERIC, HEXADECIMAL, misshapen, verify
 from gateway.resolver.codes.code import Code, WrongCode, made
 from gateway.resolver.codes.scheme import Scheme
-from gateway.resolver.codes.written import characters, compact, plain
+from gateway.resolver.codes.written import compact, plain
 
 EIDR_PREFIX = "10.5240"
 EIDR_SHAPE = "an EIDR is 10.5240/, 20 hexadecimal digits in five groups and a check character"
@@ -63,10 +63,8 @@ def read_eidr(written: str) -> Code:
     if "/" in text:
         raise WrongCode("not-a-code", EIDR_SHAPE)
     found = compact(text)
-    characters(found, ALPHANUMERIC, "an EIDR", EIDR_SHAPE)
-    if len(found) != 21:
-        raise WrongCode("not-a-code", f"{EIDR_SHAPE}: here are {len(found)} characters")
-    characters(found[:-1], HEXADECIMAL, "an EIDR", EIDR_SHAPE)
+    if len(found) != 21 or any(c not in HEXADECIMAL for c in found[:-1]) or found[-1] not in ALPHANUMERIC:
+        raise misshapen(found, EIDR_SHAPE, 21, _eidr_holds, lambda t: f"eidr:{_eidr(t)}", HEXADECIMAL, ALPHANUMERIC)
     expected = str(mod_37_36.calc_check_digit(found[:-1]))
     verify("EIDR", found, expected, _eidr_holds, lambda t: f"eidr:{_eidr(t)}", HEXADECIMAL, ALPHANUMERIC)
     return made("eidr", _eidr(found))
@@ -77,7 +75,7 @@ def _eidr(text: str) -> str:
 
 
 def _eidr_holds(text: str) -> bool:
-    return all(c in HEXADECIMAL for c in text[:-1]) and bool(mod_37_36.is_valid(text))
+    return len(text) == 21 and all(c in HEXADECIMAL for c in text[:-1]) and bool(mod_37_36.is_valid(text))
 
 
 def _opaque(suffix: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gateway.resolver.codes.checked import DIGITS, verify
+from gateway.resolver.codes.checked import DIGITS, misshapen, verify
 from gateway.resolver.codes.code import Code, WrongCode, made
 from gateway.resolver.codes.scheme import Scheme
-from gateway.resolver.codes.written import characters, plain
+from gateway.resolver.codes.written import plain
 
 SERVICE = 6  # digits of a service code (ISO 17316 clause 4.1)
 LONGEST_LINK = 64  # digits; a service fixes its own length, 15 to 25 were seen, so this is only a bound
+LONGEST_DIGITS = SERVICE + LONGEST_LINK + 1
 SHAPE = "an ISLI code is 6 digits, the link code and a check digit"
 
 _DOUBLED = bytes(b // 10 + b % 10 for b in range(0, 20, 2))
@@ -37,18 +38,27 @@ def read(written: str) -> Code:
         WrongCode: it is none.
     """
     text = plain(written).replace(" ", "")
-    characters(text.replace("-", ""), DIGITS, "an ISLI code", SHAPE, lambda t: _joined(t).canonical)
     groups = text.split("-")
     digits = "".join(groups)
-    if len(groups) not in (1, 3) or "" in groups:
-        raise WrongCode("not-a-code", "an ISLI code has three groups: service code, link code, check digit")
-    if len(groups) == 3 and len(groups[0]) != SERVICE:
-        raise WrongCode(
-            "not-a-code", f"the service code of an ISLI code has {SERVICE} digits, here are {len(groups[0])}"
-        )
-    if len(groups) == 3 and len(groups[2]) != 1:
-        raise WrongCode("not-a-code", f"an ISLI code ends with one check digit, here are {len(groups[2])}")
+    if not digits:
+        raise WrongCode("not-a-code", f"there is nothing: {SHAPE}")
+    if len(digits) <= LONGEST_DIGITS and any(c not in DIGITS for c in digits):
+        raise misshapen(digits, SHAPE, len(digits), _holds, _canonical)
+    if told := _misgrouped(groups):
+        # A hyphen that changed places with a digit: the digits are right.
+        raise WrongCode("not-a-code", told, lambda: [_canonical(digits)] if _holds(digits) else [])
     return _joined(digits)
+
+
+def _misgrouped(groups: list[str]) -> str:
+    """Return what is wrong with the places of the hyphens, if anything is."""
+    if len(groups) not in (1, 3) or "" in groups:
+        return "an ISLI code has three groups: service code, link code, check digit"
+    if len(groups) == 3 and len(groups[0]) != SERVICE:
+        return f"the service code of an ISLI code has {SERVICE} digits, here are {len(groups[0])}"
+    if len(groups) == 3 and len(groups[2]) != 1:
+        return f"an ISLI code ends with one check digit, here are {len(groups[2])}"
+    return ""
 
 
 def check_length(code: Code, lengths: Mapping[str, int]) -> None:
@@ -64,11 +74,13 @@ def check_length(code: Code, lengths: Mapping[str, int]) -> None:
 
 
 def _joined(digits: str) -> Code:
+    if any(c not in DIGITS for c in digits):
+        raise WrongCode("not-a-code", f"there are other characters than digits: {SHAPE}")
     if len(digits) < SERVICE + 2:
         raise WrongCode("not-a-code", f"an ISLI code has at least {SERVICE + 2} digits, here are {len(digits)}")
-    if len(digits) > SERVICE + LONGEST_LINK + 1:
+    if len(digits) > LONGEST_DIGITS:
         raise WrongCode("too-long", f"the link code of an ISLI code has at most {LONGEST_LINK} digits here")
-    verify("ISLI code", digits, str(check_digit(digits[:-1])), _holds, lambda d: f"isli:{_grouped(d)}")
+    verify("ISLI code", digits, str(check_digit(digits[:-1])), _holds, _canonical)
     return made("isli", _grouped(digits))
 
 
@@ -76,7 +88,13 @@ def _grouped(digits: str) -> str:
     return f"{digits[:SERVICE]}-{digits[SERVICE:-1]}-{digits[-1]}"
 
 
+def _canonical(digits: str) -> str:
+    return f"isli:{_grouped(digits)}"
+
+
 def _holds(digits: str) -> bool:
+    if not (SERVICE + 2 <= len(digits) <= LONGEST_DIGITS and digits.isascii() and digits.isdigit()):
+        return False
     return check_digit(digits[:-1]) == int(digits[-1])
 
 

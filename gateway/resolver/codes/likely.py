@@ -12,6 +12,7 @@ _ALIKE = {
         *("8B", "0D", "CG", "EF", "5S", "2Z", "1I", "0O", "UV"),
     )
 }
+_MISREAD = dict(zip("OIZSBG01258", "012586OIZSB", strict=True))
 
 
 def near(wrong: str, alphabet: str, holds: Callable[[str], bool], last: str = "") -> Iterator[str]:
@@ -26,6 +27,20 @@ def near(wrong: str, alphabet: str, holds: Callable[[str], bool], last: str = ""
             tried.add(candidate)
             if holds(candidate):
                 yield candidate
+
+
+def resized(wrong: str, alphabet: str, holds: Callable[[str], bool]) -> Iterator[str]:
+    """Yield what ``holds`` of the texts that are ``wrong`` without one character (one that was hit twice first), or with one more."""
+    doubled = [index for index in range(1, len(wrong)) if wrong[index] == wrong[index - 1]]
+    shorter = (wrong[:index] + wrong[index + 1 :] for index in (*doubled, *range(len(wrong))))
+    longer = (wrong[:index] + one + wrong[index:] for index in range(len(wrong) + 1) for one in alphabet)
+    yield from dict.fromkeys(candidate for candidate in (*shorter, *longer) if holds(candidate))
+
+
+def careless(wrong: str, holds: Callable[[str], bool]) -> Iterator[str]:
+    """Yield what ``holds`` of the texts one swap or one misread letter away: of codes without a check character more would be guessing."""
+    misread = (wrong[:at] + _MISREAD[one] + wrong[at + 1 :] for at, one in enumerate(wrong) if one in _MISREAD)
+    yield from dict.fromkeys(candidate for candidate in (*_swaps(wrong), *misread) if holds(candidate))
 
 
 def _swaps(wrong: str) -> Iterator[str]:

@@ -9,10 +9,10 @@ from stdnum.cn import uscc
 from stdnum.isin import _iso_3116_1_country_codes
 from stdnum.iso7064 import mod_11_2
 
-from gateway.resolver.codes.checked import DIGITS, verify
+from gateway.resolver.codes.checked import DIGITS, misshapen, verify
 from gateway.resolver.codes.code import Code, WrongCode, made
 from gateway.resolver.codes.scheme import Scheme
-from gateway.resolver.codes.written import characters, compact, plain
+from gateway.resolver.codes.written import compact, plain
 
 ISNI_SHAPE = "an ISNI is 15 digits and a check digit, which may be X"
 ISIL_SHAPE = "an ISIL is a country or another known prefix, a hyphen and at most 11 characters"
@@ -35,9 +35,9 @@ def read_isni(written: str) -> Code:
     """
     text = compact(written)
     if not _ISNI.fullmatch(text):
-        raise WrongCode("not-a-code", f"{ISNI_SHAPE}: here are {len(text)} characters")
+        raise misshapen(text, ISNI_SHAPE, 16, _holds_isni, lambda t: f"isni:{t}", last=DIGITS + "X")
     expected = str(mod_11_2.calc_check_digit(text[:-1]))
-    verify("ISNI", text, expected, isni.is_valid, lambda t: f"isni:{t}", last=DIGITS + "X")
+    verify("ISNI", text, expected, _holds_isni, lambda t: f"isni:{t}", last=DIGITS + "X")
     return made("isni", text)
 
 
@@ -64,12 +64,15 @@ def read_uscc(written: str) -> Code:
         WrongCode: it is none.
     """
     text = compact(written)
-    characters(text, USCC_ALPHABET, "a unified social credit code", USCC_SHAPE)
     if not _USCC.fullmatch(text):
-        raise WrongCode("not-a-code", f"{USCC_SHAPE}: here are {len(text)} characters")
+        raise misshapen(text, USCC_SHAPE, 18, _holds_uscc, lambda t: f"uscc:{t}", USCC_ALPHABET)
     expected = str(uscc.calc_check_digit(text[:-1]))
     verify("unified social credit code", text, expected, _holds_uscc, lambda t: f"uscc:{t}", USCC_ALPHABET)
     return made("uscc", text)
+
+
+def _holds_isni(text: str) -> bool:
+    return _ISNI.fullmatch(text) is not None and bool(mod_11_2.is_valid(text))
 
 
 def _holds_uscc(text: str) -> bool:

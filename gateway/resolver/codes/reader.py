@@ -31,6 +31,7 @@ _ADDRESSES = (
     (re.compile(r"https?://(?:www\.)?isni\.org/(?:isni/)?([^/?#]*)/?", re.DOTALL | re.IGNORECASE), "isni"),
     (re.compile(r"https?://portal\.issn\.org/resource/issn/([^/?#]*)/?", re.DOTALL | re.IGNORECASE), "issn"),
 )
+_LOOK_LIKE = str.maketrans("OQDILZEASGTB", "000112345678")
 _HERE = re.compile(r"https?://[^/?#\s]+/id/([^/?#]*)", re.DOTALL | re.IGNORECASE)  # a resolver's own address
 
 
@@ -119,6 +120,18 @@ def _fitting(text: str) -> list[Scheme]:
     return [scheme for scheme in SCHEMES.values() if scheme.bare and scheme.bare.fullmatch(shaped)]
 
 
+def _misread(written: str) -> list[str]:
+    """Return the code of a text in which letters stand for the digits that they look like."""
+    digits = written.upper().translate(_LOOK_LIKE)
+    fitting = _fitting(digits)
+    if digits == written.upper() or len(fitting) != 1:
+        return []
+    try:
+        return [fitting[0].read(digits).canonical]
+    except WrongCode:
+        return []
+
+
 def _bare(text: str) -> Code:
     """Return the code that came without a scheme's name; the form alone decides whose it is, never the check digit.
 
@@ -132,7 +145,8 @@ def _bare(text: str) -> Code:
             raise WrongCode("not-a-code", "there is nothing")
         if re.match(r"[0-9]{6}-", written):  # one that meant to be an ISLI code
             return isli.read(written)
-        raise WrongCode("not-a-code", "its form is no known scheme's: write the scheme before it, such as isli:")
+        told = "its form is no known scheme's: write the scheme before it, such as isli:"
+        raise WrongCode("not-a-code", told, lambda: _misread(written))
 
     def likely() -> list[str]:
         found = []

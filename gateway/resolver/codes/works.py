@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from stdnum import isan, isrc
-from stdnum.exceptions import ValidationError
 from stdnum.iso7064 import mod_37_36
 
-from gateway.resolver.codes.checked import ALPHANUMERIC, HEXADECIMAL, verify
+from gateway.resolver.codes.checked import ALPHANUMERIC, HEXADECIMAL, misshapen, verify
 from gateway.resolver.codes.code import Code, WrongCode, made
+from gateway.resolver.codes.likely import careless
 from gateway.resolver.codes.scheme import Scheme
-from gateway.resolver.codes.written import characters, compact
+from gateway.resolver.codes.written import compact
 
 ISRC_SHAPE = "an ISRC is a prefix of 2 letters, 3 characters of the registrant, 2 digits of the year and 5 digits"
 ISAN_SHAPE = "an ISAN is 16 hexadecimal digits and a check character, for a version 8 more and a second check character"
@@ -29,12 +30,16 @@ def read_isrc(written: str) -> Code:
     """
     text = compact(written)
     if not _ISRC.fullmatch(text):
-        raise WrongCode("not-a-code", f"{ISRC_SHAPE}, such as CN-A01-26-00001")
-    try:
-        isrc.validate(text)
-    except ValidationError as error:
-        raise WrongCode("not-a-code", f"'{text[:2]}' is no prefix that ISRC codes begin with") from error
+        raise WrongCode("not-a-code", f"{ISRC_SHAPE}, such as CN-A01-26-00001", lambda: _isrcs(text))
+    if not _holds_isrc(text):
+        told = f"'{text[:2]}' is no prefix that ISRC codes begin with"
+        raise WrongCode("not-a-code", told, lambda: _isrcs(text))
     return made("isrc", text)
+
+
+def _isrcs(text: str) -> Iterator[str]:
+    if len(text) == 12:
+        yield from (f"isrc:{found}" for found in careless(text, _holds_isrc))
 
 
 def read_isan(written: str) -> Code:
@@ -44,18 +49,14 @@ def read_isan(written: str) -> Code:
         WrongCode: it is none.
     """
     text = compact(written)
-    characters(text, ALPHANUMERIC, "an ISAN", ISAN_SHAPE)
-    if len(text) not in (_WORK, _WORK + 1, _VERSION, _VERSION + 2):
-        raise WrongCode("not-a-code", f"{ISAN_SHAPE}: here are {len(text)} characters")
-    checked = len(text) in (_WORK + 1, _VERSION + 2)
-    work = text[:_WORK]
-    version = text[_WORK + 1 : -1] if checked else text[_WORK:]
-    characters(work + version, HEXADECIMAL, "an ISAN", ISAN_SHAPE)
-    if checked:
-        first = text[: _WORK + 1]
-        _verify(first, lambda t: _isan(t[:-1] + version))
-        if version:
-            _verify(work + version + text[-1], lambda t: _isan(t[:-1]))
+    checked = len(text) not in (_WORK, _VERSION)
+    work, version = _halves(text) if checked else (text[:_WORK], text[_WORK:])
+    if (checked and len(text) not in (_WORK + 1, _VERSION + 2)) or any(c not in HEXADECIMAL for c in work + version):
+        length = _WORK + 1 if len(text) < (_WORK + _VERSION) // 2 else _VERSION + 2
+        raise misshapen(text, ISAN_SHAPE, length, _holds_isan, _canonical, HEXADECIMAL, ALPHANUMERIC)
+    for part in _guarded(text) if checked else ():
+        expected = str(mod_37_36.calc_check_digit(part[:-1]))
+        verify("ISAN", text, expected, _holds_isan, _canonical, ALPHANUMERIC, part=part)
     return made("isan", _isan(work + version).removeprefix("isan:"))
 
 
@@ -66,27 +67,41 @@ def read_grid(written: str) -> Code:
         WrongCode: it is none.
     """
     text = compact(written)
-    characters(text, ALPHANUMERIC, "a GRid", GRID_SHAPE)
-    if len(text) != 18 or not text.startswith("A1"):
-        raise WrongCode("not-a-code", f"{GRID_SHAPE}, such as A1-2425G-ABC1234002-M")
+    if len(text) != 18 or not text.startswith("A1") or any(c not in ALPHANUMERIC for c in text):
+        raise misshapen(text, GRID_SHAPE, 18, _holds_grid, lambda t: f"grid:{t}", ALPHANUMERIC)
     expected = str(mod_37_36.calc_check_digit(text[:-1]))
-    verify(
-        "GRid",
-        text,
-        expected,
-        lambda t: t.startswith("A1") and bool(mod_37_36.is_valid(t)),
-        lambda t: f"grid:{t}",
-        ALPHANUMERIC,
-    )
+    verify("GRid", text, expected, _holds_grid, lambda t: f"grid:{t}", ALPHANUMERIC)
     return made("grid", text)
 
 
-def _verify(text: str, canonical: object) -> None:
-    def holds(candidate: str) -> bool:
-        return all(c in HEXADECIMAL for c in candidate[:-1]) and bool(mod_37_36.is_valid(candidate))
+def _halves(text: str) -> tuple[str, str]:
+    """Return work and version of an ISAN with check characters, without these."""
+    return text[:_WORK], text[_WORK + 1 : -1]
 
-    expected = str(mod_37_36.calc_check_digit(text[:-1]))
-    verify("ISAN", text, expected, holds, canonical, HEXADECIMAL, ALPHANUMERIC)  # type: ignore[arg-type]
+
+def _guarded(text: str) -> list[str]:
+    """Return what each check character of an ISAN guards, with it: the work, and the work with its version."""
+    work, version = _halves(text)
+    return [text[: _WORK + 1], *([work + version + text[-1]] if version else [])]
+
+
+def _canonical(text: str) -> str:
+    return _isan("".join(_halves(text)))
+
+
+def _holds_isan(text: str) -> bool:
+    work, version = _halves(text)
+    if len(text) not in (_WORK + 1, _VERSION + 2) or any(c not in HEXADECIMAL for c in work + version):
+        return False
+    return all(mod_37_36.is_valid(part) for part in _guarded(text))
+
+
+def _holds_grid(text: str) -> bool:
+    return len(text) == 18 and text.startswith("A1") and text.isascii() and bool(mod_37_36.is_valid(text))
+
+
+def _holds_isrc(text: str) -> bool:
+    return _ISRC.fullmatch(text) is not None and bool(isrc.is_valid(text))
 
 
 def _isan(digits: str) -> str:
