@@ -64,10 +64,6 @@ class Finder:
         """Return what the open table says of itself."""
         return self.table.info()
 
-    def here(self, code: Code) -> bytes | None:
-        """Return the record of ``code`` in the table at hand."""
-        return self.table.raw(code)
-
     def settled(self, code: str) -> bytes | None:
         """Return the record of a canonical code in the table at hand, None also where a newer one waits at this box."""
         return None if self._pending.raw(code) is not None else self.table.raw_of(code.encode())
@@ -87,15 +83,23 @@ class Finder:
             Unreachable: the code is outside the table's ranges, the registry cannot be asked, and nothing is known.
         """
         self.renew()
-        if (waits := self._pending.raw(code.canonical)) is not None:
-            return Found(waits, Source(WAITS, 0, datetime.now(UTC)))
-        raw = self.table.raw(code)
-        if raw is None:
-            info = self.table.info()
-            if info is not None and not info.holds(code.canonical):
-                told = await self._outside.find(code.canonical)
-                return Found(told.raw, Source(info.registry, info.serial, told.made, told.keep))
+        found, info = await self.at_hand(code), self.table.info()
+        if found.raw is None and (info is None or info.holds(code.canonical)):
             await self._upstream.wait(code)
             self.renew()
-            raw = self.table.raw(code)
+            found = await self.at_hand(code)
+        return found
+
+    async def at_hand(self, code: Code) -> Found:
+        """Return the record of ``code`` as ``find`` does, but ask for no newer table.
+
+        Raises:
+            Unreachable: as ``find``.
+        """
+        if (waits := self._pending.raw(code.canonical)) is not None:
+            return Found(waits, Source(WAITS, 0, datetime.now(UTC)))
+        raw, info = self.table.raw(code), self.table.info()
+        if raw is None and info is not None and not info.holds(code.canonical):
+            told = await self._outside.find(code.canonical)
+            return Found(told.raw, Source(info.registry, info.serial, told.made, told.keep))
         return Found(raw, self._source)

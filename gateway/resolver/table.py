@@ -19,7 +19,7 @@ from gateway.resolver import levels
 from gateway.resolver.level import Level, links_of
 from gateway.resolver.levels import CURRENT, Info
 from gateway.resolver.records import Record, parse_record
-from gateway.resolver.walks import Asked, Direction, Edge, Walk, walk
+from gateway.resolver.walks import Direction, Edge
 
 FOLDER = "levels"
 __all__ = ["Backward", "Edge", "Info", "Table"]
@@ -159,14 +159,6 @@ class Table:
             # What a code links to now, the newest level that holds it tells.
             if all(newer.raw(source) is None for newer in self._levels[:number]):
                 yield kind.decode(), source.decode()
-
-    def walk(self, start: object, asked: Asked, seen: Callable[[Collection[str]], Collection[str]] = set) -> Walk:
-        """Return what links reach from ``start``; ``seen`` tells which codes the asker may see.
-
-        Raises:
-            Corrupt: the table is damaged.
-        """
-        return walk(str(start), self.links_of, asked, seen)
 
     def info(self) -> Info | None:
         """Return what the open table says of itself, or None where there is no table yet."""

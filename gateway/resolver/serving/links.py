@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -11,13 +12,14 @@ from aiohttp import web
 from appliance.runtime.errors import Refused
 from gateway.resolver.answer import caching
 from gateway.resolver.answer.as_json import address
+from gateway.resolver.answer.known import Known
 from gateway.resolver.answer.outcome import Document, Gone, Hidden, NotFound, outcome
 from gateway.resolver.codes import WrongCode, parse
 from gateway.resolver.serving.identifier import asked
 from gateway.resolver.serving.resolver import Resolver
 from gateway.resolver.vocabulary import types_of
 from gateway.resolver.walk_formats import JSON_LD, LINKSET, as_graph, as_json_ld, as_linkset
-from gateway.resolver.walks import Asked, Node, Walk
+from gateway.resolver.walks import Asked, Direction, LinksOf, Node, Walk, walk
 
 LONGEST_AFTER = 400  # bytes of what says where to go on
 
@@ -56,10 +58,10 @@ class Links:
         self._resolver.numbers.answered(code.scheme, word)
         after = request.query.get("after")
         if after is None:
-            walk, more = self._resolver.finder.table.walk(found.known.code, walked, self._resolver.seen), ""
+            reached, more = walk(found.known.code, self._links_of(found.known), walked, self._resolver.seen), ""
         else:
-            walk, more = self._page(found.known.code, walked, after)
-        kind, body = self._form(walk, what.form)
+            reached, more = self._page(found.known.code, walked, after)
+        kind, body = self._form(reached, found.known, what.form)
         tag = caching.etag(body)
         headers = {
             "Content-Type": kind,
@@ -86,9 +88,20 @@ class Links:
         nodes = (Node(code, 0), *(Node(source, 1) for source in dict.fromkeys(edge.source for edge in edges)))
         return Walk(code, nodes, edges, whole=not page.after), page.after
 
-    def _form(self, walk: Walk, form: str) -> tuple[str, bytes]:
+    def _links_of(self, start: Known) -> LinksOf:
+        """Return what tells links: those of the start by its record, which the table lacks where it waits or is outside of it."""
+
+        def links_of(code: str, direction: Direction) -> Iterable[tuple[str, str]]:
+            if code == start.code and direction == "forward":
+                return [(link["type"], link["target"]) for link in start.links]
+            return self._resolver.finder.table.links_of(code, direction)
+
+        return links_of
+
+    def _form(self, walk: Walk, start: Known, form: str) -> tuple[str, bytes]:
         codes = [node.code for node in walk.nodes]
         _, about = self._resolver.beside(codes)
+        about[start.code] = {"title": start.title, "body": start.body, "status": start.status}
         match form:
             case "linkset":
                 kind, told = LINKSET, as_linkset(walk.edges, address, about)

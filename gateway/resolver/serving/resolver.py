@@ -39,8 +39,9 @@ class Resolver:
         if found.raw is not None:
             return Known(found.raw), found.source
         for wider in broader(code):
-            if (raw := self.finder.here(wider)) is not None:
-                return known(raw), self.finder.source()
+            less = await self.finder.at_hand(wider)
+            if less.raw is not None:
+                return known(less.raw), less.source
         return None, found.source
 
     def beside(self, targets: Collection[str], *, titles: bool = True) -> tuple[set[str], About]:

@@ -20,6 +20,7 @@ from gateway.resolver.finding import Finder, Found
 from gateway.resolver.levels import Head
 from gateway.resolver.metrics import Numbers
 from gateway.resolver.outside import AGAIN, UNKNOWN, Outside
+from gateway.resolver.serving.resolver import Resolver
 from gateway.resolver.table import Table
 from gateway.resolver.writing import Writer
 from tests.registries import code, dump
@@ -131,3 +132,19 @@ async def test_only_codes_outside_the_ranges_are_looked_up(
     assert (await finder.find(parse(code(2)))).raw is None
     assert await finder.find(parse(other)) == Found(exchange.records[other], Source("centre", 1, MADE, 60.0))
     assert (waited, dict(exchange.asked)) == ([code(2)], {other: 1})
+
+
+async def test_the_item_of_a_serial_number_is_looked_up_too(
+    tmp_path: Path, exchange: Exchange, outside: Outside
+) -> None:
+    """Outside the table's ranges, too, the lot's or the item's record answers for a serial number that nobody registered."""
+    writer = Writer(tmp_path / "table")
+    writer.prepare()
+    writer.replace(Head("centre", 1, "ab", MADE), [(code(1).encode(), dump(1))], ["isli:999999"])
+    exchange.records["gtin:06901234567892"] = dump(2, code="gtin:06901234567892")
+    finder = Finder(Table(tmp_path / "table"), None, outside, Numbers("bigscreen"))  # type: ignore[arg-type]
+    resolver = Resolver.__new__(Resolver)
+    resolver.finder = finder
+    found, _ = await resolver.find(parse("gs1:01/06901234567892/10/A1/21/7"))
+    assert found is not None
+    assert found.code == "gtin:06901234567892"

@@ -1,5 +1,6 @@
 """What is answered the moment it is read says what the long way says."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from gateway.resolver.answer.here import Here
 from gateway.resolver.finding import Finder
 from gateway.resolver.levels import Head
 from gateway.resolver.metrics import Numbers
+from gateway.resolver.pending import FILE
 from gateway.resolver.records import Link, Location, Record, Rights
 from gateway.resolver.serving.application import application
 from gateway.resolver.serving.resolver import Resolver
@@ -26,8 +28,9 @@ HERE = Here("box", "bigscreen", "http://10.20.0.11")
 class Asked:
     """Answers of a resolver over one connection."""
 
-    def __init__(self, client: aiohttp.ClientSession, at: str, writer: Writer) -> None:
+    def __init__(self, client: aiohttp.ClientSession, at: str, writer: Writer, folder: Path) -> None:
         self._client, self._at, self._writer, self._size = client, at, writer, 0
+        self.folder = folder
 
     def put(self, *records: Record) -> None:
         """Put records before what is there."""
@@ -38,6 +41,11 @@ class Asked:
             self._writer.replace(head, items)
         else:
             self._writer.add(head, items)
+
+    def wait(self, record: Record) -> None:
+        """Let a record wait for the registry."""
+        told = {record.code: [record.dump().decode(), None, 0.0, "0" * 64, 0]}
+        (self.folder / FILE).write_text(json.dumps(told))
 
     async def json(self, asked: str) -> dict[str, Any]:
         async with self._client.get(f"{self._at}/id/{asked}", headers={"Accept": "application/json"}) as told:
@@ -57,7 +65,7 @@ async def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         http.serving(application(resolver), tcp=[("127.0.0.1", 0)]) as addresses,
         aiohttp.ClientSession() as client,
     ):
-        yield Asked(client, f"http://127.0.0.1:{addresses[0][1]}", writer)
+        yield Asked(client, f"http://127.0.0.1:{addresses[0][1]}", writer, tmp_path)
 
 
 def film(**more: Any) -> Record:
@@ -94,3 +102,12 @@ async def test_each_scheme_is_told_as_the_long_way_tells_it(box: Asked, code: st
     quick = await box.json(code)
     assert quick == await box.json(f"{code}?format=json")
     assert quick["code"] == code
+
+
+async def test_links_of_what_waits_for_the_registry_are_walked(box: Asked) -> None:
+    """What a body registered at this box is linked at once, though the table does not have it yet, and its title is told."""
+    box.put(Record(code=BOOK, title="壮族山歌", body="library"))
+    box.wait(film())
+    told = await box.json(f"{FILM}/links")
+    assert told["edges"] == [{"source": FILM, "type": "source", "target": BOOK, "across": True}]
+    assert [node["title"] for node in told["nodes"]] == ["刘三姐", "壮族山歌"]
