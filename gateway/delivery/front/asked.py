@@ -116,6 +116,7 @@ class Front:
             cmsd.STATIC: cmsd.static(path, file.type, manifest.entry, live=False),
             cmsd.DYNAMIC: self._zone.told(),
             places.OBJECT: self._trees.path(code, manifest, file.sha256),
+            places.SIZE: str(file.size),
             places.METER: opaque.told(Carried(manifest.release, path, manifest.body, "hit")),
             "Content-Type": file.type,
         }

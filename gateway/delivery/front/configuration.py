@@ -28,6 +28,8 @@ PLAIN = (
     r"~^(/r/[0-9A-Za-z.:-]{1,100}/(?:[0-9A-Za-z_-][0-9A-Za-z._-]*/){0,7}"
     r"(?![^/?]*\.(?:m3u8|mpd)(?:\?|$))[0-9A-Za-z_-][0-9A-Za-z._-]*)(?:\?CMCD=[^&]*)?$"
 )
+# Whether A < B in "A/B", decimal numbers of 18 digits or more whose last 18 count: by the first digit in which they differ.
+LESS = r"~^\d*(?=\d{18}/)(\d*)(?:" + "|".join(rf"{d}\d*/\d*(?=\d{{18}}$)\1[{d + 1}-9]" for d in range(9)) + ")"
 # Of a file, as delivery says them: each is asked for with the object.
 SAID = ("Cache-Control", "ETag", "Repr-Digest", "Cache-Status", "CMSD-Static", "CMSD-Dynamic")
 
@@ -63,6 +65,7 @@ def render(policy: Policy, zone: str, folder: Path, own: Path) -> str:
         hosts=" ".join(sorted({host.partition(":")[0] for web in webs for host in web.hosts})),
         body=max([BODY, *(web.request for web in webs)]),
         plain=PLAIN,
+        less=LESS,
         head=HEAD,
         keys=KEYS,
         kept=KEPT,

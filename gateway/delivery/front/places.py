@@ -16,8 +16,8 @@ SAID = (ASK, TARGET, GENERATION, SCREEN, PORT, SCHEME)
 # Of answers: nginx tells no screen.
 DOOR, SUBJECT = "Headgate-Door", "Headgate-Subject"
 MARKS = "Headgate-Marks"  # by which a permit is known again (``permission.withdrawn.marks``)
-OBJECT, METER = "Headgate-Object", "Headgate-Meter"
-HIDDEN = (DOOR, SUBJECT, MARKS, OBJECT, METER)
+OBJECT, SIZE, METER = "Headgate-Object", "Headgate-Size", "Headgate-Meter"
+HIDDEN = (DOOR, SUBJECT, MARKS, OBJECT, SIZE, METER)
 
 
 def folder(zone: str) -> Path:

@@ -74,6 +74,8 @@ def test_a_miss_is_served_by_delivery_and_a_hit_by_nginx_with_the_same_words(fro
     [
         ("bytes=0-", 206, 0, len(LONG) - 1),
         ("bytes=100-199", 206, 100, 199),
+        ("bytes=9-9", 206, 9, 9),
+        (f"bytes=000{len(LONG) - 1}-", 206, len(LONG) - 1, len(LONG) - 1),
         ("bytes=-5", 206, len(LONG) - 5, len(LONG) - 1),
         ("bytes=3000000-999999999", 206, 3_000_000, len(LONG) - 1),
     ],
@@ -102,6 +104,7 @@ def test_a_single_range_is_served_by_nginx(film, wanted, status, first, last):
         ("1.m4s", {"headers": {"Range": "lines=1-2"}}, 200),
         ("1.m4s", {"headers": {"Range": "bytes=9-2"}}, 200),
         ("1.m4s", {"headers": {"Range": "bytes=999999-"}}, 416),
+        ("1.m4s", {"headers": {"Range": "bytes=-0"}}, 416),
         ("1.m4s", {"headers": {"Range": "bytes=0-1", "If-Range": "Sun, 29 Nov 2026 10:00:00 GMT"}}, 200),
         ("1.m4s", {"headers": {"If-None-Match": "*"}}, 304),
         ("1.m4s", {"headers": {"If-Modified-Since": "Sun, 29 Nov 2099 10:00:00 GMT"}}, 200),
@@ -114,6 +117,16 @@ def test_all_else_is_delivery_s(film, path, told, status):
     """Playlists, other methods, queries, escapes, conditions, several ranges and refusals get delivery's own answer."""
     reply = film.play(path, **told)
     assert (reply.status, reply.headers["Server"]) == (status, "headgate")
+
+
+@pytest.mark.parametrize("wanted", ["bytes=999999-", f"bytes={len(SEGMENT)}-", "bytes=9-2", "bytes=10-9", "bytes=-0"])
+def test_a_range_that_is_none_is_answered_in_one_voice(film, wanted):
+    """Delivery's answer says nothing twice, as it would if nginx had begun one."""
+    asked = f"GET /r/{CODE}/1.m4s HTTP/1.1\r\nHost: box\r\nRange: {wanted}\r\nConnection: close\r\n\r\n"
+    head = spoken(film, asked.encode()).partition(b"\r\n\r\n")[0].decode().split("\r\n")
+    assert head[0].split()[1] == ("200" if wanted in ("bytes=9-2", "bytes=10-9") else "416")
+    names = [line.partition(":")[0] for line in head[1:]]
+    assert len(names) == len(set(names)), head
 
 
 def test_what_a_screen_says_for_nginx_is_no_word_of_nginx_s(film):
@@ -218,6 +231,8 @@ def test_delivery_killed_is_told_and_back_by_itself(fronted, until):
     chain.publish(FILM)
     until(lambda: by_nginx(chain.play("1.m4s")), "nginx serves it")
     chain.stop("delivery-bigscreen", signal.SIGKILL)
+    none = chain.play("1.m4s", headers={"Range": "bytes=999999-"})  # of an object that nginx still knows
+    assert (none.status, "ETag" in none.headers, "Content-Range" in none.headers) == (503, False, False)
     gone = until(lambda: (reply := chain.play("1.m4s")).status == 503 and reply, "nginx does not serve alone", 10.0)
     assert json.loads(gone.body)["reason"] == "unreachable"
     assert gone.headers["Cache-Control"] == "no-store"

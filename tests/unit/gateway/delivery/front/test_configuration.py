@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.identity.keys import PrivateKey
-from gateway.delivery.front.configuration import PLAIN, generation, render
+from gateway.delivery.front.configuration import LESS, PLAIN, generation, render
 from gateway.isolation import policy as policies
 
 KEY = PrivateKey.generate().public
@@ -116,3 +116,14 @@ def test_no_nginx_no_configuration():
 def test_only_plain_names_are_nginx_own(path, folder):
     found = re.fullmatch(PLAIN.removeprefix("~^").removesuffix("$"), path)
     assert (found[1] if found else None) == folder
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *((0, 0), (0, 1), (1, 0), (9, 10), (10, 9), (16383, 16384), (16384, 16384), (20000, 16384), (109, 190)),
+        *((10**18 - 2, 10**18 - 1), (10**18 - 1, 10**18 - 1), (0, 10**18 - 1), (10**17, 99)),
+    ],
+)
+def test_numbers_are_compared_by_their_digits(one, other):
+    assert bool(re.match(LESS.removeprefix("~"), f"{0:018}{one}/{0:018}{other}")) == (one < other)
