@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.resolver import codes
+from gateway.resolver.codes.code import LONGEST_WRITTEN
 
+LONGEST_SHOWN = 80  # characters of a line that is far too long for a code
 JSON = click.option("--json", "as_json", is_flag=True, help="For a program: one JSON object a line.")
 
 
@@ -100,7 +102,7 @@ def _told(text: str, lengths: dict[str, int]) -> dict[str, Any]:
     try:
         code = codes.parse(text, lengths)
     except codes.WrongCode as error:
-        return {"ok": False, "written": text.encode(errors="replace").decode(), **error.told}
+        return {"ok": False, "written": _short(text), **error.told}
     told: dict[str, Any] = {
         "ok": True,
         "written": text,
@@ -112,6 +114,12 @@ def _told(text: str, lengths: dict[str, int]) -> dict[str, Any]:
     if code.uri:
         told["uri"] = code.uri
     return told
+
+
+def _short(text: str) -> str:
+    """Return as much of a wrong line as people and programs need to know it again."""
+    shown = text if len(text) <= LONGEST_WRITTEN else text[: LONGEST_SHOWN - 1] + "…"
+    return shown.encode(errors="replace").decode()
 
 
 def _rows(told: dict[str, Any]) -> Table:

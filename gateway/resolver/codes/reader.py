@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from urllib.parse import unquote
 
 from gateway.resolver.codes import gs1, handles, isli
 from gateway.resolver.codes.code import LONGEST, LONGEST_WRITTEN, Code, WrongCode
 from gateway.resolver.codes.isli import check_digit
+from gateway.resolver.codes.likely import careless
 from gateway.resolver.codes.scheme import Scheme
 from gateway.resolver.codes.schemes import ALIASES, SCHEMES
 from gateway.resolver.codes.written import plain
@@ -31,7 +32,7 @@ _ADDRESSES = (
     (re.compile(r"https?://(?:www\.)?isni\.org/(?:isni/)?([^/?#]*)/?", re.DOTALL | re.IGNORECASE), "isni"),
     (re.compile(r"https?://portal\.issn\.org/resource/issn/([^/?#]*)/?", re.DOTALL | re.IGNORECASE), "issn"),
 )
-_LOOK_LIKE = str.maketrans("OQDILZEASGTB", "000112345678")
+_LONGEST_BARE = 80  # characters of the longest code that is known by its form
 _HERE = re.compile(r"https?://[^/?#\s]+/id/([^/?#]*)", re.DOTALL | re.IGNORECASE)  # a resolver's own address
 
 
@@ -120,16 +121,19 @@ def _fitting(text: str) -> list[Scheme]:
     return [scheme for scheme in SCHEMES.values() if scheme.bare and scheme.bare.fullmatch(shaped)]
 
 
-def _misread(written: str) -> list[str]:
-    """Return the code of a text in which letters stand for the digits that they look like."""
-    digits = written.upper().translate(_LOOK_LIKE)
-    fitting = _fitting(digits)
-    if digits == written.upper() or len(fitting) != 1:
-        return []
+def _nearly(written: str) -> Iterator[str]:
+    """Yield the codes one misread character or one swap away from a text of no known form."""
+    if len(written) <= _LONGEST_BARE:
+        yield from map(_certain, careless(written.upper(), lambda text: bool(_certain(text))))
+
+
+def _certain(text: str) -> str:
+    """Return the canonical code of a text whose form is of one scheme alone; nothing of another."""
+    fitting = _fitting(text)
     try:
-        return [fitting[0].read(digits).canonical]
+        return fitting[0].read(text).canonical if len(fitting) == 1 else ""
     except WrongCode:
-        return []
+        return ""
 
 
 def _bare(text: str) -> Code:
@@ -146,7 +150,7 @@ def _bare(text: str) -> Code:
         if re.match(r"[0-9]{6}-", written):  # one that meant to be an ISLI code
             return isli.read(written)
         told = "its form is no known scheme's: write the scheme before it, such as isli:"
-        raise WrongCode("not-a-code", told, lambda: _misread(written))
+        raise WrongCode("not-a-code", told, lambda: _nearly(written))
 
     def likely() -> list[str]:
         found = []

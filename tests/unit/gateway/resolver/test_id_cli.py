@@ -58,6 +58,13 @@ def test_check_takes_many_and_standard_input() -> None:
     assert CliRunner().invoke(commands, ["check", "1", "--length", "99=x"]).exit_code == 2
 
 
+def test_a_line_that_is_far_too_long_is_not_told_whole() -> None:
+    """Whatever comes in, what is printed stays short enough to be read."""
+    (wrong,) = told("-", lines="9" * 1_000_000 + "\n")[1]
+    assert wrong["reason"] == "too-long"
+    assert len(wrong["written"]) < 100
+
+
 def test_schemes_are_listed_with_examples_that_hold() -> None:
     """Each scheme's example is a code of it."""
     done = CliRunner().invoke(commands, ["schemes", "--json"], catch_exceptions=False)
