@@ -34,7 +34,7 @@ BOOK = click.option("--book", type=_FILE, default=STATE / "linking" / "linking.d
 def register(key: Path, body: str, at: str, book: Path, *, dry: bool, as_json: bool) -> None:
     """Register all accepted links: their sources' records get them, signed by the institution.
 
-    Example: headgate link register --key keys/library.pem --body guangxi-library --at http://10.40.0.20:8000
+    Example: headgate link register --key keys/library.pem --body guangxi-library --at http://10.40.0.20:8080
     """
     from gateway.linking import registering
 

@@ -30,7 +30,7 @@ AT = click.option(
 def body(name: str, at: str, *, as_json: bool) -> None:
     """Show what the controller knows of the body NAME: its releases, where they are used, and how many bytes were delivered.
 
-    Example: headgate release body guangxi-library --at http://10.40.0.20:8000
+    Example: headgate release body guangxi-library --at http://10.40.0.20:8080
     """
     told = asked(at, f"/api/bodies/{quote(name, safe='')}")
     if as_json:
@@ -62,7 +62,7 @@ def body(name: str, at: str, *, as_json: bool) -> None:
 def quarantine(at: str, box: str | None, before: int | None, limit: int, *, as_json: bool) -> None:
     """Show the content that boxes refused and put aside, newest first, each with its reason.
 
-    Example: headgate release quarantine --at http://10.40.0.20:8000 --box headend
+    Example: headgate release quarantine --at http://10.40.0.20:8080 --box headend
     """
     query = {"limit": limit, **({"box": box} if box else {}), **({"before": before} if before else {})}
     told = asked(at, f"/api/quarantine?{urlencode(query)}")

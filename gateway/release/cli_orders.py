@@ -68,7 +68,7 @@ def withdraw(**told: Any) -> None:
     proved it in time.
 
     Example: headgate release withdraw 999999-100000000000001-4 --reason 版权争议 --key regulator.pem --as regulator
-    --at http://10.40.0.20:8000
+    --at http://10.40.0.20:8080
     """
     until = told.pop("until")
     what, ends = taken(told)
@@ -83,7 +83,7 @@ def reinstate(**told: Any) -> None:
     Tokens: it takes back the withdrawal of just the same; they count again where no other withdrawal covers them.
 
     Example: headgate release reinstate --body guangxi-library --reason 争议已解决 --key regulator.pem --as regulator
-    --at http://10.40.0.20:8000
+    --at http://10.40.0.20:8080
     """
     what, _ = taken(told)
     _give("reinstate", what, **told)
@@ -107,7 +107,7 @@ def purge(**told: Any) -> None:
 
     Exit status 1 where a connected box has not proved it in time.
 
-    Example: headgate release purge --tag channel-7 --reason 节目变更 --key operator.pem --as operator --at http://10.40.0.20:8000
+    Example: headgate release purge --tag channel-7 --reason 节目变更 --key operator.pem --as operator --at http://10.40.0.20:8080
     """
     what = {kind: told.pop(kind) for kind in PURGED}
     _give("purge", {kind: name for kind, name in what.items() if name is not None}, **told)
@@ -128,7 +128,7 @@ def purge(**told: Any) -> None:
 def show(serial: int | None, at: str, folder: Path | None, before: int | None, limit: int, *, as_json: bool) -> None:
     """Show the last orders, or order SERIAL with its proofs.
 
-    Example: headgate release orders 7 --at http://10.40.0.20:8000 --proofs proofs/
+    Example: headgate release orders 7 --at http://10.40.0.20:8080 --proofs proofs/
     """
     if folder is not None and serial is None:
         raise click.UsageError("--proofs needs a SERIAL")

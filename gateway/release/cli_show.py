@@ -76,7 +76,7 @@ def show(what: str, at: str | None, *, as_json: bool) -> None:
 def list_(at: str, state: str, body: str, label: str, query: str, *, as_json: bool) -> None:
     """List the releases of an origin's folder, or of all that the controller knows of, with where they are.
 
-    Example: headgate release list --at http://10.40.0.20:8000 --state refused --body guangxi-library
+    Example: headgate release list --at http://10.40.0.20:8080 --state refused --body guangxi-library
     """
     wanted = catalogue.Wanted(query, state, body, label)
     found = catalogue.asked(at, wanted) if _is_address(at) else catalogue.listed(_folder(at), wanted)

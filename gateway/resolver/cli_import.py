@@ -60,7 +60,7 @@ def import_(
     it stands changes nothing. Broken off, the same command goes on where it was. Exit 1 where a row has a fault.
 
     Example: headgate id import catalogue.csv --body guangxi-library --key keys/library.key
-    --report faults.csv --at http://10.40.0.20:8000
+    --report faults.csv --at http://10.40.0.20:8080
     """
     if good_ones and all_or_nothing:
         raise click.UsageError("--all-or-nothing and --good-ones exclude each other")

@@ -30,7 +30,7 @@ from gateway.resolver.registry_client import segment, with_registry
 def history(code: str, at: str, *, as_json: bool) -> None:
     """Tell every change of CODE, newest first, as the registry AT has it in its log.
 
-    Example: headgate id history 999999-100000000000001-4 --at http://10.40.0.20:8000
+    Example: headgate id history 999999-100000000000001-4 --at http://10.40.0.20:8080
     """
     found = codes.parse(code)
     changes = with_registry(at, lambda registry: registry.get(f"/history/{segment(found)}"))["changes"]
@@ -53,7 +53,7 @@ def history(code: str, at: str, *, as_json: bool) -> None:
 def prove(code: str, on: str | None, out: Path, at: str) -> None:
     """Write the proof of what CODE meant on a day; ``headgate id verify-proof`` checks it without the registry.
 
-    Example: headgate id prove 999999-100000000000001-4 --on 2026-10-01 --out film.proof --at http://10.40.0.20:8000
+    Example: headgate id prove 999999-100000000000001-4 --on 2026-10-01 --out film.proof --at http://10.40.0.20:8080
     """
     found = codes.parse(code)
     query = {"on": on} if on else {}

@@ -42,7 +42,7 @@ def register(code: str, key: Path, at: str, *, as_json: bool, **given: Any) -> N
     """Register CODE at the controller AT, or at the body's own box, signed with its key; the same again changes nothing.
 
     Example: headgate id register 999999-100000000000001-4 --title 刘三姐 --body guangxi-film --key keys/film.key
-    --release 999999-100000000000001-4 --entry master.m3u8 --at http://10.40.0.20:8000
+    --release 999999-100000000000001-4 --entry master.m3u8 --at http://10.40.0.20:8080
     """
     record = _record(code, given)
     done = _hand_in("register", record, key, at)
@@ -64,7 +64,7 @@ def register(code: str, key: Path, at: str, *, as_json: bool, **given: Any) -> N
 def withdraw(code: str, reason: str, key: Path, at: str, *, as_json: bool) -> None:
     """Withdraw CODE at the controller AT, with its body's key or the operator's: boxes answer 410 from then on, for good.
 
-    Example: headgate id withdraw 999999-100000000000001-4 --reason 版权到期 --key keys/film.key --at http://10.40.0.20:8000
+    Example: headgate id withdraw 999999-100000000000001-4 --reason 版权到期 --key keys/film.key --at http://10.40.0.20:8080
     """
     found = codes.parse(code)
     known = with_registry(at, lambda registry: registry.get(f"/records/{segment(found)}"))
@@ -85,7 +85,7 @@ def withdraw(code: str, reason: str, key: Path, at: str, *, as_json: bool) -> No
 def block(part: str, body: str, box: str, key: Path, at: str, *, as_json: bool) -> None:
     """Allot all codes that begin with PART to a BOX of the body, which alone registers them then.
 
-    Example: headgate id block isli:999999-1000001 --body guangxi-library --box nanning --key keys/library.key --at http://10.40.0.20:8000
+    Example: headgate id block isli:999999-1000001 --body guangxi-library --box nanning --key keys/library.key --at http://10.40.0.20:8080
     """
     made = _valid(AskedBlock, part=part, body=body, box=box, time=datetime.now(UTC))
     data = delegations.seal(made, private_key(key))
@@ -104,7 +104,7 @@ def block(part: str, body: str, box: str, key: Path, at: str, *, as_json: bool) 
 def service(service: str, link: int, body: str, name: str, key: Path, at: str, *, as_json: bool) -> None:
     """Record the ISLI SERVICE code with the length of its link codes, signed by the operator.
 
-    Example: headgate id service 999999 --link 15 --body guangxi-library --key keys/regulator.key --at http://10.40.0.20:8000
+    Example: headgate id service 999999 --link 15 --body guangxi-library --key keys/regulator.key --at http://10.40.0.20:8080
     """
     made = _valid(AskedService, service=service, link=link, body=body, name=name, time=datetime.now(UTC))
     data = delegations.seal(made, private_key(key))

@@ -67,7 +67,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 def commands() -> None:
     """Show what was delivered to screens, to the byte, as the boxes metered it.
 
-    Example: headgate usage show --at http://10.40.0.20:8000 --by body,day
+    Example: headgate usage show --at http://10.40.0.20:8080 --by body,day
     """
 
 
@@ -87,7 +87,7 @@ def commands() -> None:
 def show(at: str, by: list[str], lang: str, *, as_json: bool, **only: str | None) -> None:
     """Show how much was delivered: by body, release, zone, class of screen, box and day, most first.
 
-    Example: headgate usage show --at http://10.40.0.20:8000 --by release,screen --body guangxi-library --since 2026-11-01
+    Example: headgate usage show --at http://10.40.0.20:8080 --by release,screen --body guangxi-library --since 2026-11-01
     """
     query = {"by": ",".join(by), **{name: value.removeprefix("isli:") for name, value in only.items() if value}}
     told = asked(at, f"/api/usage?{urlencode(query)}")
@@ -114,7 +114,7 @@ def show(at: str, by: list[str], lang: str, *, as_json: bool, **only: str | None
 def statement(body: str, at: str, since: str, until: str, lang: str, *, as_json: bool) -> None:
     """Show the statement of BODY over a period: what of its releases was delivered, added up and checked, as settlement needs it.
 
-    Example: headgate usage statement guangxi-library --at http://10.40.0.20:8000 --since 2026-11-01 --until 2026-11-30 --lang zh
+    Example: headgate usage statement guangxi-library --at http://10.40.0.20:8080 --since 2026-11-01 --until 2026-11-30 --lang zh
     """
     query = {name: value for name, value in (("since", since), ("until", until)) if value}
     told = asked(at, f"/api/statements/{quote(body, safe='')}?{urlencode(query)}")
