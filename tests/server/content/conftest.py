@@ -218,8 +218,10 @@ class Chain:
             return False  # it begins: whoever listens there is what survives the last one for a moment
         if zone in self.front and daemon == "delivery":
             return _connects(socket.AF_UNIX, str(self.run / "front" / str(zone) / "delivery.sock"))
-        if daemon == "front" and not (self.run / "nginx" / str(zone) / "nginx.pid").exists():
-            return False  # whoever listens there is somebody else
+        if (
+            daemon == "front"
+        ):  # who listens at its port may be somebody else, or the trial of its configuration, which answers nobody
+            return _answers(self.run / "nginx" / str(zone) / "state.sock")
         if zone:
             return _connects(socket.AF_INET, (ADDRESSES[zone], self.port))
         if daemon in FILTERS:
@@ -385,6 +387,17 @@ def _connects(family: int, address: Any) -> bool:
         except OSError:
             return False
         return True
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(1)
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return bool(connection.recv(1))
+        except OSError:
+            return False
 
 
 @contextmanager
