@@ -24,6 +24,7 @@ from gateway.delivery.beyond import Beyond
 from gateway.delivery.front import configuration, places
 from gateway.delivery.front.asked import Front
 from gateway.delivery.front.cutting import Guard
+from gateway.delivery.front.doubts import Doubts
 from gateway.delivery.front.transfers import Transfers
 from gateway.delivery.front.trees import Trees
 from gateway.delivery.ladder import Shown, limits_of
@@ -133,6 +134,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             places.log(zone).touch()
             places.log(zone).chmod(0o660)  # nginx, whose group the folder has, writes it
             if screens.transfers is None:
+                screens.doubts = Doubts(Objects(STATE / "store"), exchange, service.tasks)
                 screens.transfers = Transfers(places.log(zone), meter, guard, screens.heard, turned=screens.turned)
                 service.tasks.create_task(screens.transfers.run())
             trees = Trees(places.trees(zone), STATE / "store" / "objects", exchange)

@@ -24,6 +24,7 @@ from gateway.delivery.ahead_live import AheadLive
 from gateway.delivery.beyond import Beyond
 from gateway.delivery.front import counted, seen
 from gateway.delivery.front.asked import Front
+from gateway.delivery.front.doubts import Doubts
 from gateway.delivery.front.lines import Ended
 from gateway.delivery.front.opaque import Carried
 from gateway.delivery.front.transfers import Transfers
@@ -55,7 +56,6 @@ from gateway.serving.send import LATE, SMALL, is_readable, send
 from gateway.store.objects import Objects
 
 COUNTED = "headgate.counted"  # of a request: what it is counted as
-TURNED = {400: "bad-http", 408: "too-slow", 414: "head-too-long", 501: "bad-http", 505: "bad-http"}  # by nginx
 SAYS = "headgate.says"  # of a request: CMSD-Static of what is asked for, and when it came (seconds)
 
 
@@ -77,6 +77,7 @@ class Screens:
         self.line = Line()
         self.ladder = Shown(Limits())
         self.beyond: Beyond | None = None  # refuses what the ladder leaves out
+        self._offers = Remade(lambda data, _: delta.offered(data))
         self._deltas = Remade(lambda data, _: delta.shortened(data))
         self.ahead: Ahead | None = None  # fetches what comes next
         self.ahead_live: AheadLive | None = None  # and of live channels
@@ -84,6 +85,7 @@ class Screens:
         self.transfers: Transfers | None = (
             None  # what nginx delivers; also while an earlier nginx brings its last ones to their end
         )
+        self.doubts: Doubts | None = None  # looks at what nginx did not send whole
         self._stopped = 0  # responses broken off of which nobody was told yet
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
         self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
@@ -256,8 +258,10 @@ class Screens:
         if self.ladder.filters(file.type):
             file, opened, coming = await self.ladder.show(file, opened, coming)
         live = manifest.live is not None and path.startswith(PREFIX)
-        if live and file.type == HLS and delta.asked(request.query):
-            file, opened, coming = await self._deltas.show(file, opened, coming)
+        if live and file.type == HLS:
+            file, opened, coming = await self._offers.show(file, opened, coming)
+            if delta.asked(request.query):
+                file, opened, coming = await self._deltas.show(file, opened, coming)
         seconds = manifest.live.segment if manifest.live is not None and live else 0.0
         request[SAYS] = cmsd.static(path, file.type, manifest.entry, live=live, seconds=seconds), began
         subject = granted.subject if granted else ""
@@ -403,12 +407,14 @@ class Screens:
             {name: told for name, told in zip(cmcd.HEADERS, ended.cmcd, strict=False) if told},
             dict(parse_qsl(ended.query)),
         )
+        if self.doubts is not None:
+            self.doubts.hear(ended, carried)
         wanted = ended.body + (not ended.done)  # more was to come
         self._count(ended.status, carried.cache, ended.body, wanted, ended.seconds)
 
-    def turned(self, status: int) -> None:
+    def turned(self, reason: str) -> None:
         """Count a request that nginx refused by itself."""
-        metrics.REFUSALS.labels(self._zone, TURNED.get(status, "bad-request")).inc()
+        metrics.REFUSALS.labels(self._zone, reason).inc()
 
     def shows(self, kind: str) -> bool:
         """Return whether files of the media type ``kind`` are shown in this zone as they are."""

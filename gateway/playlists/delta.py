@@ -1,4 +1,8 @@
-"""Playlist delta updates (draft-pantos-hls-rfc8216bis section 6.2.5.1): a playlist without the segments that a player has already; pure."""
+"""Playlist delta updates (draft-pantos-hls-rfc8216bis section 6.2.5.1): a playlist without the segments that a player has already; pure.
+
+Date ranges are never left out: whoever does that has to say which were removed lately (RECENTLY-REMOVED-DATERANGES), and a box that
+has one playlist and not those before it does not know. So no playlist offers it, whatever its packager does.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,24 @@ from gateway.playlists.ladder import attributes
 LONGEST = 1 << 20  # bytes of a playlist that is shortened
 LEAST = 6  # target durations that are never skipped, whatever the playlist says (CAN-SKIP-UNTIL, section 4.4.3.8)
 VERSION = 9  # of a playlist with EXT-X-SKIP (section 8)
-_WAYS = ("YES", "v2")  # v2 would let date ranges go too, and may be answered as YES
+_OFFER = re.compile(r",CAN-SKIP-DATERANGES=[^,\r]*|(?<=:)CAN-SKIP-DATERANGES=[^,\r]*,?")
 _NUMBER = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 _STANDS = ("#EXT-X-KEY:", "#EXT-X-MAP:")  # hold for all that follows, so that the last of each stays
 _GOES = ("#EXTINF:", "#EXT-X-BYTERANGE:", "#EXT-X-PROGRAM-DATE-TIME:", "#EXT-X-GAP", "#EXT-X-BITRATE:", "#EXT-X-PART:")
 
 
 def asked(query: Mapping[str, str]) -> bool:
-    """Return whether a request is content with what is new; a value that the standard does not know is passed over."""
-    return query.get(SKIP) in _WAYS
+    """Return whether a request is content with what is new; ``v2`` (date ranges too), which is not offered, gets the whole playlist."""
+    return query.get(SKIP) == "YES"
+
+
+def offered(data: bytes) -> bytes:
+    """Return the playlist ``data`` without the promise that date ranges can be left out; the same bytes where it has none."""
+    if b"CAN-SKIP-DATERANGES" not in data or len(data) > LONGEST:
+        return data
+    lines = data.decode(errors="surrogateescape").split("\n")
+    kept = [_OFFER.sub("", line) if line.startswith("#EXT-X-SERVER-CONTROL:") else line for line in lines]
+    return "\n".join(kept).encode(errors="surrogateescape")
 
 
 def shortened(data: bytes) -> bytes:

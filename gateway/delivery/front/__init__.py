@@ -4,5 +4,5 @@
 For each session nginx asks delivery ``/-/permit``, for each object ``/-/object`` (``asked``), and keeps the answers for some seconds.
 What it then opens it reaches through a link of ``trees`` alone, which exists only while the release may be served: an answer that was
 kept gives nothing any more once the link is gone. All else goes on to delivery, which answers as it does without nginx; ``seen`` is
-what nginx tells of the screen.
+what nginx tells of the screen. ``doubts`` looks at what nginx did not send whole.
 """

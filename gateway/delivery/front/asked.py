@@ -79,7 +79,12 @@ class Front:
         if self.door is None or not self._is_known(request, "permit"):
             return _answer(0)
         now = time.time()
-        asked = Asked("GET", str(seen.url_of(request).with_path(folder)), seen.screen_of(request), headers)
+        asked = Asked(
+            headers.get(places.METHOD.lower(), ""),
+            str(seen.url_of(request).with_path(folder)),
+            seen.screen_of(request),
+            headers,
+        )
         try:
             granted = self.door.admit(doors.shown(headers, request.cookies, {}), asked, now)
         except Refused:

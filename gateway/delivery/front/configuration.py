@@ -23,13 +23,31 @@ OF_ADDRESS = 500  # requests of one address at once: a household behind one has 
 OPEN = 10_000  # of answers that each worker holds open
 CONNECTIONS = 16_384  # of each worker; a request that is passed on takes two
 
-# What a screen may ask that nginx answers: a plain name in a release, no playlist, and nothing in the query but what a player tells.
+# What a screen may ask that nginx answers: a name in a release that can be read in one way, and nothing in the query but what a
+# player tells. An escape says a byte; one that says a dot, a slash or a control character could be read in two ways.
+_BYTE = r"[0-9A-Za-z_~+@=,()-]|%(?![01]|2[EFef])[0-9A-Fa-f]{2}"
+WRITTEN = rf"~^/r/[0-9A-Za-z.:-]{{1,100}}(?:/(?:{_BYTE})(?:{_BYTE}|[.])*){{1,8}}(?:\?CMCD=[^&]*)?$"
+# The same name without its escapes, in UTF-8: as ``gateway/release/paths.py`` has names, and no playlist.
+_LETTER = r"0-9A-Za-z_~+@=,()\x80-\xff-"
 PLAIN = (
-    r"~^(/r/[0-9A-Za-z.:-]{1,100}/(?:[0-9A-Za-z_-][0-9A-Za-z._-]*/){0,7}"
-    r"(?![^/?]*\.(?:m3u8|mpd)(?:\?|$))[0-9A-Za-z_-][0-9A-Za-z._-]*)(?:\?CMCD=[^&]*)?$"
+    rf"~^(/r/[0-9A-Za-z.:-]{{1,100}}/(?:[{_LETTER}][.{_LETTER}]*/){{0,7}}"
+    rf"(?![^/]*\.(?:m3u8|mpd)$)[{_LETTER}][.{_LETTER}]*)$"
 )
 # Whether A < B in "A/B", decimal numbers of 18 digits or more whose last 18 count: by the first digit in which they differ.
 LESS = r"~^\d*(?=\d{18}/)(\d*)(?:" + "|".join(rf"{d}\d*/\d*(?=\d{{18}}$)\1[{d + 1}-9]" for d in range(9)) + ")"
+# What nginx refuses by itself, by who answered (nobody, or delivery was asked and did not) and the status: the reason it is counted with.
+REFUSED = {
+    "^:400": "bad-http",
+    "^:404": "unknown-path",
+    "^:405": "method-not-allowed",
+    "^:408": "too-slow",
+    "^:413": "too-large",
+    "^:414": "head-too-long",
+    "^:50[15]": "bad-http",
+    r"^:4(?!99)\d\d": "bad-request",
+    "^:503": "too-many-of-address",
+    "50[24]:503": "unreachable",
+}
 # Of a file, as delivery says them: each is asked for with the object.
 SAID = ("Cache-Control", "ETag", "Repr-Digest", "Cache-Status", "CMSD-Static", "CMSD-Dynamic")
 
@@ -64,8 +82,11 @@ def render(policy: Policy, zone: str, folder: Path, own: Path) -> str:
         asks=policy.permission is not None and zone in policy.permission.zones,
         hosts=" ".join(sorted({host.partition(":")[0] for web in webs for host in web.hosts})),
         body=max([BODY, *(web.request for web in webs)]),
+        written=WRITTEN,
         plain=PLAIN,
         less=LESS,
+        refused=REFUSED,
+        box=policy.site,
         head=HEAD,
         keys=KEYS,
         kept=KEPT,

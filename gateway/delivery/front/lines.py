@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NamedTuple
 
 LONGEST = 256 << 10  # bytes of a line: a head of 32 KiB, of which each byte may be written as six
 MOST_BYTES = 1 << 50  # of one transfer: more is no figure
 MOST_SECONDS = 1e11  # since 1970
+_RANGE = re.compile(r"bytes (\d{1,18})-", re.ASCII)  # Content-Range
+MOST_REASON = 40  # characters
 
 
 class Began(NamedTuple):
@@ -41,6 +44,9 @@ class Ended(NamedTuple):
     marks: str
     passed: bool  # delivery answered, by way of nginx
     http2: bool  # others share its connection
+    head: bool  # HEAD: the head alone was asked for, so that nothing counts
+    first: int  # where in the object its content begins
+    length: int | None  # bytes of content that were to come
     query: str
     cmcd: tuple[str, ...]  # the fields in which a player tells of itself
 
@@ -48,7 +54,7 @@ class Ended(NamedTuple):
 class Turned(NamedTuple):
     """A request that nginx refused by itself."""
 
-    status: int
+    reason: str
 
 
 def read(line: bytes) -> Began | Ended | Turned | None:
@@ -61,7 +67,7 @@ def read(line: bytes) -> Began | Ended | Turned | None:
     try:
         told = json.loads(text)
         if "refused" in told:
-            return Turned(_number(told["refused"], 999))
+            return Turned(_text(told["refused"])[:MOST_REASON])
         return _began(told, text) if "began" in told else _ended(told)
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None
@@ -87,6 +93,7 @@ def carried(began: Began) -> str:
 
 def _ended(told: dict[str, Any]) -> Ended:
     sent, body = _number(told["sent"], MOST_BYTES), _number(told["body"], MOST_BYTES)
+    length = _text(told.get("length", ""))
     return Ended(
         _text(told["ended"]),
         _text(told["screen"]),
@@ -94,7 +101,7 @@ def _ended(told: dict[str, Any]) -> Ended:
         _number(told["status"], 999),
         max(sent, body),
         body,
-        told["done"] == "OK" and not _is_short(told, body),
+        told["done"] == "OK" and not (told.get("passed") is True and _is_short(told, length, body)),
         _seconds(told["seconds"]),
         _seconds(told["at"]),
         _text(told["meter"]),
@@ -102,14 +109,16 @@ def _ended(told: dict[str, Any]) -> Ended:
         _text(told.get("marks", "")),
         told.get("passed") is True,
         told.get("http2", "") != "",
+        told.get("head") == 1,
+        int(found[1]) if (found := _RANGE.match(_text(told.get("range", "")))) else 0,
+        int(length) if length.isdecimal() else None,
         _text(told.get("query", "")),
         tuple(map(_text, told.get("cmcd", ()))),
     )
 
 
-def _is_short(told: dict[str, Any], body: int) -> bool:
+def _is_short(told: dict[str, Any], length: str, body: int) -> bool:
     """Return whether less came than the answer said: what nginx passes on it calls complete also where delivery broke it off."""
-    length = _text(told.get("length", ""))
     return bool(told["meter"]) and told["status"] not in (204, 304) and length.isdecimal() and body < int(length)
 
 

@@ -9,10 +9,11 @@ from appliance.runtime.places import RUN
 # Of requests: said by nginx alone, which takes away what a screen says under these names.
 ASK = "Headgate-Ask"  # ``permit`` or ``object``: a question of nginx's own, no screen's request
 TARGET = "Headgate-Target"  # the path that is asked about
+METHOD = "Headgate-Method"  # how
 GENERATION = "Headgate-Generation"  # of the policy that nginx's configuration was written from
 SCREEN, PORT = "Headgate-Screen", "Headgate-Port"  # the screen's end of its connection
 SCHEME = "Headgate-Scheme"  # how it asked
-SAID = (ASK, TARGET, GENERATION, SCREEN, PORT, SCHEME)
+SAID = (ASK, TARGET, METHOD, GENERATION, SCREEN, PORT, SCHEME)
 # Of answers: nginx tells no screen.
 DOOR, SUBJECT = "Headgate-Door", "Headgate-Subject"
 MARKS = "Headgate-Marks"  # by which a permit is known again (``permission.withdrawn.marks``)

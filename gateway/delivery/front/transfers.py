@@ -39,7 +39,7 @@ log = logging.getLogger("headgate.delivery")
 class Transfers:
     """The transfers of the nginx in front of one zone's delivery; ``heard`` is told each request that is over as soon as nginx says so.
 
-    ``turned`` is told the status of each that nginx refused by itself.
+    ``turned`` is told the reason of each that nginx refused by itself.
 
     Raises:
         OSError: the log cannot be read and written.
@@ -52,7 +52,7 @@ class Transfers:
         guard: Guard,
         heard: Callable[[Ended, Carried | None], None] = lambda ended, carried: None,
         clock: Callable[[], float] = time.monotonic,
-        turned: Callable[[int], None] = lambda status: None,
+        turned: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._turned = turned
         self._log, self._meter, self._guard, self._heard, self._clock = Log(path), meter, guard, heard, clock
@@ -81,6 +81,8 @@ class Transfers:
                     self._running.end(ended.id)
                     if not self._log.covers(mark, line.mark):
                         self._end(ended, line)
+                case Turned(reason) if not self._log.covers(mark, line.mark):
+                    self._turned(reason)
 
     def read(self) -> None:
         """Take all that nginx has said."""
@@ -95,8 +97,8 @@ class Transfers:
                 case Ended() as ended:
                     self._running.end(ended.id)
                     self._end(ended, line)
-                case Turned(status):
-                    self._turned(status)
+                case Turned(reason):
+                    self._turned(reason)
                 case _:
                     metrics.FRONT_UNREAD.inc()
 
@@ -192,7 +194,7 @@ class Transfers:
         """
         ended = held.ended
         carried = _carried(ended)
-        if carried is None:
+        if carried is None or ended.head:
             return
         what = What(carried.release, carried.path, carried.body, self._meter.zone, self._meter.screen,
                     ended.status, carried.cache, carried.subject)  # fmt: skip

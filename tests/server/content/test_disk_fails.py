@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.server.content import media
+from tests.server.content.conftest import BOTH_WAYS
 
 CODE = "999999-100000000000001-4"
 Until = Callable[..., Any]
@@ -119,6 +120,7 @@ def readable(path: Path) -> bool:
     return True
 
 
+@BOTH_WAYS
 def test_failing_disk_serves_what_it_can_and_lies_never(
     chain: Any, shrinking: Callable[[], None], until: Until
 ) -> None:

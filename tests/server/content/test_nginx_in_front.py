@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -15,10 +18,12 @@ from appliance.identity.keys import PrivateKey
 from appliance.runtime.command import run
 from tests.server.content import media
 from tests.server.content.conftest import ADDRESSES, CODE, Chain, give_order, running
+from tests.server.content.strangers import counted, refusals
 
 pytestmark = pytest.mark.server
 SEGMENT, LONG = media.segment(b"small" * 1000), media.sized(3 << 20)
-FILM = {"1.m4s": SEGMENT, "long.mp4": LONG, "all.m3u8": b"#EXTM3U\n"}
+NAMED = "刘三姐(1)/a+b,c=~@.m4s"
+FILM = {"1.m4s": SEGMENT, "long.mp4": LONG, "all.m3u8": b"#EXTM3U\n", NAMED: media.segment(b"named")}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +32,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     with running(tmp_path_factory.mktemp("f"), front=["bigscreen"]) as chain:
         chain.publish(FILM)
         for path, data in FILM.items():
-            assert chain.play(path).body == data
+            assert chain.play(quote(path)).body == data
         yield chain
 
 
@@ -95,11 +100,17 @@ def test_a_single_range_is_served_by_nginx(film, wanted, status, first, last):
     ("path", "told", "status"),
     [
         ("all.m3u8", {}, 200),
-        ("1.m4s", {"method": "HEAD"}, 200),
+        ("1.m4s", {"method": "HEAD", "headers": {"Range": "bytes=0-1"}}, 200),
         ("1.m4s", {"method": "OPTIONS"}, 204),
         ("1.m4s?x=1", {}, 200),
         ("1.m4s?CAT=x&CMCD=y", {}, 200),
-        ("%31.m4s", {}, 200),
+        ("%2531.m4s", {}, 400),
+        ("1%2em4s", {}, 200),
+        ("%2e/1.m4s", {}, 400),
+        ("1.m4s%2f", {}, 400),
+        ("1.m4s%0a", {}, 404),
+        ("all%2Em3u8", {}, 200),
+        ("all.m3%75%38", {}, 200),
         ("1.m4s", {"headers": {"Range": "bytes=0-1,5-6"}}, 206),
         ("1.m4s", {"headers": {"Range": "lines=1-2"}}, 200),
         ("1.m4s", {"headers": {"Range": "bytes=9-2"}}, 200),
@@ -127,6 +138,57 @@ def test_a_range_that_is_none_is_answered_in_one_voice(film, wanted):
     assert head[0].split()[1] == ("200" if wanted in ("bytes=9-2", "bytes=10-9") else "416")
     names = [line.partition(":")[0] for line in head[1:]]
     assert len(names) == len(set(names)), head
+
+
+@pytest.mark.parametrize(
+    "path", ["%31.m4s", "1.m4%73?CMCD=bl%3D1", quote(NAMED), quote(NAMED, safe="/+,=~@()"), quote(NAMED).lower()]
+)
+def test_an_escaped_name_is_the_same_file_to_nginx(film, path):
+    """However it is written: the bytes that delivery has under the name."""
+    reply = film.play(path)
+    assert (reply.status, by_nginx(reply)) == (200, True)
+    assert reply.body == (FILM[NAMED] if "a%2" in path or "a+" in path else SEGMENT)
+
+
+def test_a_head_is_nginx_s_and_counts_nothing(film, until):
+    """The words are those of a GET, and of delivery's HEAD; it is a request in the figures, and no use."""
+    head, whole = film.play("long.mp4", method="HEAD"), film.play("long.mp4")
+    own = film.play("long.mp4", method="HEAD", headers={"If-None-Match": '"another"'})
+    assert (head.status, head.body, by_nginx(head), by_nginx(own)) == (200, b"", True, False)
+    apart = ("Date", "Server", "CMSD-Dynamic")
+    told = [{k: v for k, v in reply.headers.items() if k not in apart} for reply in (head, whole, own)]
+    assert told[0] == told[1] == told[2]
+    ended = until(lambda: [line for line in lines(film) if line.get("head") == 1 and line["sent"]], "it is told")
+    assert {line["body"] for line in ended} == {0}
+
+
+def test_a_player_is_told_of_its_connection(film):
+    """Of what is large nginx says itself how long the way is, and the answer took (CTA-5006)."""
+    dynamic = film.play("long.mp4").headers["CMSD-Dynamic"]
+    assert re.fullmatch(r'"testbox";rtt=[1-9]\d*;rd=[1-9]\d*', dynamic)
+    assert "CMSD-Dynamic" not in film.play("1.m4s").headers
+
+
+def test_http_0_9_is_refused(film):
+    """It knows no fields, so that nothing could be said of what comes."""
+    before = refusals(film)
+    for path in ("1.m4s", "all.m3u8"):
+        said = spoken(film, f"GET /r/{CODE}/{path}\r\n".encode())
+        assert b"505" in said
+        assert FILM[path] not in said
+    counted(film, before, "bad-http", 2)
+
+
+def test_what_nginx_refuses_is_counted_with_its_reason(film, until):
+    """Wherever in nginx it was refused; none of it is a delivery."""
+    before = refusals(film)
+    large = b"POST /r/x HTTP/1.1\r\nHost: box\r\nContent-Length: 99999\r\nConnection: close\r\n\r\n"
+    assert spoken(film, large).startswith(b"HTTP/1.1 413")
+    assert spoken(film, b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: box\r\n\r\n").startswith(b"HTTP/1.1 414")
+    assert spoken(film, b"TRACE / HTTP/1.1\r\nHost: box\r\n\r\n").startswith(b"HTTP/1.1 405")
+    assert spoken(film, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
+    for reason in ("too-large", "head-too-long", "method-not-allowed", "bad-http"):
+        counted(film, before, reason)
 
 
 def test_what_a_screen_says_for_nginx_is_no_word_of_nginx_s(film):
@@ -237,6 +299,7 @@ def test_delivery_killed_is_told_and_back_by_itself(fronted, until):
     assert json.loads(gone.body)["reason"] == "unreachable"
     assert gone.headers["Cache-Control"] == "no-store"
     chain.start("delivery", "bigscreen")
+    counted(chain, Counter(), "unreachable")  # by nginx, while delivery was away
     until(lambda: by_nginx(chain.play("1.m4s")), "nginx serves it again")
 
 

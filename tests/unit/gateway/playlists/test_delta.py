@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.playlists.blocking import standing
-from gateway.playlists.delta import asked, shortened
+from gateway.playlists.delta import asked, offered, shortened
 
 HEAD = (
     "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12\n"
@@ -78,6 +78,22 @@ def test_whatever_comes_stands_where_it_stood(lines):
 
 def test_who_asks_for_it():
     assert asked({"_HLS_skip": "YES"})
-    assert asked({"_HLS_skip": "v2"})
+    assert not asked({"_HLS_skip": "v2"})  # nobody offered to leave date ranges out
     assert not asked({"_HLS_skip": "NO"})
     assert not asked({})
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ("CAN-SKIP-UNTIL=12,CAN-SKIP-DATERANGES=YES", "CAN-SKIP-UNTIL=12"),
+        ("CAN-SKIP-DATERANGES=YES,CAN-SKIP-UNTIL=12", "CAN-SKIP-UNTIL=12"),
+        ("CAN-SKIP-UNTIL=12,CAN-SKIP-DATERANGES=YES,CAN-BLOCK-RELOAD=YES", "CAN-SKIP-UNTIL=12,CAN-BLOCK-RELOAD=YES"),
+        ("CAN-SKIP-UNTIL=12", "CAN-SKIP-UNTIL=12"),
+    ],
+)
+def test_no_playlist_offers_to_leave_date_ranges_out(told, left):
+    """The rest of it is as it was, to the byte."""
+    names = "#CAN-SKIP-DATERANGES=YES, says a comment\n\xff\r\n".encode("latin-1")
+    whole = f"#EXTM3U\n#EXT-X-SERVER-CONTROL:{told}\n".encode() + names
+    assert offered(whole) == f"#EXTM3U\n#EXT-X-SERVER-CONTROL:{left}\n".encode() + names

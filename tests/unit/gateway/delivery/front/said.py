@@ -17,13 +17,13 @@ def began(name: str = "1", port: int = 40000, **more: Any) -> bytes:
     return json.dumps(told).encode() + b"\n"
 
 
-def ended(name: str = "1", port: int = 40000, body: int = 1000, head: int = 200, **more: Any) -> bytes:
+def ended(name: str = "1", port: int = 40000, body: int = 1000, heads: int = 200, **more: Any) -> bytes:
     told = {
         "ended": name,
         "screen": "10.20.0.50",
         "port": str(port),
         "status": 200,
-        "sent": body + head,
+        "sent": body + heads,
         "body": body,
         "done": "OK",
         "seconds": 0.25,

@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
 from appliance.identity.keys import PrivateKey
-from gateway.delivery.front.configuration import LESS, PLAIN, generation, render
+from gateway.delivery.front.configuration import LESS, PLAIN, REFUSED, WRITTEN, generation, render
 from gateway.isolation import policy as policies
 
 KEY = PrivateKey.generate().public
@@ -91,11 +92,33 @@ def test_no_nginx_no_configuration():
         rendered(POLICY.replace(", front: nginx", ""))
 
 
+def matched(pattern, text):
+    """Return what nginx's PCRE, which knows bytes, finds."""
+    return re.search(pattern.removeprefix("~").encode(), text)
+
+
 @pytest.mark.parametrize(
-    ("path", "folder"),
+    ("path", "name"),
     [
         ("/r/999999-1-4/1.m4s", "/r/999999-1-4/1.m4s"),
         ("/r/999999-1-4/video/720p/seg-1.m4s?CMCD=br%3D800", "/r/999999-1-4/video/720p/seg-1.m4s"),
+        ("/r/999999-1-4/%61.m4s", "/r/999999-1-4/a.m4s"),
+        ("/r/999999-1-4/a%281%29,(2)=3@4+5~.m4s", "/r/999999-1-4/a(1),(2)=3@4+5~.m4s"),
+        ("/r/999999-1-4/%E5%88%98%e4%b8%89%E5%A7%90/1.m4s", "/r/999999-1-4/刘三姐/1.m4s"),
+        ("/r/999999-1-4/a.m%33u8", None),
+        ("/r/999999-1-4/%2561.m4s", None),
+        ("/r/999999-1-4/a%2fb.m4s", None),
+        ("/r/999999-1-4/a%2Fb.m4s", None),
+        ("/r/999999-1-4/%2e%2e/b.m4s", None),
+        ("/r/999999-1-4/a%2E/b.m4s", None),
+        ("/r/999999-1-4/a%00.m4s", None),
+        ("/r/999999-1-4/a%20b.m4s", None),
+        ("/r/999999-1-4/a%3Fb.m4s", None),
+        ("/r/999999-1-4/a%.m4s", None),
+        ("/r/%39-1-4/a.m4s", None),
+        ("/r/999999-1-4/刘.m4s", None),
+        ("/r/999999-1-4/a#b.m4s", None),
+        ("/r/999999-1-4/./b.m4s", None),
         ("/r/999999-1-4/a.m3u8.ts", "/r/999999-1-4/a.m3u8.ts"),
         ("/r/999999-1-4/a.m3u8", None),
         ("/r/999999-1-4/a.mpd?CMCD=x", None),
@@ -105,17 +128,18 @@ def test_no_nginx_no_configuration():
         ("/r/999999-1-4/a/../b.m4s", None),
         ("/r/999999-1-4/.hidden", None),
         ("/r/999999-1-4/a//b.m4s", None),
-        ("/r/999999-1-4/%61.m4s", None),
         ("/r/999999-1-4/", None),
         ("/r//a.m4s", None),
         ("1/r/999999-1-4/a.m4s", None),
         ("http://box/r/999999-1-4/a.m4s", None),
-        ("/r/999999-1-4/a.m4s\n", None),
+        ("/r/999999-1-4/a.m4s%0a", None),
     ],
 )
-def test_only_plain_names_are_nginx_own(path, folder):
-    found = re.fullmatch(PLAIN.removeprefix("~^").removesuffix("$"), path)
-    assert (found[1] if found else None) == folder
+def test_only_names_that_can_be_read_in_one_way_are_nginx_own(path, name):
+    """As it is written, and as nginx reads it (``$uri``)."""
+    read = unquote_to_bytes(path.partition("?")[0])
+    found = matched(PLAIN, read) if matched(WRITTEN, path.encode()) else None
+    assert (found[1].decode() if found else None) == name
 
 
 @pytest.mark.parametrize(
@@ -127,3 +151,26 @@ def test_only_plain_names_are_nginx_own(path, folder):
 )
 def test_numbers_are_compared_by_their_digits(one, other):
     assert bool(re.match(LESS.removeprefix("~"), f"{0:018}{one}/{0:018}{other}")) == (one < other)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (":400", "bad-http"),
+        (":505", "bad-http"),
+        (":408", "too-slow"),
+        (":421", "bad-request"),
+        (":503", "too-many-of-address"),
+        ("502:503", "unreachable"),
+        ("502, 504:503", "unreachable"),
+        (":499", None),  # the screen left
+        (":200", None),
+        (":206", None),
+        ("400:400", None),  # delivery counted it
+        ("503:503", None),
+        ("504:504", None),
+    ],
+)
+def test_what_nginx_refuses_has_a_reason_and_what_delivery_refused_is_not_counted_twice(told, reason):
+    found = (why for how, why in REFUSED.items() if matched(f"~{how}$", told.encode()))
+    assert next(found, None) == reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.delivery.front import lines, opaque
-from gateway.delivery.front.lines import LONGEST, Began, Ended
+from gateway.delivery.front.lines import LONGEST, Began, Ended, Turned
 from gateway.delivery.front.opaque import MOST_SPANS, Carried
 from tests.unit.gateway.delivery.front.said import CARRIED, METER, began, ended
 
@@ -75,6 +75,22 @@ def test_what_a_screen_sends_in_no_encoding_does_not_keep_it_from_being_counted(
 def test_what_is_no_line_is_told_so(line):
     """Whatever stands in the log, reading goes on."""
     assert lines.read(line) is None
+
+
+def test_a_line_says_where_content_began_and_how_much_was_to_come():
+    """Of nginx's own answers, so that the disk can be looked at where one broke off; nothing of it makes it incomplete."""
+    over = lines.read(ended(body=10, length="100", range="bytes 500-599/1000", head=0).strip())
+    head = lines.read(ended(body=0, length="1000", range="", head=1).strip())
+
+    assert isinstance(over, Ended)
+    assert isinstance(head, Ended)
+    assert (over.first, over.length, over.head, over.done) == (500, 100, False, True)
+    assert (head.first, head.length, head.head, head.done) == (0, 1000, True, True)
+
+
+def test_what_nginx_refused_has_its_reason():
+    assert lines.read(b'{"refused":"too-slow"}') == Turned("too-slow")
+    assert lines.read(b'{"refused":400}') is None
 
 
 def test_a_line_that_is_said_again_is_known_as_such():
