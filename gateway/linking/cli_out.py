@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import click
@@ -13,7 +11,8 @@ from rich.console import Console
 
 from appliance.identity.keys import PrivateKey
 from appliance.runtime.addresses import base_of
-from appliance.runtime.files import sync_folder
+from appliance.runtime.errors import HeadgateError
+from appliance.runtime.files import replacing
 from appliance.runtime.places import STATE
 from gateway.linking.book import Book
 from gateway.linking.choosing import Choice
@@ -86,16 +85,9 @@ def export(path: Path, state: str, base: str, book: Path) -> None:
         links = [one for each in states for one in kept.select(*Choice(each).condition(), 10_000_000)]
     finally:
         kept.close()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.writelines(exporting.json_ld(links, base))
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+        with replacing(path) as file:
+            file.writelines(piece.encode() for piece in exporting.json_ld(links, base))
+    except OSError as error:
+        raise HeadgateError(f"{path} cannot be written: {error.strerror}") from error
     click.echo(f"{len(links)} links in {path}")

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from appliance.identity.keys import PrivateKey
 from appliance.runtime import http
-from appliance.runtime.errors import Refused, Unreachable
+from appliance.runtime.errors import HeadgateError, Refused, Unreachable
 from gateway.linking import registering
 from gateway.linking.book import Book, Kept
 from gateway.linking.cli import commands
@@ -160,6 +160,9 @@ def test_a_curator_s_commands(tmp_path: Path):
     assert run("accept", code=2).exit_code == 2
     assert isinstance(run("show", "99", code=1).exception, Refused)
     assert "1 links" in run("export", "--json-ld", str(tmp_path / "links.jsonld"))
+    full = CliRunner().invoke(commands, ["export", "--json-ld", "/dev/full", "--book", store])
+    assert isinstance(full.exception, HeadgateError)
+    assert "cannot be written: No space left" in str(full.exception)
     assert json.loads((tmp_path / "links.jsonld").read_text())["@graph"][-1]["identification"] == [
         "urn:isbn:9780306406157"
     ]
