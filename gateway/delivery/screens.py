@@ -290,7 +290,7 @@ class Screens:
                 self.ahead_live.served(manifest, code, path)
         if cache == "hit" and manifest.live is None and sent == count and self.front is None:
             self._hot.learn(request, response, manifest, code, path)
-        self._count(response.status, cache, sent, count, time.monotonic() - began)
+        self._count(response.status, cache, sent, [time.monotonic() - began], broken=int(sent < count))
         return response
 
     async def _open(
@@ -399,18 +399,20 @@ class Screens:
             raise Refused("busy", "more of nginx's deliveries cannot be accounted for now", 503)
 
     def heard(self, ended: Ended, carried: Carried | None) -> None:
-        """Take note of a request that nginx answered by itself."""
+        """Take note of requests that nginx answered by itself."""
         if carried is None or ended.passed:
             return
-        self._quality.hear(
-            carried.release,
-            {name: told for name, told in zip(cmcd.HEADERS, ended.cmcd, strict=False) if told},
-            dict(parse_qsl(ended.query)),
-        )
+        if ended.query or any(ended.cmcd):
+            self._quality.hear(
+                carried.release,
+                {name: told for name, told in zip(cmcd.HEADERS, ended.cmcd, strict=False) if told},
+                dict(parse_qsl(ended.query)),
+            )
         if self.doubts is not None:
             self.doubts.hear(ended, carried)
-        wanted = ended.body + (not ended.done)  # more was to come
-        self._count(ended.status, carried.cache, ended.body, wanted, ended.seconds)
+        sent = sum([answer.body for answer in ended.answers])
+        seconds = [answer.seconds for answer in ended.answers]
+        self._count(ended.status, carried.cache, sent, seconds, broken=0 if ended.done else len(seconds))
 
     def turned(self, reason: str) -> None:
         """Count a request that nginx refused by itself."""
@@ -430,13 +432,16 @@ class Screens:
             self.ahead.asked(manifest, path)
             self.ahead.served(manifest, path)
 
-    def _count(self, status: int, cache: str, sent: int, count: int, seconds: float) -> None:
-        metrics.REQUESTS.labels(self._zone, str(status), cache).inc()
+    def _count(self, status: int, cache: str, sent: int, seconds: Sequence[float], *, broken: int) -> None:
+        """Count answers that are alike, ``sent`` bytes of content all together, each with its seconds."""
+        metrics.REQUESTS.labels(self._zone, str(status), cache).inc(len(seconds))
         metrics.BYTES.labels(self._zone, cache).inc(sent)
         self.line.sent(sent)
-        metrics.SECONDS.labels(self._zone, cache).observe(seconds)
-        if sent < count:
-            metrics.BROKEN_OFF.labels(self._zone).inc()
+        observed = metrics.SECONDS.labels(self._zone, cache)
+        for one in seconds:
+            observed.observe(one)
+        if broken:
+            metrics.BROKEN_OFF.labels(self._zone).inc(broken)
 
 
 def _is_refused(coming: Coming | None) -> bool:

@@ -95,6 +95,7 @@ def render(policy: Policy, zone: str, folder: Path, own: Path) -> str:
         connections=CONNECTIONS,
         token_name=NAME,
         token=f"http_{_variable(NAME)}",
+        tells="".join(f"$http_{_variable(name)}" for name in cmcd.HEADERS),
         cmcd=",".join(f'"$http_{_variable(name)}"' for name in cmcd.HEADERS),
         said=[(name, _variable(name)) for name in SAID],
         hidden=places.HIDDEN,

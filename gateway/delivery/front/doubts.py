@@ -29,11 +29,12 @@ class Doubts:
     def hear(self, ended: Ended, carried: Carried) -> None:
         """Take note of what nginx delivered by itself; with too much to look at, whoever comes next will tell."""
         key = carried.release, carried.path
-        if ended.length is None or ended.head or ended.body >= ended.length or key in self._looking:
+        body = min([answer.body for answer in ended.answers])
+        if ended.length is None or ended.head or body >= ended.length or key in self._looking:
             return
         if len(self._looking) < AT_ONCE:
             self._looking.add(key)
-            self._tasks.create_task(self._look(key, ended.first + ended.body))
+            self._tasks.create_task(self._look(key, ended.first + body))
 
     async def _look(self, key: tuple[str, str], place: int) -> None:
         code, path = key

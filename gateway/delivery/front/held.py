@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from gateway.delivery.front.lines import Ended
 
@@ -16,16 +17,16 @@ Screen = tuple[str, int]
 LAG = 2.0  # seconds for the kernel's word about a connection that ended
 LONGEST = 30.0  # seconds for what a slow screen has not been sent yet
 SMALL = 64 << 10  # bytes that a connection was given lately: what waits of less is not asked about
-MOST = 100_000  # lines; with more, the oldest are let go at once
+MOST = 100_000  # answers; with more, the oldest are let go at once
 
 
 class Held:
-    """One transfer that is over."""
+    """One transfer that is over, or several of one connection that are alike."""
 
-    __slots__ = ("_missing", "begins", "ended", "mark", "settled", "since")
+    __slots__ = ("_missing", "ended", "sent", "settled")
 
-    def __init__(self, ended: Ended, mark: int, begins: int, now: float) -> None:
-        self.ended, self.mark, self.begins, self.since = ended, mark, begins, now  # mark and place of its line
+    def __init__(self, ended: Ended) -> None:
+        self.ended, self.sent = ended, ended.sent
         self._missing = 0
         self.settled = not ended.done  # nothing more is asked about it: its connection is destroyed
 
@@ -35,48 +36,71 @@ class Held:
         return self.ended.screen, self.ended.port
 
     @property
-    def left(self) -> int:
-        """How many bytes of content left."""
-        return max(0, self.ended.body - self._missing)
+    def lefts(self) -> list[int]:
+        """How many bytes of content left, of each answer."""
+        if not self._missing:
+            return [answer.body for answer in self.ended.answers]
+        lefts, missing = list[int](), self._missing
+        for answer in reversed(self.ended.answers):
+            lefts.append(max(0, answer.body - missing))
+            missing = max(0, missing - answer.sent)
+        return lefts[::-1]
 
     @property
-    def broken(self) -> bool:
-        """Whether fewer bytes left than were to."""
-        return not self.ended.done or self.left < self.ended.body
+    def broken(self) -> int:
+        """Of how many answers fewer bytes left than were to."""
+        if not self.ended.done:
+            return len(self.ended.answers)
+        if not self._missing:
+            return 0
+        return sum(left < answer.body for left, answer in zip(self.lefts, self.ended.answers, strict=True))
 
     def miss(self, count: int) -> int:
         """Take note that up to ``count`` bytes of it never left; return how many are to be missed of what came before it."""
-        taken = min(count, self.ended.sent - self._missing)
+        taken = min(count, self.sent - self._missing)
         self._missing += taken
         return count - taken
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a stretch of the log said is over, which is counted together."""
+
+    held: list[Held]
+    begins: int  # the mark of where the stretch begins
+    mark: int  # of where it ends
+    since: float  # seconds of a clock, when it was read
 
 
 class Holding:
     """The transfers that are held, in the order of their lines."""
 
     def __init__(self) -> None:
-        self._held: deque[Held] = deque()
-        self._by_screen: defaultdict[Screen, deque[Held]] = defaultdict(deque)
+        self._batches: deque[Batch] = deque()
+        self._by_screen: defaultdict[Screen, deque[tuple[Held, float]]] = defaultdict(deque)
         self._bytes: Counter[Screen] = Counter()  # that are held of each connection
+        self._answers = 0
 
     def __len__(self) -> int:
-        """Return how many are held."""
-        return len(self._held)
+        """Return how many answers are held."""
+        return self._answers
 
     @property
-    def first(self) -> Held | None:
-        """The oldest one."""
-        return self._held[0] if self._held else None
+    def first(self) -> Batch | None:
+        """The oldest ones."""
+        return self._batches[0] if self._batches else None
 
-    def add(self, held: Held) -> None:
-        """Hold one more."""
-        self._held.append(held)
-        self._by_screen[held.screen].append(held)
-        self._bytes[held.screen] += held.ended.sent
+    def add(self, batch: Batch) -> None:
+        """Hold some more."""
+        self._batches.append(batch)
+        for held in batch.held:
+            self._by_screen[held.screen].append((held, batch.since))
+            self._bytes[held.screen] += held.sent
+            self._answers += len(held.ended.answers)
 
     def never_left(self, screen: Screen, count: int, at: float) -> int:
         """Take what never left of a connection that ended at ``at`` off its transfers; return what cannot be: it is counted already."""
-        for held in reversed(self._by_screen.get(screen, ())):
+        for held, _ in reversed(self._by_screen.get(screen, ())):
             if held.ended.at <= at:  # else of a later connection that has the same name
                 count = held.miss(count)
                 held.settled = True
@@ -84,37 +108,43 @@ class Holding:
 
     def unsure(self, now: float) -> set[Screen]:
         """Return the connections of which it is to be asked whether something waits in them."""
-        old = itertools.takewhile(lambda held: now - held.since >= LAG, self._held)
-        return {held.screen for held in old if not self._is_settled(held)}
+        old = itertools.takewhile(lambda batch: now - batch.since >= LAG, self._batches)
+        return {held.screen for batch in old for held in batch.held if not self._is_settled(held)}
 
     def _is_settled(self, held: Held) -> bool:
         return held.settled or self._bytes[held.screen] <= SMALL
 
     def those(self, carry: Callable[[Ended], bool]) -> set[Screen]:
         """Return the connections that carried such things, and may do so yet: what nginx has done with waits in the kernel."""
-        return {held.screen for held in self._held if carry(held.ended)}
+        return {held.screen for batch in self._batches for held in batch.held if carry(held.ended)}
 
     def settle(self, screens: Collection[Screen], now: float) -> None:
         """Take note that nothing waits any more in these connections; what they ended lately may still be told."""
         for screen in screens:
-            for held in self._by_screen.get(screen, ()):
-                if now - held.since >= LAG:
+            for held, since in self._by_screen.get(screen, ()):
+                if now - since >= LAG:
                     held.settled = True
 
-    def next(self, now: float) -> Held | None:
-        """Return the oldest one if it can be counted, else None."""
-        if not self._held:
+    def next(self, now: float) -> Batch | None:
+        """Return the oldest ones if they can be counted, else None."""
+        if not self._batches:
             return None
-        held, age = self._held[0], now - self._held[0].since
-        if (age >= LAG and self._is_settled(held)) or age >= LONGEST or len(self._held) > MOST:
-            return held
+        batch = self._batches[0]
+        age = now - batch.since
+        if (
+            (age >= LAG and all(self._is_settled(held) for held in batch.held))
+            or age >= LONGEST
+            or self._answers > MOST
+        ):
+            return batch
         return None
 
     def pop(self) -> None:
-        """Let the oldest one go: it is counted."""
-        held = self._held.popleft()
-        others = self._by_screen[held.screen]
-        others.popleft()  # it is the oldest of these too
-        self._bytes[held.screen] -= held.ended.sent
-        if not others:
-            del self._by_screen[held.screen], self._bytes[held.screen]
+        """Let the oldest ones go: they are counted."""
+        for held in self._batches.popleft().held:
+            others = self._by_screen[held.screen]
+            others.popleft()  # it is the oldest of these too
+            self._bytes[held.screen] -= held.sent
+            self._answers -= len(held.ended.answers)
+            if not others:
+                del self._by_screen[held.screen], self._bytes[held.screen]

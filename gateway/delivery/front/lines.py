@@ -1,17 +1,32 @@
-"""nginx's lines about what it delivers (``log_format`` in ``templates/nginx.conf``), read; pure."""
+"""nginx's lines about what it delivers (``log_format`` in ``templates/nginx.conf``), read; pure.
+
+Where a screen can say nothing in it, a line is plain: a letter and its values with a space between, ``b`` for what begins, ``c`` where
+delivery said that again, ``e`` for what is over. Any other is JSON.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 LONGEST = 256 << 10  # bytes of a line: a head of 32 KiB, of which each byte may be written as six
 MOST_BYTES = 1 << 50  # of one transfer: more is no figure
 MOST_SECONDS = 1e11  # since 1970
-_RANGE = re.compile(r"bytes (\d{1,18})-", re.ASCII)  # Content-Range
 MOST_REASON = 40  # characters
+
+_WORD = r"[0-9A-Za-z_.-]"
+_BEGAN = re.compile(rf"[bc] ({_WORD}+) ([0-9a-f.:]+) (\d{{1,5}}) ({_WORD}+) ({_WORD}*) ({_WORD}*)", re.ASCII)
+_NUMBER, _SECONDS = r"(\d{1,15})", r"(\d{1,11}\.\d{3})"
+_ANSWER = re.compile(rf"e ({_WORD}*) {_SECONDS} {_SECONDS} {_NUMBER} {_NUMBER} (.+)".encode(), re.ASCII)
+_REST = re.compile(
+    rf"(OK)? (\d{{3}}) \d+ ([0-9a-f.:]+) (\d{{1,5}}) ({_WORD}*) ({_WORD}*) ({_WORD}*) (\d{{0,18}}) "
+    r"(?:bytes (\d{1,18})-\d{1,18}/\d{1,18})?".encode(),
+    re.ASCII,
+)
+_RANGE = re.compile(r"bytes (\d{1,18})-", re.ASCII)  # Content-Range
 
 
 class Began(NamedTuple):
@@ -23,32 +38,47 @@ class Began(NamedTuple):
     meter: str  # as ``opaque`` made it
     subject: str  # pseudonym of a token's subject
     marks: str  # of the permit
-    text: str  # the line
     carried: bool = False  # said again by delivery, so that it is not forgotten with what is old
 
 
-class Ended(NamedTuple):
-    """A request is over, complete or broken off."""
+class Answer(NamedTuple):
+    """What nginx sent in answer to one request."""
 
-    id: str
+    sent: int  # bytes that the kernel took, head and content
+    body: int  # bytes of content among them
+    seconds: float
+    at: float  # seconds since 1970 at which it was over
+
+
+class Ended(NamedTuple):
+    """A request is over, complete or broken off; or several of one connection that are alike."""
+
+    id: str  # empty: it was not told when it began
     screen: str
     port: int
     status: int
-    sent: int  # bytes that the kernel took, head and content
-    body: int  # bytes of content among them
+    answers: list[Answer]  # in their order
     done: bool
-    seconds: float
-    at: float  # seconds since 1970 at which it was over
     meter: str  # empty: not counted
     subject: str
     marks: str
-    passed: bool  # delivery answered, by way of nginx
-    http2: bool  # others share its connection
-    head: bool  # HEAD: the head alone was asked for, so that nothing counts
-    first: int  # where in the object its content begins
-    length: int | None  # bytes of content that were to come
-    query: str
-    cmcd: tuple[str, ...]  # the fields in which a player tells of itself
+    passed: bool = False  # delivery answered, by way of nginx
+    http2: bool = False  # others share its connection
+    head: bool = False  # HEAD: the head alone was asked for, so that nothing counts
+    first: int = 0  # where in the object its content begins
+    length: int | None = None  # bytes of content that were to come
+    query: str = ""
+    cmcd: tuple[str, ...] = ()  # the fields in which a player tells of itself
+
+    @property
+    def sent(self) -> int:
+        """Bytes that the kernel took, head and content."""
+        return sum([answer.sent for answer in self.answers])
+
+    @property
+    def at(self) -> float:
+        """When the last one was over, in seconds since 1970."""
+        return self.answers[-1].at
 
 
 class Turned(NamedTuple):
@@ -57,41 +87,81 @@ class Turned(NamedTuple):
     reason: str
 
 
-def read(line: bytes) -> Began | Ended | Turned | None:
-    """Return what a line says; None where it is no such line, or says what cannot be."""
+Said = Began | Ended | Turned | None  # None: it is no such line, or says what cannot be
+
+
+def read_all(texts: Iterable[bytes]) -> list[Said]:
+    """Return what lines say, in their order; small answers of one connection that are alike are one, at the place of the first."""
+    said, alike = list[Said](), dict[bytes, Ended]()
+    for text in texts:
+        # Its id is empty: nothing said before or after refers to it, so that it may be told with others.
+        if not text.startswith(b"e  ") or (found := _ANSWER.fullmatch(text)) is None:
+            said.append(read(text))
+            continue
+        _, at, seconds, sent, body, rest = found.groups()
+        if (known := alike.get(rest)) is not None:
+            known.answers.append(_answer(sent, body, seconds, at))
+            continue
+        said.append(one := read(text))
+        if isinstance(one, Ended):
+            alike[rest] = one
+    return said
+
+
+def read(line: bytes) -> Said:
+    """Return what a line says."""
     if len(line) > LONGEST:
         return None
+    if line.startswith(b"e "):
+        return _ended(line)
     # What a screen sent stands in it as it came, in whatever encoding; nginx escapes the rest.
-    # Of a request that its screen left before anything was answered it writes the status 000, which is no JSON.
-    text = line.decode(errors="replace").replace('"status":000', '"status":0', 1)
+    text = line.decode(errors="replace")
+    if (found := _BEGAN.fullmatch(text)) is not None:
+        name, screen, port, meter, subject, marks = found.groups()
+        return Began(name, screen, int(port), meter, subject, marks, text[0] == "c") if _is_port(int(port)) else None
     try:
-        told = json.loads(text)
-        if "refused" in told:
-            return Turned(_text(told["refused"])[:MOST_REASON])
-        return _began(told, text) if "began" in told else _ended(told)
+        # Of a request that its screen left before anything was answered it writes the status 000, which is no JSON.
+        told = json.loads(text.replace('"status":000', '"status":0', 1))
+        return Turned(_text(told["refused"])[:MOST_REASON]) if "refused" in told else _told(told)
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None
 
 
-def _began(told: dict[str, Any], text: str) -> Began:
-    return Began(
-        _text(told["began"]),
-        _text(told["screen"]),
-        _port(told["port"]),
-        _text(told["meter"]),
-        _text(told.get("subject", "")),
-        _text(told.get("marks", "")),
-        text,
-        "carried" in told,
+def carried(began: Began) -> str:
+    """Return the line that says it again."""
+    return " ".join(("c", *began[:2], str(began.port), *began[3:6]))
+
+
+def _ended(line: bytes) -> Ended | None:
+    if (found := _ANSWER.fullmatch(line)) is None or (rest := _REST.fullmatch(found[6])) is None:
+        return None
+    name, at, seconds, sent, body, _ = found.groups()
+    texts = [one.decode() if one else "" for one in rest.groups()]
+    done, status, screen, port, meter, subject, marks, length, first = texts
+    if not _is_port(int(port)):
+        return None
+    answer = _answer(sent, body, seconds, at)
+    return Ended(
+        name.decode(),
+        screen,
+        int(port),
+        int(status),
+        [answer],
+        done == "OK",
+        meter,
+        subject,
+        marks,
+        first=int(first or 0),
+        length=int(length) if length else None,
     )
 
 
-def carried(began: Began) -> str:
-    """Return the line that says it again."""
-    return began.text if began.carried else '{"carried":1,' + began.text.removeprefix("{")
+def _answer(sent: bytes, body: bytes, seconds: bytes, at: bytes) -> Answer:
+    whole, content = int(sent), int(body)
+    return Answer(max(whole, content), content, float(seconds), float(at))
 
 
-def _ended(told: dict[str, Any]) -> Ended:
+def _told(told: dict[str, Any]) -> Ended:
     sent, body = _number(told["sent"], MOST_BYTES), _number(told["body"], MOST_BYTES)
     length = _text(told.get("length", ""))
     return Ended(
@@ -99,11 +169,8 @@ def _ended(told: dict[str, Any]) -> Ended:
         _text(told["screen"]),
         _port(told["port"]),
         _number(told["status"], 999),
-        max(sent, body),
-        body,
+        [Answer(max(sent, body), body, _seconds(told["seconds"]), _seconds(told["at"]))],
         told["done"] == "OK" and not (told.get("passed") is True and _is_short(told, length, body)),
-        _seconds(told["seconds"]),
-        _seconds(told["at"]),
         _text(told["meter"]),
         _text(told.get("subject", "")),
         _text(told.get("marks", "")),
@@ -128,9 +195,13 @@ def _text(value: object) -> str:
     return value
 
 
+def _is_port(port: int) -> bool:
+    return 0 < port < 65536
+
+
 def _port(value: object) -> int:
     port = int(_text(value))
-    if not 0 < port < 65536:
+    if not _is_port(port):
         raise ValueError(port)
     return port
 

@@ -25,12 +25,19 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 
-class Line(NamedTuple):
-    """A whole line, with the marks of where it begins and ends."""
+class Block(NamedTuple):
+    """Whole lines that follow each other."""
 
-    text: bytes
-    begins: int
-    mark: int
+    texts: list[bytes]
+    begins: int  # the mark of where the first one begins
+    mark: int  # of where the last one ends
+
+    def places(self) -> Iterator[tuple[bytes, int]]:
+        """Yield each line with the mark of where it begins."""
+        begins = self.begins
+        for text in self.texts:
+            yield text, begins
+            begins += len(text) + 1
 
 
 class Log:
@@ -87,33 +94,31 @@ class Log:
         """Return whether the mark ``mark`` says that the line that ends at the mark ``of`` was counted."""
         return mark >> OFFSET == of >> OFFSET and of <= mark <= self.end
 
-    def lines(self) -> Iterator[Line]:
+    def blocks(self) -> Iterator[Block]:
         """Yield the whole lines that were not read yet; one that is longer than any can be is yielded without its text."""
         while (some := self.some()) is not None:
-            yield from some
+            yield some
 
-    def some(self) -> list[Line] | None:
-        """Return the next lines, as ``lines`` does, not all at once; None where there are none now."""
+    def some(self) -> Block | None:
+        """Return the next lines, as ``blocks`` does, not all at once; None where there are none now."""
         data = os.pread(self._descriptor, AT_ONCE, self._offset + len(self._rest))
         if not data:
-            return [] if self._follow() else None
-        begins, found = self._offset, list[Line]()
+            return Block([], self.mark, self.mark) if self._follow() else None
+        begins, texts = self._offset, list[bytes]()
         whole, newline, self._rest = (self._rest + data).rpartition(b"\n")
         if newline:
             self._offset += len(whole) + 1
-            for text in whole.split(b"\n"):
-                found.append(Line(text, self._mark(begins), self._mark(begins + len(text) + 1)))
-                begins += len(text) + 1
+            texts = whole.split(b"\n")
             if self._skips:
                 self._skips = False
-                del found[0]
+                begins += len(texts.pop(0)) + 1
         if len(self._rest) > LONGEST:
             self._offset += len(self._rest)
             self._rest = b""
             if not self._skips:
                 self._skips = True
-                found.append(Line(b"", self._mark(begins), self.mark))
-        return found
+                texts.append(b"")
+        return Block(texts, self._mark(begins), self.mark)
 
     def _follow(self) -> bool:
         """Go on in another file if one is in this one's place, or at the beginning of one that was cut short; return whether so."""

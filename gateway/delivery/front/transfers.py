@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from appliance.runtime.errors import HeadgateError, Refused
@@ -16,9 +16,9 @@ from gateway.delivery import metrics
 from gateway.delivery.front import held as holding
 from gateway.delivery.front import lines, opaque, running
 from gateway.delivery.front.cutting import Guard, Screen
-from gateway.delivery.front.held import Held, Holding
+from gateway.delivery.front.held import Batch, Held, Holding
 from gateway.delivery.front.lines import Began, Ended, Turned
-from gateway.delivery.front.log import Line, Log
+from gateway.delivery.front.log import Block, Log
 from gateway.delivery.front.opaque import Carried
 from gateway.delivery.front.running import Running
 from gateway.delivery.metering.delivery import Delivery, What
@@ -26,7 +26,6 @@ from gateway.delivery.metering.meter import Meter
 
 EVERY = 0.25  # seconds between two looks
 ASK = 1.0  # seconds between two questions what waits in the kernel
-AT_ONCE = 500  # lines counted without letting others run
 BLOCKS = 64  # of the log, 64 KiB each, read in one look
 FURTHEST = 32 << 20  # bytes of log kept for the line of one transfer; then it is said again
 UNREAD = 16 << 20  # bytes of log that wait: above, nginx should begin nothing more
@@ -71,36 +70,42 @@ class Transfers:
 
     def _resume(self, mark: int) -> None:
         """Read what is there: what was counted says what runs, the rest is counted."""
-        over: set[str] = set()
-        for line in self._log.lines():
-            match lines.read(line.text):
-                case Began() as began if began.id not in over:
-                    self._begin(began, line.begins)
-                case Ended() as ended:
-                    over.add(ended.id)
-                    self._running.end(ended.id)
-                    if not self._log.covers(mark, line.mark):
-                        self._end(ended, line)
-                case Turned(reason) if not self._log.covers(mark, line.mark):
-                    self._turned(reason)
+        over = set[str]()
+        for block in self._log.blocks():
+            places, fresh = list(block.places()), list[bytes]()
+            for text, begins in places:
+                match lines.read(text):
+                    case Began() as began if began.id not in over:
+                        self._begin(began, begins)
+                    case Ended(id=name):
+                        over.add(name)
+                        self._running.end(name)
+                        if not self._log.covers(mark, begins + len(text) + 1):
+                            fresh.append(text)
+                    case Turned(reason) if not self._log.covers(mark, begins + len(text) + 1):
+                        self._turned(reason)
+            self._hold([said for said in lines.read_all(fresh) if isinstance(said, Ended)], block)
 
     def read(self) -> None:
         """Take all that nginx has said."""
-        self._take(self._log.lines())
+        for block in self._log.blocks():
+            self._take(block)
 
-    def _take(self, said: Iterable[Line]) -> None:
-        for line in said:
-            match lines.read(line.text):
-                case Began() as began:
-                    if not began.carried or began.id in self._running:  # else it was over when it was said again
-                        self._begin(began, line.begins)
+    def _take(self, block: Block) -> None:
+        over = list[Ended]()
+        for said in lines.read_all(block.texts):
+            match said:
                 case Ended() as ended:
                     self._running.end(ended.id)
-                    self._end(ended, line)
+                    over.append(ended)
+                case Began() as began:
+                    if not began.carried or began.id in self._running:  # else it was over when it was said again
+                        self._begin(began, block.begins)
                 case Turned(reason):
                     self._turned(reason)
                 case _:
                     metrics.FRONT_UNREAD.inc()
+        self._hold(over, block)
 
     def _begin(self, began: Began, begins: int) -> None:
         try:
@@ -108,12 +113,14 @@ class Transfers:
         except ValueError:
             metrics.FRONT_UNREAD.inc()
 
-    def _end(self, ended: Ended, line: Line) -> None:
-        held = Held(ended, line.mark, line.begins, self._clock())
-        self._holding.add(held)
-        if not ended.done and not ended.http2:  # nginx closes it; what waits there is for nobody
-            self._broken.add(held.screen)
-        self._heard(ended, _carried(ended))
+    def _hold(self, over: Sequence[Ended], block: Block) -> None:
+        if not over:
+            return
+        self._holding.add(Batch([Held(ended) for ended in over], block.begins, block.mark, self._clock()))
+        for ended in over:
+            if not ended.done and not ended.http2:  # nginx closes it; what waits there is for nobody
+                self._broken.add((ended.screen, ended.port))
+            self._heard(ended, _carried(ended))
 
     async def run(self) -> None:
         """Read, ask, count, until ``drain``."""
@@ -174,32 +181,29 @@ class Transfers:
                 log.warning("nginx ended without a word about %d transfers: they are not counted", forgotten)
 
     async def _count(self) -> None:
-        now, count = self._clock(), 0
-        while (held := self._holding.next(now)) is not None:
+        now = self._clock()
+        while (batch := self._holding.next(now)) is not None:
             try:
-                self._add(held)
+                self._meter.add_all(self._deliveries(batch), batch.mark)
             except Refused as error:
                 log.warning("transfers wait to be counted: %s", error)
                 return
             self._holding.pop()
-            count += 1
-            if count % AT_ONCE == 0:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
 
-    def _add(self, held: Held) -> None:
-        """Count one, so that it and its mark hold, or neither.
-
-        Raises:
-            Refused: there is no room to write it down (``busy``).
-        """
-        ended = held.ended
-        carried = _carried(ended)
-        if carried is None or ended.head:
-            return
-        what = What(carried.release, carried.path, carried.body, self._meter.zone, self._meter.screen,
-                    ended.status, carried.cache, carried.subject)  # fmt: skip
-        sent, started = carried.content(held.left), ended.at - ended.seconds
-        self._meter.add(Delivery(what, sent, started, ended.seconds, held.broken), held.mark)
+    def _deliveries(self, batch: Batch) -> Iterator[Delivery]:
+        for held in batch.held:
+            ended = held.ended
+            carried = _carried(ended)
+            if carried is None or ended.head:
+                continue
+            what = What(carried.release, carried.path, carried.body, self._meter.zone, self._meter.screen,
+                        ended.status, carried.cache, carried.subject)  # fmt: skip
+            answers = ended.answers
+            started = min([answer.at - answer.seconds for answer in answers])
+            seconds = sum([answer.seconds for answer in answers])
+            sent = sum(map(carried.content, held.lefts))
+            yield Delivery(what, sent, started, seconds, held.broken, len(answers), ended.at)
 
     def _tidy(self) -> None:
         """Keep the log small: nothing is needed before the oldest line that is held, or whose transfer runs."""

@@ -19,10 +19,29 @@ class What(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """One delivery, complete or broken off, that is over."""
+    """One delivery that is over, complete or broken off; or several that are alike in what they were."""
 
     what: What
     sent: int  # bytes of content that left
-    started: float  # seconds since 1970
-    seconds: float
-    broken: bool = False  # fewer bytes than were asked for
+    started: float  # seconds since 1970, of the first
+    seconds: float  # of all
+    broken: int = 0  # of which so many had fewer bytes than were asked for
+    requests: int = 1
+    ended: float = 0.0  # seconds since 1970, of the last; 0 of one: when it was over
+
+    @property
+    def last(self) -> float:
+        """When the last one was over, in seconds since 1970."""
+        return self.ended or self.started + self.seconds
+
+    def and_another(self, other: Delivery) -> Delivery:
+        """Return both, which are of the same ``what``."""
+        return Delivery(
+            self.what,
+            self.sent + other.sent,
+            min(self.started, other.started),
+            self.seconds + other.seconds,
+            self.broken + other.broken,
+            self.requests + other.requests,
+            max(self.last, other.last),
+        )

@@ -101,12 +101,20 @@ class Ledger:
         return self._ticket
 
     def count(
-        self, cell: int, ticket: int, requests: int, sent: int, start: float, seconds: float, broken: int
+        self,
+        cell: int,
+        ticket: int,
+        requests: int,
+        sent: int,
+        start: float,
+        seconds: float,
+        broken: int,
+        end: float | None = None,
     ) -> None:
-        """Count a delivery, or one more part of one (``requests`` is 0)."""
+        """Count deliveries, or one more part of one (``requests`` is 0); ``end`` is ``seconds`` after ``start``."""
         number = cell >> 32
         window = self.window if number == self.window.number else self.old[number]
-        window.count(cell & 0xFFFFFFFF, ticket, requests, sent, start, seconds, broken)
+        window.count(cell & 0xFFFFFFFF, ticket, requests, sent, start, seconds, broken, end)
 
     def what(self, cell: int) -> What:
         """Return what a cell counts."""

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -136,7 +136,7 @@ class Meter:
 
     @property
     def mark(self) -> int:
-        """How far somebody else's deliveries were taken, by the ``mark`` of the last ``add`` that had one."""
+        """How far somebody else's deliveries were taken, by the ``mark`` of the last ``add_all``."""
         return self._ledger.slots.mark
 
     def begin(
@@ -162,19 +162,34 @@ class Meter:
         stream = self._streams.get(transport) if transport is not None else None
         return stream is not None and len(stream.spans) >= MOST_UNREAD and not stream.has_room(MOST_UNREAD)
 
-    def add(self, delivery: Delivery, mark: int | None = None) -> None:
-        """Count a delivery that is over; with a ``mark``, both hold or neither, whatever is killed meanwhile.
+    def add(self, delivery: Delivery) -> None:
+        """Count a delivery that is over.
 
         Raises:
             Refused: there is no room to write it down (``busy``).
         """
-        ledger = self._ledger
-        cell, ticket = ledger.cell(delivery.what), ledger.ticket()
-        if mark is not None:
-            ledger.slots.about_to_mark(mark, ticket, cell)
-        ledger.count(cell, ticket, 1, delivery.sent, delivery.started, delivery.seconds, delivery.broken)
-        if mark is not None:
-            ledger.slots.marked()
+        self._count(self._ledger.cell(delivery.what), delivery)
+
+    def add_all(self, deliveries: Iterable[Delivery], mark: int) -> None:
+        """Count deliveries that are over and note the ``mark``: all of it holds or nothing, whatever is killed meanwhile.
+
+        Raises:
+            Refused: there is no room to write them down (``busy``).
+        """
+        sums = dict[int, Delivery]()
+        for delivery in deliveries:
+            cell = self._ledger.cell(delivery.what)
+            sums[cell] = sums[cell].and_another(delivery) if cell in sums else delivery
+        slots = self._ledger.slots
+        slots.about_to_mark(mark, self._ledger.last + 1)
+        for cell, delivery in sums.items():  # each once, so that what was there before can be had back
+            self._count(cell, delivery)
+        slots.marked()
+
+    def _count(self, cell: int, one: Delivery) -> None:
+        self._ledger.count(
+            cell, self._ledger.ticket(), one.requests, one.sent, one.started, one.seconds, one.broken, one.last
+        )
 
     def meters(self, transport: asyncio.Transport | None) -> bool:
         """Return whether this is a screen's own connection; what goes to nginx is counted by what nginx says."""

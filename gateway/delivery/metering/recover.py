@@ -19,13 +19,10 @@ def recover(folder: Path, left_of: Callable[[Slot], int], now: Callable[[], floa
     ended = 0
     opened = {window.number: window for window in (Window(path, _number(path)) for path in windows(folder))}
     with Slots(folder / RUNNING) as slots:
-        if (marking := slots.marking()) is not None:
-            ticket, cell = marking
-            at = opened.get(cell >> 32)
-            if at is not None and at.counted(cell & 0xFFFFFFFF, ticket):
-                slots.marked()
-            else:
-                slots.unmark()
+        if (ticket := slots.marking()) is not None:
+            for window in opened.values():
+                window.undo(ticket)
+            slots.unmark()
         for slot in slots.all():
             at, number = opened.get(slot.cell >> 32), slot.cell & 0xFFFFFFFF
             if at is None or number >= len(at):

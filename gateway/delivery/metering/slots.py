@@ -23,7 +23,7 @@ _SLOT = struct.Struct("=QQQQQdiB")
 _TICKET, _BEGINS, _COUNT, _NOTED, _CELL = 0, 1, 2, 3, 4  # words of eight bytes
 _DESCRIPTOR = 12  # in words of four bytes
 _STATE = 53  # byte; the slot is there
-_MARK, _MARK_TICKET, _MARK_CELL, _MARK_NEXT, _MARK_STATE = 0, 1, 2, 3, 4  # words of the head
+_MARK, _MARK_TICKET, _MARK_NEXT, _MARK_STATE = 0, 1, 3, 4  # words of the head
 
 
 @dataclass(frozen=True)
@@ -108,19 +108,19 @@ class Slots:
         """How far somebody else's deliveries were taken (``Meter.add``), by his own count."""
         return self._words[_MARK]
 
-    def about_to_mark(self, mark: int, ticket: int, cell: int) -> None:
-        """Note that ``mark`` holds as soon as the cell was counted with ``ticket``."""
-        self._words[_MARK_TICKET], self._words[_MARK_CELL], self._words[_MARK_NEXT] = ticket, cell, mark
+    def about_to_mark(self, mark: int, ticket: int) -> None:
+        """Note that what is counted with ``ticket`` and later ones, and ``mark``, are to hold together: once they are ``marked``."""
+        self._words[_MARK_TICKET], self._words[_MARK_NEXT] = ticket, mark
         self._words[_MARK_STATE] = 1
 
     def marked(self) -> None:
-        """Let the mark hold."""
+        """Let the mark hold, and all that was counted with it."""
         self._words[_MARK] = self._words[_MARK_NEXT]
         self._words[_MARK_STATE] = 0
 
-    def marking(self) -> tuple[int, int] | None:
-        """Return ticket and cell of a mark that was about to hold, or None."""
-        return (self._words[_MARK_TICKET], self._words[_MARK_CELL]) if self._words[_MARK_STATE] else None
+    def marking(self) -> int | None:
+        """Return the first ticket of what was counted and does not hold, since its mark does not, or None."""
+        return self._words[_MARK_TICKET] if self._words[_MARK_STATE] else None
 
     def unmark(self) -> None:
         """Forget a mark that does not hold."""

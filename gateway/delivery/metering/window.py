@@ -113,11 +113,19 @@ class Window:
         return number
 
     def count(
-        self, number: int, ticket: int, requests: int, sent: int, start: float, seconds: float, broken: int
+        self,
+        number: int,
+        ticket: int,
+        requests: int,
+        sent: int,
+        start: float,
+        seconds: float,
+        broken: int,
+        end: float | None = None,
     ) -> None:
-        """Count a delivery, or one more part of one (``requests`` is 0), in the cell ``number``."""
+        """Count deliveries, or one more part of one (``requests`` is 0), in the cell ``number``; ``end`` is ``seconds`` after ``start``."""
         _ticket, before, broken_before, sent_before, first, last, seconds_before = self._figures[number]
-        end = start + seconds
+        end = start + seconds if end is None else end
         figures = Figures(
             ticket,
             before + requests,
@@ -136,6 +144,15 @@ class Window:
     def counted(self, number: int, ticket: int) -> bool:
         """Return whether ``ticket`` was the last that was counted in the cell."""
         return number < len(self._figures) and self._figures[number].ticket == ticket
+
+    def undo(self, ticket: int) -> None:
+        """Take back what was counted last in each cell, where that was with ``ticket`` or a later one."""
+        for number, figures in enumerate(self._figures):
+            if figures.ticket >= ticket:
+                at = _CELLS + number * _CELL
+                other = 1 - self._map[at + _WHICH]
+                self._map[at + _WHICH] = other
+                self._figures[number] = Figures(*_FIGURES.unpack_from(self._map, at + other * _FIGURES.size))
 
     def what(self, number: int) -> What:
         """Return what a cell counts."""

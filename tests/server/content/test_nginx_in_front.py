@@ -16,6 +16,7 @@ import pytest
 
 from appliance.identity.keys import PrivateKey
 from appliance.runtime.command import run
+from gateway.delivery.front.lines import Began, Ended, read_all
 from tests.server.content import media
 from tests.server.content.conftest import ADDRESSES, CODE, Chain, give_order, running
 from tests.server.content.strangers import counted, refusals
@@ -41,10 +42,11 @@ def by_nginx(reply: Any) -> bool:
     return reply.headers["Server"] == "nginx"
 
 
-def lines(chain: Chain) -> list[dict[str, Any]]:
+def lines(chain: Chain) -> list[Began | Ended]:
     """Return what nginx wrote of what it delivered."""
-    text = (chain.run / "front" / "bigscreen" / "deliveries.log").read_text()
-    return [told for line in text.splitlines() if "refused" not in (told := json.loads(line))]
+    said = read_all((chain.run / "front" / "bigscreen" / "deliveries.log").read_bytes().splitlines())
+    assert None not in said
+    return [one for one in said if isinstance(one, Began | Ended)]
 
 
 def spoken(chain: Chain, data: bytes) -> bytes:
@@ -158,8 +160,8 @@ def test_a_head_is_nginx_s_and_counts_nothing(film, until):
     apart = ("Date", "Server", "CMSD-Dynamic")
     told = [{k: v for k, v in reply.headers.items() if k not in apart} for reply in (head, whole, own)]
     assert told[0] == told[1] == told[2]
-    ended = until(lambda: [line for line in lines(film) if line.get("head") == 1 and line["sent"]], "it is told")
-    assert {line["body"] for line in ended} == {0}
+    heads = lambda: [line for line in lines(film) if isinstance(line, Ended) and line.head and line.sent]  # noqa: E731
+    assert {answer.body for line in until(heads, "it is told") for answer in line.answers} == {0}
 
 
 def test_a_player_is_told_of_its_connection(film):
@@ -210,7 +212,7 @@ def test_what_a_screen_says_for_nginx_is_no_word_of_nginx_s(film):
         assert b"Headgate-" not in got
     for path in ("1.m4s", "long.mp4", "all.m3u8"):
         assert not [name for name in film.play(path, headers=forged).headers if name.startswith("Headgate-")]
-    assert {line["screen"] for line in lines(film)} == {"127.0.0.1"}
+    assert {line.screen for line in lines(film)} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(
@@ -251,8 +253,9 @@ def test_a_withdrawn_release_is_refused_at_once_whatever_answers_are_kept(fronte
     until(lambda: not list((chain.run / "front" / "bigscreen" / "trees").iterdir()), "the links are gone", 2.0)
     refused = chain.play("1.m4s")
     assert (refused.status, json.loads(refused.body)["reason"]) == (451, "withdrawn")
-    begun = {line["began"] for line in lines(chain) if "began" in line}
-    until(lambda: begun <= {line.get("ended") for line in lines(chain)}, "what began is told to be over")
+    begun = {line.id for line in lines(chain) if isinstance(line, Began)}
+    ended = lambda: {line.id for line in lines(chain) if isinstance(line, Ended)}  # noqa: E731
+    until(lambda: begun <= ended(), "what began is told to be over")
 
 
 def test_another_policy_counts_at_once_and_a_download_goes_on(fronted, until):

@@ -10,7 +10,7 @@ from gateway.delivery.front import doubts, lines
 from gateway.delivery.front.doubts import Doubts
 from gateway.release.manifest import File
 from gateway.store.objects import Objects
-from tests.unit.gateway.delivery.front.said import CARRIED, ended
+from tests.unit.gateway.delivery.front.said import CARRIED, told
 
 SHA256 = "ab" * 32
 SIZE = 3 * doubts.SPAN
@@ -48,7 +48,7 @@ class Exchange:
 
 def over(body, length=SIZE, **more):
     """Return what nginx says of an answer that ended after ``body`` of ``length`` bytes."""
-    found = lines.read(ended(body=body, length=str(length), done="OK" if body == length else "", **more).strip())
+    found = lines.read(told(body=body, length=str(length), done="OK" if body == length else "", **more).strip())
     assert isinstance(found, lines.Ended)
     return found
 
@@ -64,7 +64,7 @@ async def heard(tmp_path, good, *said, exchange=None):
 
 
 @pytest.mark.parametrize(
-    ("good", "said", "told"),
+    ("good", "said", "found"),
     [
         (SIZE, over(1000), []),  # its screen left
         (SIZE, over(SIZE - 1), []),
@@ -73,8 +73,8 @@ async def heard(tmp_path, good, *said, exchange=None):
         (SIZE - 1, over(1000), []),  # readable where it broke off
     ],
 )
-async def test_the_place_where_it_broke_off_is_read(tmp_path, good, said, told):
-    assert await heard(tmp_path, good, said) == (told, 1)
+async def test_the_place_where_it_broke_off_is_read(tmp_path, good, said, found):
+    assert await heard(tmp_path, good, said) == (found, 1)
 
 
 @pytest.mark.parametrize("said", [over(SIZE), over(0, head=1), over(5, "")])

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from gateway.delivery.front import held as holding
 from gateway.delivery.front import lines
-from gateway.delivery.front.held import LAG, LONGEST, SMALL, Held, Holding
+from gateway.delivery.front.held import LAG, LONGEST, SMALL, Batch, Held, Holding
 from tests.unit.gateway.delivery.front.said import ended
 
 SCREEN = ("10.20.0.50", 40000)
 AT = 1_800_000_000.5
 
 
-def over(now: float = 0.0, **more) -> Held:
-    said = lines.read(ended(**more).strip())
+def over(count: int = 1, **more) -> Held:
+    [said] = lines.read_all([ended("" if count > 1 else "1", **more).strip(b"\n")] * count)
     assert isinstance(said, lines.Ended)
-    return Held(said, 1, 0, now)
+    assert len(said.answers) == count
+    return Held(said)
+
+
+def batch(*held: Held, now: float = 0.0) -> Batch:
+    return Batch(list(held), 0, 1, now)
 
 
 def holding_of(*held: Held) -> Holding:
     made = Holding()
     for one in held:
-        made.add(one)
+        made.add(batch(one))
     return made
 
 
@@ -31,10 +36,10 @@ def test_what_never_left_is_taken_off_from_the_end_of_a_connection_backwards():
 
     assert made.never_left(SCREEN, 800, AT) == 0
 
-    assert (first.left, second.left, other.left) == (900, 0, 700)
-    assert (first.broken, second.broken, other.broken) == (True, True, False)
+    assert (first.lefts, second.lefts, other.lefts) == ([900], [0], [700])
+    assert (first.broken, second.broken, other.broken) == (1, 1, 0)
     assert made.never_left(SCREEN, 2000, AT) == 2000 - 1100
-    assert first.left == 0
+    assert first.lefts == [0]
 
 
 def test_heads_are_no_content():
@@ -43,7 +48,30 @@ def test_heads_are_no_content():
     made = holding_of(first, second)
 
     assert made.never_left(SCREEN, 150, AT) == 0
-    assert (first.left, second.left) == (1000, 0)
+    assert (first.lefts, second.lefts) == ([1000], [0])
+
+
+def test_of_answers_that_are_alike_the_last_ones_never_left():
+    """Each its content and then its head, as they went."""
+    alike = over(3, body=1000, heads=200)
+    made = holding_of(alike)
+
+    assert made.never_left(SCREEN, 1500, AT) == 0
+
+    assert (alike.lefts, alike.broken) == ([1000, 700, 0], 2)
+    assert len(made) == 3
+
+
+def test_what_is_told_together_is_let_go_together():
+    """In one piece, once all of it may be."""
+    made = Holding()
+    made.add(batch(over(), over(body=SMALL + 1, port=40001)))
+
+    assert made.next(LAG) is None
+    made.settle({("10.20.0.50", 40001)}, LAG)
+    assert made.next(LAG) is made.first
+    made.pop()
+    assert len(made) == 0
 
 
 def test_a_later_connection_of_the_same_name_is_another_one():
@@ -52,12 +80,13 @@ def test_a_later_connection_of_the_same_name_is_another_one():
     made = holding_of(before, after)
 
     assert made.never_left(SCREEN, 300, AT + 1) == 0
-    assert (before.left, after.left) == (700, 1000)
+    assert (before.lefts, after.lefts) == ([700], [1000])
 
 
 def test_small_ones_are_let_go_after_a_moment_in_their_order():
     """The moment is for the kernel's word about a connection that ended."""
-    made = holding_of(over(), over(now=1.0))
+    made = holding_of(over())
+    made.add(batch(over(), now=1.0))
 
     assert made.next(LAG - 0.1) is None
     assert made.next(LAG) is made.first
@@ -96,7 +125,8 @@ def test_large_ones_wait_until_nothing_of_them_waits_in_the_kernel():
 
 def test_a_look_says_nothing_of_what_ended_after_it():
     """A connection that was empty a moment ago may have been given more, and have ended."""
-    made = holding_of(over(now=5.0, body=SMALL + 1))
+    made = Holding()
+    made.add(batch(over(body=SMALL + 1), now=5.0))
     made.settle({SCREEN}, 5.0 + LAG / 2)
 
     assert made.next(5.0 + LAG) is None

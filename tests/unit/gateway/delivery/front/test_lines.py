@@ -7,23 +7,60 @@ import pytest
 from gateway.delivery.front import lines, opaque
 from gateway.delivery.front.lines import LONGEST, Began, Ended, Turned
 from gateway.delivery.front.opaque import MOST_SPANS, Carried
-from tests.unit.gateway.delivery.front.said import CARRIED, METER, began, ended
+from tests.unit.gateway.delivery.front.said import CARRIED, METER, began, ended, told
 
 
 def test_both_kinds_of_lines_are_read():
     """A line that begins names the connection and what it carries, one that ends also what the kernel took."""
-    read = lines.read(began(subject="p1", marks="m.n").strip())
-    over = lines.read(ended(query="CMCD=br%3D1", cmcd=["bl=1", "", "", ""], http2="h2", passed=True).strip())
+    read = lines.read(began(subject="p1", marks="m.n").strip(b"\n"))
+    over = lines.read(told(query="CMCD=br%3D1", cmcd=["bl=1", "", "", ""], http2="h2", passed=True).strip(b"\n"))
 
     assert isinstance(read, Began)
     assert (read.id, read.screen, read.port, read.meter, read.subject, read.marks, read.carried) == (
         "1", "10.20.0.50", 40000, METER, "p1", "m.n", False,
     )  # fmt: skip
     assert isinstance(over, Ended)
-    assert (over.status, over.sent, over.body, over.done, over.seconds, over.at) == (
-        200, 1200, 1000, True, 0.25, 1_800_000_000.5,
-    )  # fmt: skip
+    assert (over.status, over.answers, over.done) == (200, [(1200, 1000, 0.25, 1_800_000_000.5)], True)
     assert (over.query, over.cmcd, over.http2, over.passed) == ("CMCD=br%3D1", ("bl=1", "", "", ""), True, True)
+
+
+def test_a_plain_line_says_what_another_does():
+    """One in which a screen says nothing."""
+    plain, other = (
+        lines.read(ended(subject="p1", marks="m.n").strip(b"\n")),
+        lines.read(told(subject="p1", marks="m.n").strip(b"\n")),
+    )
+
+    assert plain == other
+    part = told(body=10, length="100", range="bytes 500-599/1000")
+    assert lines.read(ended(body=10, length=100, spans="bytes 500-599/1000").strip(b"\n")) == lines.read(
+        part.strip(b"\n")
+    )
+    assert lines.read(ended(done="", status=0, subject="p1", marks="m.n").strip(b"\n")) == plain._replace(
+        status=0, done=False
+    )  # type: ignore[union-attr]
+
+
+def test_small_answers_that_are_alike_are_told_as_one():
+    """Of one connection, and of none that has its name later; what has an id, or carries something else, stands alone."""
+    said = [
+        ended("", at=1_800_000_000.25),
+        ended("", port=40001),
+        ended("", at=1_800_000_000.75, body=500, length=1000),
+        ended("1"),
+        ended("", connection=8),
+        ended("", subject="p1"),
+        b"e  garbage\n",
+        ended("", done=""),
+    ]
+    read = lines.read_all([line.strip(b"\n") for line in said])
+
+    assert [len(one.answers) if isinstance(one, Ended) else one for one in read] == [2, 1, 1, 1, 1, None, 1]
+    first = read[0]
+    assert isinstance(first, Ended)
+    assert (first.answers, first.sent, first.at) == (
+        [(1200, 1000, 0.25, 1_800_000_000.25), (700, 500, 0.25, 1_800_000_000.75)], 1900, 1_800_000_000.75,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -38,7 +75,7 @@ def test_both_kinds_of_lines_are_read():
 )
 def test_what_delivery_broke_off_is_not_complete_whatever_nginx_calls_it(more, done):
     """The length that was told decides, where content was to come."""
-    over = lines.read(ended(passed=True, **more).strip())
+    over = lines.read(told(passed=True, **more).strip(b"\n"))
 
     assert isinstance(over, Ended)
     assert over.done is done
@@ -46,10 +83,10 @@ def test_what_delivery_broke_off_is_not_complete_whatever_nginx_calls_it(more, d
 
 def test_what_a_screen_sends_in_no_encoding_does_not_keep_it_from_being_counted():
     """nginx writes a query's bytes as they came."""
-    over = lines.read(ended(query="@").strip().replace(b"@", b"\xff\xfe"))
+    over = lines.read(told(query="@").strip(b"\n").replace(b"@", b"\xff\xfe"))
 
     assert isinstance(over, Ended)
-    assert over.body == 1000
+    assert over.answers[0].body == 1000
 
 
 @pytest.mark.parametrize(
@@ -63,13 +100,22 @@ def test_what_a_screen_sends_in_no_encoding_does_not_keep_it_from_being_counted(
         b"{" * 100_000,
         b'{"ended":"1","screen":"10.20.0.50","port":"40000","st',
         *[
-            ended(**wrong).strip()
+            told(**wrong).strip(b"\n")
             for wrong in (
                 {"port": "0"}, {"port": "70000"}, {"screen": 7}, {"sent": -1}, {"body": 1.5}, {"body": True}, {"body": 1 << 60},
                 {"seconds": "0"}, {"at": float("nan")}, {"at": 1e300}, {"meter": 7}, {"cmcd": 7}, {"status": "200"}, {"query": None},
             )
         ],
-        b" " * LONGEST + ended().strip(),
+        *[
+            ended(**wrong).strip(b"\n")
+            for wrong in (
+                {"port": 0}, {"port": 70000}, {"screen": "screen x"}, {"body": -1}, {"body": 1 << 60}, {"at": float("nan")}, {"at": 1e300},
+                {"meter": "#"}, {"status": 20000}, {"subject": "a b"}, {"done": "NO"},
+            )
+        ],
+        *[began(**wrong).strip(b"\n") for wrong in ({"port": 0}, {"name": ""}, {"meter": ""}, {"marks": "a b"}, {"subject": "\xff"})],
+        ended().strip(b"\n") + b" x",
+        b" " * LONGEST + ended().strip(b"\n"),
     ],
 )  # fmt: skip
 def test_what_is_no_line_is_told_so(line):
@@ -79,8 +125,8 @@ def test_what_is_no_line_is_told_so(line):
 
 def test_a_line_says_where_content_began_and_how_much_was_to_come():
     """Of nginx's own answers, so that the disk can be looked at where one broke off; nothing of it makes it incomplete."""
-    over = lines.read(ended(body=10, length="100", range="bytes 500-599/1000", head=0).strip())
-    head = lines.read(ended(body=0, length="1000", range="", head=1).strip())
+    over = lines.read(told(body=10, length="100", range="bytes 500-599/1000", head=0).strip())
+    head = lines.read(told(body=0, length="1000", range="", head=1).strip())
 
     assert isinstance(over, Ended)
     assert isinstance(head, Ended)
@@ -95,13 +141,13 @@ def test_what_nginx_refused_has_its_reason():
 
 def test_a_line_that_is_said_again_is_known_as_such():
     """And is as good as the first one; said a third time it does not grow."""
-    first = lines.read(began().strip())
+    first = lines.read(began().strip(b"\n"))
     assert isinstance(first, Began)
     again = lines.read(lines.carried(first).encode())
     assert isinstance(again, Began)
 
     assert again.carried
-    assert again[:6] == first[:6]
+    assert again == first._replace(carried=True)
     assert lines.carried(again) == lines.carried(first)
 
 

@@ -22,7 +22,12 @@ def say(path, text: bytes) -> None:
 
 
 def texts(log):
-    return [line.text for line in log.lines()]
+    return [text for block in log.blocks() for text in block.texts]
+
+
+def ends(log):
+    """Return the marks of where lines end."""
+    return [begins + len(text) + 1 for block in log.blocks() for text, begins in block.places()]
 
 
 def test_whole_lines_are_read_once_and_the_rest_when_it_is_whole(path):
@@ -59,11 +64,11 @@ def test_marks_say_what_was_counted(path):
     """A reader that begins anew finds by the last mark which lines are counted."""
     first = Log(path)
     say(path, b"one\ntwo\nthree\n")
-    marks = [line.mark for line in first.lines()]
+    marks = ends(first)
     first.close()
 
     again = Log(path)
-    assert [again.covers(marks[1], line.mark) for line in again.lines()] == [True, True, False]
+    assert [again.covers(marks[1], mark) for mark in ends(again)] == [True, True, False]
     assert not any(again.covers(0, mark) for mark in marks)
     again.close()
 
@@ -72,14 +77,14 @@ def test_a_file_in_its_place_is_read_from_its_beginning_and_nothing_of_it_is_cou
     """After a boot, or whoever renamed it: the old one is read to its end first."""
     log = Log(path)
     say(path, b"one\n")
-    [line] = log.lines()
+    line = list(log.blocks())[-1]
     say(path, b"two\n")
     os.rename(path, path.with_suffix(".old"))  # noqa: PTH104
     say(path, b"three\n")
     assert texts(log) == [b"two", b"three"]
     log.close()
     again = Log(path)
-    assert [again.covers(line.mark, other.mark) for other in again.lines()] == [False]
+    assert [again.covers(line.mark, mark) for mark in ends(again)] == [False]
     again.close()
 
 
@@ -87,7 +92,7 @@ def test_a_file_that_was_cut_short_is_begun_anew(path):
     """Its offsets mean nothing any more."""
     log = Log(path)
     say(path, b"one\ntwo\n")
-    [*_, last] = log.lines()
+    [last] = log.blocks()
     path.write_bytes(b"new\n")
     assert texts(log) == [b"new"]
     assert not log.covers(last.mark, log.mark)
@@ -100,11 +105,11 @@ def test_what_was_counted_gives_its_memory_back(path, monkeypatch):
     log = Log(path)
     rows = [b"%06d" % number + b"x" * 57 for number in range(1024)]  # of 64 bytes: each 64th begins a page
     say(path, b"\n".join(rows) + b"\n")
-    found = list(log.lines())
+    found = [begins for block in log.blocks() for _, begins in block.places()]
     before = path.stat()
 
-    log.punch(found[512].begins)
-    log.punch(found[512].begins)
+    log.punch(found[512])
+    log.punch(found[512])
 
     after = path.stat()
     assert (after.st_size, after.st_ino) == (before.st_size, before.st_ino)
@@ -124,10 +129,10 @@ def test_nothing_is_taken_from_a_file_by_marks_of_another(path, monkeypatch):
     monkeypatch.setattr(logs, "HOLE", 1)
     log = Log(path)
     say(path, b"x" * 99_999 + b"\n")
-    [line] = log.lines()
+    line = list(log.blocks())[-1]
     os.rename(path, path.with_suffix(".old"))  # noqa: PTH104
     say(path, b"y" * 99_999 + b"\n")
-    list(log.lines())
+    list(log.blocks())
     blocks = path.stat().st_blocks
     log.punch(line.mark)
     assert path.stat().st_blocks == blocks

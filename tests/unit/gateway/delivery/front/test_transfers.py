@@ -22,7 +22,7 @@ from gateway.delivery.front.transfers import Transfers
 from gateway.delivery.metering import window as windows
 from gateway.delivery.metering.meter import Meter
 from gateway.delivery.metering.window import Window
-from tests.unit.gateway.delivery.front.said import CARRIED, began, ended
+from tests.unit.gateway.delivery.front.said import CARRIED, began, ended, told
 
 SCREEN = ("10.20.0.50", 40000)
 AT = 1_800_000_000.5
@@ -92,22 +92,22 @@ class Front:
 
     def counted(self) -> tuple[int, int, int]:
         """Return requests, broken ones and bytes."""
-        return told(self.folder / "ledger")
+        return sums(self.folder / "ledger")
 
 
 def value(name: str) -> float:
     return metrics.REGISTRY.get_sample_value(f"headgate_delivery_front_{name}_total") or 0.0
 
 
-def told(ledger: Path) -> tuple[int, int, int]:
-    sums = [0, 0, 0]
+def sums(ledger: Path) -> tuple[int, int, int]:
+    figures_of = [0, 0, 0]
     for path in windows.windows(ledger):
         opened = Window(path, 1)
         for _, figures in opened.cells():
             for place, one in enumerate((figures.requests, figures.broken, figures.sent)):
-                sums[place] += one
+                figures_of[place] += one
         opened.close()
-    return sums[0], sums[1], sums[2]
+    return figures_of[0], figures_of[1], figures_of[2]
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ async def test_what_nginx_says_while_the_guard_is_asked_is_known_before_the_answ
 
 async def test_a_stream_of_several_that_broke_off_leaves_its_connection_alone(front: Front):
     """By HTTP/2 a player gives up one of many on a connection that goes on."""
-    front.say(ended(done="", http2="h2"))
+    front.say(told(done="", http2="h2"))
     await front.later()
 
     assert front.guard.cuts == []
@@ -177,7 +177,9 @@ async def test_a_stream_of_several_that_broke_off_leaves_its_connection_alone(fr
 async def test_a_large_one_is_counted_once_nothing_of_it_waits_in_the_kernel(front: Front):
     """However slow the screen; and if it leaves meanwhile, without what waited."""
     front.guard.there = {SCREEN: 300_000, ("10.20.0.50", 40001): 300_000}
-    front.say(ended(body=500_000), ended("2", port=40001, body=500_000))
+    front.say(ended(body=500_000))
+    await front.transfers.look()
+    front.say(ended("2", port=40001, body=500_000))
     await front.later(LAG)
     await front.later(LAG)
     assert front.counted() == (0, 0, 0)
@@ -208,7 +210,9 @@ async def test_what_waits_too_long_is_counted_and_told(front: Front):
 async def test_a_guard_that_is_away_keeps_nothing_from_being_counted(front: Front):
     """As nginx said it."""
     front.guard.away = Unreachable("away")
-    front.say(ended(done=""), ended("2", body=SMALL + 1))
+    front.say(ended(done=""))
+    await front.transfers.look()
+    front.say(ended("2", body=SMALL + 1))
     await front.later()
     assert front.counted() == (1, 1, 1000)
     await front.later(LONGEST)
@@ -217,22 +221,22 @@ async def test_a_guard_that_is_away_keeps_nothing_from_being_counted(front: Fron
 
 async def test_what_cannot_be_written_down_waits(front: Front, monkeypatch: pytest.MonkeyPatch):
     """And is counted once it can, in its order."""
-    add = front.meter.add
+    add = front.meter.add_all
 
     def busy(*_: object) -> None:
         raise Refused("busy", "no room", 503)
 
-    monkeypatch.setattr(front.meter, "add", busy)
+    monkeypatch.setattr(front.meter, "add_all", busy)
     front.say(ended(), ended("2"))
     await front.later()
     assert front.counted() == (0, 0, 0)
-    monkeypatch.setattr(front.meter, "add", add)
+    monkeypatch.setattr(front.meter, "add_all", add)
     await front.transfers.look()
 
     assert front.counted() == (2, 0, 2000)
 
 
-@pytest.mark.parametrize("after", range(0, 42, 3))
+@pytest.mark.parametrize("after", range(0, 100, 4))
 def test_a_kill_at_any_instant_neither_loses_nor_doubles(tmp_path: Path, after: int):
     """Counting and its mark hold both or neither, whatever of it was done; the next start goes on in the log."""
     folder = tmp_path / "box"
@@ -255,15 +259,15 @@ def test_a_kill_at_any_instant_neither_loses_nor_doubles(tmp_path: Path, after: 
         for line in path.read_text().splitlines()
     ]
     requests, _, sent = front.counted()
-    assert requests + sum(record["requests"] for record in waiting) == 4
-    assert sent + sum(record["bytes"] for record in waiting) == 3007
+    assert requests + sum(record["requests"] for record in waiting) == 5
+    assert sent + sum(record["bytes"] for record in waiting) == 4007
 
 
 def _killed(folder: Path, after: int) -> None:
-    """Count three transfers; be killed in the middle of the second, ``after`` so many of its steps."""
+    """Count transfers in three steps; be killed in the middle of the second, of two, ``after`` so many lines of code."""
     front = Front(folder)
-    front.say(ended("1"), ended("2"), ended("3"))
-    steps, adds, add = 0, 0, front.meter.add
+    other = opaque.told(CARRIED._replace(path="b.m4s"))
+    steps, adds, add = 0, 0, front.meter.add_all
 
     def counting(*args: object) -> None:
         nonlocal adds
@@ -277,12 +281,14 @@ def _killed(folder: Path, after: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             steps += 1
 
-    front.meter.add = counting  # type: ignore[method-assign]
-    asyncio.run(front.transfers.look())
+    front.meter.add_all = counting  # type: ignore[method-assign]
+    for said in ([ended("1")], [ended("2"), ended("3", meter=other)], [ended("4")]):
+        front.say(*said)
+        asyncio.run(front.transfers.look())
     front.now += LAG
 
     def trace(frame, event, arg):
-        if frame.f_code.co_name in ("add", "about_to_mark", "count", "marked"):
+        if frame.f_code.co_name in ("add_all", "_count", "about_to_mark", "count", "marked"):
             step()
         return trace
 
@@ -364,7 +370,7 @@ async def test_the_log_stays_small_and_what_runs_is_said_again(front: Front, mon
     monkeypatch.setattr(logs, "HOLE", logs.PAGE)
     front.say(began("slow", 40009))
     for number in range(3000):
-        front.say(began(str(number)), ended(str(number)))
+        front.say(began(str(number), subject="s" * 150), ended(str(number)))
         if number % 300 == 0:
             await front.later()
     await front.later()
@@ -381,7 +387,7 @@ async def test_the_log_stays_small_and_what_runs_is_said_again(front: Front, mon
 
 async def test_what_was_said_again_after_it_was_over_is_not_taken_for_running(front: Front):
     """nginx may say that it is over while delivery says it again."""
-    again = b'{"carried":1,' + began("1")[1:]
+    again = b"c" + began("1")[1:]
     front.say(began("1"), ended("1"), again)
     await front.transfers.look()
     assert await front.transfers.withdraw([CARRIED.release]) == 0
