@@ -21,8 +21,8 @@ from pathlib import Path
 import pytest
 
 from gateway.delivery.front import opaque
-from gateway.delivery.front.lines import Began, Ended, Said, read_all
 from gateway.delivery.front.cutting import Guard
+from gateway.delivery.front.lines import Began, Ended, Said, read_all
 from gateway.delivery.front.opaque import Carried
 from gateway.delivery.front.transfers import Transfers
 from gateway.delivery.metering import window as windows
