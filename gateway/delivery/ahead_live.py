@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from appliance.runtime.errors import HeadgateError
+from appliance.runtime.errors import HeadgateError, Refused
 from gateway.delivery.ahead import LARGEST, Ahead
 from gateway.delivery.live import PREFIX, Channels
 from gateway.playlists import order
@@ -24,6 +24,10 @@ MOST_ORDERS = 64  # MPDs whose order is in memory
 MOST_EDGES = 1000  # segments after which nothing was known yet
 MOST_WAITING = 64  # segments that are waited for
 LATEST = 20.0  # seconds that one is waited for, or an MPD that names it
+AGAIN, TRIES = (
+    0.25,
+    20,
+)  # seconds until one is asked for again that is whole by the clock and not at the origin yet, and how often
 
 log = logging.getLogger("headgate.delivery")
 
@@ -67,19 +71,27 @@ class AheadLive:
             self._begin(manifest, code, name)
         elif seconds <= LATEST and (code, name) not in self._waiting and len(self._waiting) < MOST_WAITING:
             self._waiting.add((code, name))
-            self._tasks.create_task(self._wait(seconds, manifest, code, name))
+            self._tasks.create_task(self._wait(seconds, manifest, code, name, TRIES))
 
-    async def _wait(self, seconds: float, manifest: Manifest, code: str, name: str) -> None:
+    async def _wait(self, seconds: float, manifest: Manifest, code: str, name: str, tries: int) -> None:
         await asyncio.sleep(seconds)
         self._waiting.discard((code, name))
-        self._begin(manifest, code, name)
+        self._begin(manifest, code, name, tries)
 
-    def _begin(self, manifest: Manifest, code: str, name: str) -> None:
+    def _begin(self, manifest: Manifest, code: str, name: str, tries: int = TRIES) -> None:
         if manifest.live is not None and name.startswith(PREFIX):
-            self._ahead.begin(manifest, name, min(manifest.live.largest, LARGEST), lambda: self._fetch(code, name))
+            largest = min(manifest.live.largest, LARGEST)
+            self._ahead.begin(manifest, name, largest, lambda: self._fetch(manifest, code, name, tries))
 
-    async def _fetch(self, code: str, name: str) -> int:
-        file, opened, cache = await self._channels.open(code, name.removeprefix(PREFIX))
+    async def _fetch(self, manifest: Manifest, code: str, name: str, tries: int) -> int:
+        try:
+            file, opened, cache = await self._channels.open(code, name.removeprefix(PREFIX))
+        except Refused as error:
+            # A packager is done with a segment some time after its last picture: the clock alone says too much.
+            if error.reason == "unknown-path" and tries > 1 and (code, name) not in self._waiting:
+                self._waiting.add((code, name))
+                self._tasks.create_task(self._wait(AGAIN, manifest, code, name, tries - 1))
+            raise
         opened.close()
         return file.size if cache == "miss" and file.came == "origin" else 0
 

@@ -26,11 +26,12 @@ class Channels:
 
     def __init__(self, root, mpd):
         self.root, self.mpd, self.asked, self.hit = root, mpd, [], set()
+        self.late = 10**6  # questions after which the segment 404 is there
 
     async def open(self, _code, path):
         self.asked.append(path)
         data = self.mpd if path.endswith(".mpd") else b"x" * 500
-        if path.endswith("404.m4s"):
+        if path.endswith("404.m4s") and self.asked.count(path) <= self.late:
             raise Refused("unknown-path", "no such file", 404)
         (self.root / "file").write_bytes(data)
         file = SimpleNamespace(sha256=hashlib.sha256(data).hexdigest(), size=len(data), came="origin")
@@ -59,7 +60,20 @@ def counted(outcome):
     return metrics.AHEAD.labels(ZONE, outcome)._value.get(), metrics.AHEAD_BYTES.labels(ZONE, outcome)._value.get()
 
 
-async def test_what_follows_is_fetched_once_and_counted(tmp_path):
+@pytest.fixture
+def slept(monkeypatch):
+    """What is waited for, in seconds, without waiting."""
+    slept = []
+
+    async def sleep(seconds, real=asyncio.sleep):
+        slept.extend([round(seconds, 2)] if seconds else [])
+        await real(0)
+
+    monkeypatch.setattr(ahead_live.asyncio, "sleep", sleep)
+    return slept
+
+
+async def test_what_follows_is_fetched_once_and_counted(tmp_path, slept):
     before = [counted(outcome)[0] for outcome in ("fetched", "used", "wasted")]
     async with asyncio.TaskGroup() as tasks:
         zone = Zone(tmp_path, tasks)
@@ -69,19 +83,25 @@ async def test_what_follows_is_fetched_once_and_counted(tmp_path):
         zone.clock = KEPT + 1
         assert await zone.serves("a/403.m4s") == ["a/4.m4s", "b/8.m4s"]  # 404 is not there yet by the clock
         zone.now = 9999.0
-        assert await zone.serves("a/403.m4s") == ["a/4.m4s", "b/8.m4s", "a/404.m4s"]  # and not at the origin
+        assert (await zone.serves("a/403.m4s"))[:3] == ["a/4.m4s", "b/8.m4s", "a/404.m4s"]  # and not at the origin
     after = [counted(outcome)[0] for outcome in ("fetched", "used", "wasted")]
     assert [new - old for new, old in zip(after, before, strict=True)] == [2, 1, 1]
 
 
-async def test_what_is_not_whole_yet_is_waited_for(tmp_path, monkeypatch):
-    slept = []
+@pytest.mark.parametrize(("late", "asked", "fetched"), [(3, 4, 1), (10**6, ahead_live.TRIES, 0)])
+async def test_what_a_packager_is_late_with_is_asked_for_again_for_a_while(tmp_path, slept, late, asked, fetched):
+    """By the clock it is whole, and its packager has yet to write and sign it."""
+    before = counted("fetched")[0]
+    async with asyncio.TaskGroup() as tasks:
+        zone = Zone(tmp_path, tasks)
+        zone.now, zone.channels.late = 9999.0, late
+        await zone.serves("index.mpd", "a/403.m4s")
+    assert zone.channels.asked.count("a/404.m4s") == asked
+    assert slept == [ahead_live.AGAIN] * (asked - 1)
+    assert counted("fetched")[0] - before == fetched
 
-    async def sleep(seconds, real=asyncio.sleep):
-        slept.extend([round(seconds, 1)] if seconds else [])
-        await real(0)
 
-    monkeypatch.setattr(ahead_live.asyncio, "sleep", sleep)
+async def test_what_is_not_whole_yet_is_waited_for(tmp_path, slept):
     async with asyncio.TaskGroup() as tasks:
         zone = Zone(tmp_path, tasks)
         zone.now = 1006.5
