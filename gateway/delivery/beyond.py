@@ -69,6 +69,9 @@ class Beyond:
 
     def grants(self, manifest: Manifest, path: str) -> bool:
         """Return whether it is known by now that ``path`` may be served, so that ``check`` need not be asked."""
+        if self._limits and manifest.live is not None and path.startswith(PREFIX):
+            channel = self._live.get(manifest.release)
+            return channel is not None and not channel[1].hides(path)
         known = self._uses.get(manifest.digest)
         return not self._limits or (known is not None and known[1] is None and path not in known[0].hidden)
 

@@ -137,9 +137,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
                 screens.doubts = Doubts(Objects(STATE / "store"), exchange, service.tasks)
                 screens.transfers = Transfers(places.log(zone), meter, guard, screens.heard, turned=screens.turned)
                 service.tasks.create_task(screens.transfers.run())
-            trees = Trees(places.trees(zone), STATE / "store" / "objects", exchange)
+            trees = Trees(places.trees(zone), STATE / "store", exchange)
             service.tasks.create_task(trees.watch())
-            return Front(Objects(STATE / "store"), exchange, trees, screens)
+            return Front(Objects(STATE / "store"), channels, exchange, trees, screens)
 
         def take_front(policy: Policy) -> None:
             listens = _listen(policy, config, zone)

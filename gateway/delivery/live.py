@@ -7,6 +7,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO
 
 from appliance.runtime.errors import Corrupt
@@ -63,6 +64,14 @@ class Channels:
         if opened is None:
             raise Corrupt("the live file that the exchange told of is not in the store")
         return file, opened, "miss"
+
+    def known(self, code: str, path: str) -> tuple[LiveFile, Path, float] | None:
+        """Return the segment at ``path`` (below ``live/``) if it is here and nobody need be asked: where, and for how many seconds."""
+        until, file = self._known.get((code, path)) or (0.0, None)
+        left = until - self._clock()
+        if file is None or left <= 0 or is_playlist(path) or not self._store.has(file.sha256, file.size):
+            return None
+        return file, self._store.path(file.sha256), left
 
     def forget(self) -> None:
         """Ask for everything again: another policy may let other channels pass."""

@@ -431,6 +431,8 @@ class Screens:
         if self.ahead is not None:
             self.ahead.asked(manifest, path)
             self.ahead.served(manifest, path)
+        if self.ahead_live is not None and manifest.live is not None and path.startswith(PREFIX):
+            self.ahead_live.served(manifest, manifest.release, path)
 
     def _count(self, status: int, cache: str, sent: int, seconds: Sequence[float], *, broken: int) -> None:
         """Count answers that are alike, ``sent`` bytes of content all together, each with its seconds."""

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from gateway.store.objects import FILE_MODE, Objects, make_folder
 
+FOLDER = "live"
 log = logging.getLogger("headgate.store")
 
 
@@ -21,13 +22,12 @@ class LiveObjects(Objects):
     """The live objects below ``root``/live; one process writes, any number read."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root / "live")
-        self._root = root / "live"
+        super().__init__(root / FOLDER)
 
     def prepare(self) -> None:
-        """Throw away what an earlier writer left, and make the folder."""
-        if self._root.exists():
-            shutil.rmtree(self._root)
+        """Throw away what an earlier writer left, and make the folder; ``root``/live itself stays, since others have it mounted."""
+        if self._objects.exists():
+            shutil.rmtree(self._objects)
         super().prepare()
 
     def adopt(self, file: Path, sha256: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
@@ -17,14 +18,15 @@ from gateway.delivery import cmsd, fields
 from gateway.delivery.front import opaque, places, seen
 from gateway.delivery.front.opaque import Carried
 from gateway.delivery.front.trees import Trees
-from gateway.delivery.live import PREFIX
+from gateway.delivery.live import PREFIX, Channels, longest
 from gateway.permission import door as doors
 from gateway.permission.door import Door, Granted
 from gateway.permission.judge import Asked
 from gateway.permission.permit import PREFIX as LEADING
 from gateway.permission.pseudonym import DAY
 from gateway.permission.withdrawn import marks
-from gateway.serving.exchange import Exchange, Manifest
+from gateway.release.manifest import File, Live
+from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.store.objects import Objects
 
 SESSION = 60  # seconds for which a permission is kept
@@ -54,8 +56,8 @@ class Zone(Protocol):
 class Front:
     """The questions of one zone's nginx."""
 
-    def __init__(self, store: Objects, exchange: Exchange, trees: Trees, zone: Zone) -> None:
-        self._store, self._exchange, self._trees, self._zone = store, exchange, trees, zone
+    def __init__(self, store: Objects, channels: Channels, exchange: Exchange, trees: Trees, zone: Zone) -> None:
+        self._store, self._channels, self._exchange, self._trees, self._zone = store, channels, exchange, trees, zone
         self.generation = ""  # of the policy; nothing is answered without one
         self.door: Door | None = None
 
@@ -104,11 +106,35 @@ class Front:
         manifest = self._exchange.known(code)
         if not self._is_known(request, "object") or manifest is None:
             return _answer(0)
+        if manifest.live is not None and path.startswith(PREFIX):
+            return self._segment(manifest, manifest.live, code, path)
         file = manifest.files.get(path)
-        if file is None or (manifest.live is not None and path.startswith(PREFIX)) or not self._zone.shows(file.type):
+        if file is None or not self._zone.shows(file.type):
             return _answer(AGAIN)
         if not self._exchange.allows(manifest, path) or not self._store.has(file.sha256, file.size):
             return _answer(0)
+        static = cmsd.static(path, file.type, manifest.entry, live=False)
+        return self._found(manifest, path, file, self._store.path(file.sha256), fields.keep(file.type), static, OBJECT)
+
+    def _segment(self, manifest: Manifest, live: Live, code: str, path: str) -> web.Response:
+        """Answer what is said of a segment of a live channel that came a moment ago; playlists and what is yet to come are delivery's."""
+        known = self._channels.known(code, path.removeprefix(PREFIX))
+        if known is None or not self._zone.shows(known[0].type):
+            return _answer(0)
+        file, where, left = known
+        static = cmsd.static(path, file.type, manifest.entry, live=True, seconds=live.segment)
+        return self._found(manifest, path, file, where, longest(live, path), static, min(OBJECT, int(left)))
+
+    def _found(
+        self,
+        manifest: Manifest,
+        path: str,
+        file: File | LiveFile,
+        where: Path,
+        keep: int,
+        static: str,
+        seconds: int,
+    ) -> web.Response:
         if not self._zone.grants(manifest, path):
             return _answer(0)
         try:
@@ -117,15 +143,15 @@ class Front:
             return _answer(0)
         self._zone.gives(manifest, path)
         said = {
-            **fields.of_file(file.sha256, fields.keep(file.type), hit=True, private=self.door is not None),
-            cmsd.STATIC: cmsd.static(path, file.type, manifest.entry, live=False),
+            **fields.of_file(file.sha256, keep, hit=True, private=self.door is not None),
+            cmsd.STATIC: static,
             cmsd.DYNAMIC: self._zone.told(),
-            places.OBJECT: self._trees.path(code, manifest, file.sha256),
+            places.OBJECT: self._trees.path(manifest.release, manifest, where),
             places.SIZE: str(file.size),
             places.METER: opaque.told(Carried(manifest.release, path, manifest.body, "hit")),
             "Content-Type": file.type,
         }
-        return _answer(OBJECT, said)
+        return _answer(seconds, said)
 
     def _is_known(self, request: web.Request, ask: str) -> bool:
         """Return whether nginx asks, and under this policy."""

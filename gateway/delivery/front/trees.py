@@ -24,12 +24,12 @@ log = logging.getLogger("headgate.delivery")
 
 
 class Trees:
-    """The links in ``folder`` to the store's ``objects``; what an earlier process left there goes."""
+    """The links in ``folder`` to the ``store``; what an earlier process left there goes."""
 
     def __init__(
-        self, folder: Path, objects: Path, exchange: Exchange, clock: Callable[[], float] = time.monotonic
+        self, folder: Path, store: Path, exchange: Exchange, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._folder, self._objects, self._exchange, self._clock = folder, objects, exchange, clock
+        self._folder, self._store, self._exchange, self._clock = folder, store, exchange, clock
         self._links: OrderedDict[str, tuple[str, Manifest, float]] = OrderedDict()  # code -> link, manifest, asked for
         self._door = ""
         folder.mkdir(exist_ok=True)
@@ -54,18 +54,18 @@ class Trees:
         self._door = f"door.{secrets.token_hex(8)}"  # a name that no answer that is still kept knows
         (self._folder.parent / self._door).symlink_to(self._folder.name)
 
-    def path(self, code: str, manifest: Manifest, sha256: str) -> str:
-        """Return where nginx finds an object (digest in hex) of the release ``code``, which may be served now."""
+    def path(self, code: str, manifest: Manifest, file: Path) -> str:
+        """Return where nginx finds the ``file`` of the store, which is of the release ``code`` and may be served now."""
         link, known, _ = self._links.get(code, ("", None, 0.0))
         if known is None or known.digest != manifest.digest:
             self.drop([code])
             link = f"{secrets.token_hex(8)}.{code}"
-            (self._folder / link).symlink_to(self._objects)
+            (self._folder / link).symlink_to(self._store)
         self._links[code] = link, manifest, self._clock()
         self._links.move_to_end(code)
         while len(self._links) > MOST:
             self.drop([next(iter(self._links))])
-        return f"/{link}/{sha256[:2]}/{sha256}"
+        return f"/{link}/{file.relative_to(self._store)}"
 
     def drop(self, codes: Iterable[str]) -> None:
         """Take the links of these releases away: nginx serves nothing of them from now on."""

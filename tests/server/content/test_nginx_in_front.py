@@ -20,6 +20,7 @@ from gateway.delivery.front.lines import Began, Ended, read_all
 from tests.server.content import media
 from tests.server.content.conftest import ADDRESSES, CODE, Chain, give_order, running
 from tests.server.content.strangers import counted, refusals
+from tests.server.content.test_live_crosses import Studio
 
 pytestmark = pytest.mark.server
 SEGMENT, LONG = media.segment(b"small" * 1000), media.sized(3 << 20)
@@ -191,6 +192,32 @@ def test_what_nginx_refuses_is_counted_with_its_reason(film, until):
     assert spoken(film, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
     for reason in ("too-large", "head-too-long", "method-not-allowed", "bad-http"):
         counted(film, before, reason)
+
+
+def test_a_live_segment_is_nginx_s_and_the_playlist_is_not(fronted, until):
+    """Once it came, for as long as nobody need ask; what the box begins anew does not keep nginx from it."""
+    chain = fronted
+    room = Studio(chain, "index.m3u8", segment=20.0)
+    room.put("s10.m4s", SEGMENT)
+    room.put(
+        "index.m3u8", b"#EXTM3U\n#EXT-X-TARGETDURATION:20\n#EXT-X-MEDIA-SEQUENCE:10\n#EXTINF:20,\ns10.m4s\n", sequence=1
+    )
+    miss = chain.play("live/s10.m4s")
+    assert (miss.status, miss.body, by_nginx(miss)) == (200, SEGMENT, False)
+    hit, own = chain.play("live/s10.m4s"), chain.play("live/s10.m4s", headers={"If-None-Match": '"another"'})
+    assert (hit.status, hit.body, by_nginx(hit), by_nginx(own)) == (200, SEGMENT, True, False)
+    assert {k: v for k, v in hit.headers.items() if k not in ("Date", "Server")} == {
+        k: v for k, v in own.headers.items() if k not in ("Date", "Server")
+    }
+    assert hit.headers["CMSD-Static"] == "d=20000,sf=h,st=l"
+    for _ in range(2):
+        assert not by_nginx(chain.play("live/index.m3u8"))
+    assert chain.play("live/s11.m4s").status == 404
+    used = [body for body in chain.used(5) if body["cache"] == "hit"]
+    assert sum(body["requests"] for body in used) >= 2
+    chain.stop("exchange")
+    chain.start("exchange")
+    until(lambda: by_nginx(chain.play("live/s10.m4s")), "nginx serves it again")
 
 
 def test_what_a_screen_says_for_nginx_is_no_word_of_nginx_s(film):

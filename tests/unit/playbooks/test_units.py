@@ -153,6 +153,7 @@ def test_nginx_sees_what_passed_and_the_folder_where_it_meets_delivery():
     assert unit["BindReadOnlyPaths"] == [
         "/run/headgate/policy",
         "/var/lib/headgate/store/objects",
+        "/var/lib/headgate/store/live",
         "/etc/headgate/front",
     ]
     assert {other for other in DAEMONS if "/run/headgate/front/" in UNITS[other].read_text()} == {

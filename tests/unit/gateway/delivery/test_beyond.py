@@ -53,7 +53,7 @@ class Zone:
             for path, data in FILES.items()
         }
         self.names = {file.sha256: path for path, file in files.items() if file.type == HLS}
-        self.manifest = SimpleNamespace(digest="d", files=files, live=None, entry="index.m3u8")
+        self.manifest = SimpleNamespace(release="c", digest="d", files=files, live=None, entry="index.m3u8")
         self.entry = ("live/index.m3u8", MASTER)
         self.beyond = Beyond(limits, self, root, self, self, tasks, lambda: self.now)
 
@@ -79,6 +79,9 @@ class Zone:
             Opened(self.root / "l", data),
             "hit",
         )
+
+    def grants(self, path):
+        return self.beyond.grants(self.manifest, path)
 
     async def refuses(self, path):
         try:
@@ -139,7 +142,9 @@ async def test_a_channel_whose_entry_does_not_come_is_judged_by_what_it_said(tmp
             await zone.refuses("live/1080/1.m4s")
         zone.away.clear()
         assert not await zone.refuses("live/index.m3u8")
+        assert not zone.grants("live/360/1.m4s")  # nothing is known yet
         assert not await zone.refuses("live/360/1.m4s")
+        assert (zone.grants("live/360/1.m4s"), zone.grants("live/1080/1.m4s")) == (True, False)
         zone.away.add("live")
         assert await zone.refuses("live/1080/1.m4s")
 

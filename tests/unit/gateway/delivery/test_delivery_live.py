@@ -61,6 +61,35 @@ async def test_a_file_is_asked_for_again_when_it_is_no_longer_fresh(store, tmp_p
             await read()
 
 
+async def test_a_segment_is_known_while_nobody_need_be_asked(store, tmp_path):
+    """What nginx in front may be told of; a playlist never is."""
+    now = 0.0
+    put(store, tmp_path, b"one")
+    async with asyncio.TaskGroup() as tasks:
+        channels = Channels(store, Exchange(), tasks, lambda: now)
+        assert channels.known("c", "1.ts") is None
+        for path in ("1.ts", "index.m3u8"):
+            (await channels.open("c", path))[1].close()
+        now = 0.75
+        known = channels.known("c", "1.ts")
+        assert known is not None
+        assert (known[0].size, known[1].read_bytes(), known[2]) == (3, b"one", 0.25)
+        assert channels.known("c", "index.m3u8") is None
+        now = 1.0
+        assert channels.known("c", "1.ts") is None
+        now = 0.5
+        store.remove(hashlib.sha256(b"one").hexdigest())
+        assert channels.known("c", "1.ts") is None
+
+
+def test_a_writer_that_begins_keeps_the_folder_that_others_have_mounted(store, tmp_path):
+    before = (tmp_path / "live").stat().st_ino
+    put(store, tmp_path, b"one")
+    store.prepare()
+    assert (tmp_path / "live").stat().st_ino == before
+    assert not list((tmp_path / "live").rglob("*/*"))
+
+
 def test_a_player_keeps_a_playlist_for_half_a_segment():
     """And a segment for a window."""
     live = Live(key="ed25519:" + "A" * 43 + "=", segment=4.0, window=6)

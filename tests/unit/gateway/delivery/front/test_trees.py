@@ -38,8 +38,8 @@ def here(tmp_path):
     (objects / "ab").mkdir(parents=True)
     (objects / "ab" / SHA).write_bytes(b"data")
     folder.mkdir(parents=True)
-    place = SimpleNamespace(now=0.0, exchange=Exchange(), folder=folder, objects=objects)
-    place.trees = Trees(folder, objects, place.exchange, lambda: place.now)
+    place = SimpleNamespace(now=0.0, exchange=Exchange(), folder=folder, store=tmp_path, file=objects / "ab" / SHA)
+    place.trees = Trees(folder, tmp_path, place.exchange, lambda: place.now)
     return place
 
 
@@ -69,26 +69,26 @@ async def looked(here, monkeypatch):
 
 
 def test_an_object_is_reached_until_its_release_is_withdrawn(here):
-    path = here.trees.path(CODE, manifest(), SHA)
+    path = here.trees.path(CODE, manifest(), here.file)
     assert read(here, path) == b"data"
     here.trees.drop([CODE])
     with pytest.raises(FileNotFoundError):
         read(here, path)
-    assert read(here, here.trees.path(CODE, manifest(), SHA)) == b"data"  # reinstated
+    assert read(here, here.trees.path(CODE, manifest(), here.file)) == b"data"  # reinstated
 
 
 def test_a_new_version_has_another_link_and_the_old_one_goes(here):
-    old = here.trees.path(CODE, manifest(), SHA)
-    assert here.trees.path(CODE, manifest(), SHA) == old
-    assert here.trees.path(CODE, manifest("2" * 64), SHA) != old
+    old = here.trees.path(CODE, manifest(), here.file)
+    assert here.trees.path(CODE, manifest(), here.file) == old
+    assert here.trees.path(CODE, manifest("2" * 64), here.file) != old
     with pytest.raises(FileNotFoundError):
         read(here, old)
 
 
 def test_another_policy_shuts_the_door_and_takes_every_link(here):
-    path, door = here.trees.path(CODE, manifest(), SHA), here.trees.door
+    path, door = here.trees.path(CODE, manifest(), here.file), here.trees.door
     here.trees.forget()
-    again = here.trees.path(CODE, manifest(), SHA)
+    again = here.trees.path(CODE, manifest(), here.file)
     for closed in ((path, None), (again, door), (path, door), (again, "")):
         with pytest.raises(FileNotFoundError):
             read(here, *closed)
@@ -96,8 +96,8 @@ def test_another_policy_shuts_the_door_and_takes_every_link(here):
 
 
 def test_what_an_earlier_process_left_goes(here):
-    path, door = here.trees.path(CODE, manifest(), SHA), here.trees.door
-    Trees(here.folder, here.objects, here.exchange)
+    path, door = here.trees.path(CODE, manifest(), here.file), here.trees.door
+    Trees(here.folder, here.store, here.exchange)
     with pytest.raises(FileNotFoundError):
         read(here, path, door)
     assert len(list(here.folder.iterdir())) == 0
@@ -114,22 +114,22 @@ def test_what_an_earlier_process_left_goes(here):
     ],
 )
 async def test_what_may_not_be_served_any_more_loses_its_link(here, monkeypatch, answer, stays):
-    path = here.trees.path(CODE, manifest(), SHA)
+    path = here.trees.path(CODE, manifest(), here.file)
     here.exchange.answer = answer
     await looked(here, monkeypatch)
     assert exists(here, path) is stays
 
 
 async def test_what_nobody_asks_for_loses_its_link(here, monkeypatch):
-    path = here.trees.path(CODE, manifest(), SHA)
+    path = here.trees.path(CODE, manifest(), here.file)
     here.now = IDLE + 1
     await looked(here, monkeypatch)
     assert not exists(here, path)
 
 
 def test_there_are_no_more_links_than_manifests_in_mind(here):
-    first = here.trees.path("0", manifest(), SHA)
+    first = here.trees.path("0", manifest(), here.file)
     for number in range(1, MOST + 1):
-        here.trees.path(str(number), manifest(), SHA)
+        here.trees.path(str(number), manifest(), here.file)
     assert len(list(here.folder.iterdir())) == MOST
     assert not exists(here, first)
