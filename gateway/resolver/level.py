@@ -1,7 +1,8 @@
 """One level of the table of identifiers: an LMDB environment that never changes once it has its name.
 
-Three databases: ``records`` (code -> the record as canonical JSON), ``links`` (target -> type, source), the links read backward, and
-``limited``, the codes of records that not everybody may see: few, so that to ask it costs little.
+Four databases: ``records`` (code -> the record as canonical JSON), ``links`` (target -> type, source), the links read backward,
+``limited``, the codes of records that not everybody may see: few, so that to ask it costs little, and ``filter``, which holds
+the Bloom filter of the codes where they are not too many: of a batch, most codes are in the oldest level alone.
 Built from records in the order of their codes, in memory that does not grow with their number; read without locks by any process.
 """
 
@@ -15,6 +16,7 @@ import os
 import re
 import shutil
 import tempfile
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ import lmdb
 
 from appliance.runtime.errors import Corrupt, Refused
 from appliance.runtime.files import sync_folder
+from gateway.resolver import bloom
 from gateway.resolver.answer.raw import plain
 
 FILE = "data.mdb"
@@ -33,6 +36,7 @@ LONGEST_KEY = 511  # bytes; LMDB's own limit, also of what is kept under a key t
 AT_ONCE = 20_000  # records a transaction: what is changed by one is kept in memory until its end
 IN_MEMORY = 500_000  # links that are sorted in memory; more go to files and are merged from there
 BUILDING = ".building-"
+_FILTER = b"codes"  # the key of the filter
 _LINKS = b'"links":['  # nothing but the key itself is written so: a quote inside a text has a backslash before it
 _CODE = re.compile(rb'\{"body":"[^"\\]*","code":"([^"\\]{1,%d})"' % LONGEST_KEY)
 _FIRST, _NEXT, _TYPE = b'"links":[{"target":"', b'"},{"target":"', b'","type":"'
@@ -58,10 +62,9 @@ class Level:
         self._env = env
         self._records = env.open_db(b"records", create=False)
         self._links = env.open_db(b"links", create=False, dupsort=True)
-        self._limited: Any = None
-        with contextlib.suppress(lmdb.NotFoundError):  # a level of a version that did not note them
-            self._limited = env.open_db(b"limited", create=False)
+        self._limited, told = _database(env, b"limited"), _database(env, b"filter")
         self._read = env.begin(db=self._records)  # one for ever: what it reads never changes
+        self._filter: bytes | None = None if told is None else self._read.get(_FILTER, None, told)
         self.raw: Callable[[bytes], bytes | None] = self._read.get  # the fast path: code -> record, or None
 
     @classmethod
@@ -77,7 +80,7 @@ class Level:
                 raise Corrupt(f"{path.name} has {there} bytes, not {size}")
             if (found := _open.get(str(path))) is not None:
                 return found
-            env = lmdb.open(str(path), readonly=True, lock=False, create=False, max_dbs=3, readahead=False)
+            env = lmdb.open(str(path), readonly=True, lock=False, create=False, max_dbs=4, readahead=False)
             level = cls(path, env)
         except (lmdb.Error, OSError) as error:
             raise Corrupt(f"{path.name}: {error}") from error
@@ -90,9 +93,14 @@ class Level:
         Raises:
             Corrupt: the level is damaged.
         """
-        get = self.raw
+        get, found = self.raw, list(newer)
         try:
-            return [get(code) if found is None else found for code, found in zip(codes, newer, strict=True)]
+            if self._filter is None:
+                return [get(code) if one is None else one for code, one in zip(codes, newer, strict=True)]
+            for at in bloom.perhaps(self._filter, codes):
+                if found[at] is None:
+                    found[at] = get(codes[at])
+            return found
         except lmdb.Error as error:
             raise Corrupt(f"{self.path.name}: {error}") from error
 
@@ -128,6 +136,13 @@ class Level:
                 yield from cursor
         except lmdb.Error as error:
             raise Corrupt(f"{self.path.name}: {error}") from error
+
+
+def _database(env: lmdb.Environment, name: bytes) -> Any:
+    """Return a database that levels of older versions do not have: None there."""
+    with contextlib.suppress(lmdb.NotFoundError):
+        return env.open_db(name, create=False)
+    return None
 
 
 def links_of(record: bytes) -> list[tuple[str, str]]:
@@ -205,13 +220,15 @@ def build(folder: Path, name: str, records: Iterable[tuple[bytes, bytes]]) -> Bu
 
 
 def _write(built: Path, records: Iterable[tuple[bytes, bytes]]) -> tuple[int, int]:
-    runs, limited = _Runs(built / "links"), _Runs(built / "limited")
-    env = lmdb.open(str(built), map_size=LARGEST, lock=False, sync=False, max_dbs=3, meminit=False)
+    runs, limited, hashes = _Runs(built / "links"), _Runs(built / "limited"), array("I")
+    env = lmdb.open(str(built), map_size=LARGEST, lock=False, sync=False, max_dbs=4, meminit=False)
     try:
         forward, backward = env.open_db(b"records"), env.open_db(b"links", dupsort=True)
-        count = _put(env, forward, _noting(records, runs, limited))
+        count = _put(env, forward, _noting(records, runs, limited, hashes))
         links = _put(env, backward, runs.sorted())
         _put(env, env.open_db(b"limited"), limited.sorted())
+        if count <= bloom.MOST:
+            _put(env, env.open_db(b"filter"), iter([(_FILTER, bloom.bloom(hashes))]))
         env.sync(True)
     except lmdb.MapFullError as error:
         raise Refused("too-large", f"a level of the table has at most {LARGEST} bytes") from error
@@ -255,8 +272,10 @@ class _Taken:
             yield item
 
 
-def _noting(records: Iterable[tuple[bytes, bytes]], runs: _Runs, limited: _Runs) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the records, checked for their order, and note their links and those that are not plain."""
+def _noting(
+    records: Iterable[tuple[bytes, bytes]], runs: _Runs, limited: _Runs, hashes: array[int]
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the records, checked for their order, and note their links, those that are not plain, and what the filter is made of."""
     last = b""
     for code, record in records:
         if not last < code or len(code) > LONGEST_KEY:
@@ -266,6 +285,8 @@ def _noting(records: Iterable[tuple[bytes, bytes]], runs: _Runs, limited: _Runs)
             runs.add(target, b"%s\0%s" % (kind, code))
         if not plain(record):
             limited.add(code, b"")
+        if len(hashes) <= bloom.MOST:
+            hashes.append(bloom.hashed(code))
         yield code, record
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from appliance.runtime.errors import Corrupt
@@ -19,13 +19,14 @@ MOST = 10_000  # codes of one batch
 LARGEST = 4 << 20  # bytes of its body
 CHUNK = 250  # codes that are answered before others have their turn: about a millisecond
 
+_QUOTE, _BACKSLASH = b'"\\'
 _NO_KEY = b"?"  # of what cannot be one: it is not in the table
 Many = Callable[[Sequence[bytes]], Sequence[bytes | None]]
 Count = Counter[tuple[str, str]]  # (scheme, outcome) -> answers
 
 
-def parse_batch(body: bytes, kind: str) -> list[str]:
-    """Return the codes of a JSON array (or ``{"codes": [...]}``), or of lines.
+def parse_batch(body: bytes, kind: str) -> list[bytes]:
+    """Return the codes of a JSON array (or ``{"codes": [...]}``), or of lines, as UTF-8 in which a lone surrogate may be.
 
     Raises:
         ValueError: it is neither, or too many.
@@ -35,50 +36,51 @@ def parse_batch(body: bytes, kind: str) -> list[str]:
         told = told.get("codes") if isinstance(told, dict) else told
         if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
             raise ValueError("a batch is a JSON array of codes, or lines")
-        listed: list[str] = told
+        listed = [one.encode(errors="surrogatepass") for one in told]
     else:
-        listed = [line for line in body.decode(errors="replace").splitlines() if line.strip()]
+        # In one piece: no line holds a line feed, nor is one of them empty.
+        listed = "\n".join(filter(str.strip, body.decode(errors="replace").splitlines())).encode().splitlines()
     if len(listed) > MOST:
         raise ValueError(f"a batch has at most {MOST} codes, here are {len(listed)}")
     return listed
 
 
 def lines(
-    asked: Sequence[str], many: Many, source: Source | None, here: Here, now: datetime, counted: Count
-) -> Iterator[bytes]:
-    """Yield a line for each of the ``asked``, in their order.
+    asked: Sequence[bytes], many: Many, source: Source | None, here: Here, now: datetime, counted: Count
+) -> bytes:
+    """Return a line for each of the ``asked`` (``parse_batch``), in their order.
 
     What is asked in its canonical form, as programs do, is looked up as it is: a key of the table needs no parsing.
     """
-    keys = [text.encode(errors="surrogatepass") for text in asked]
-    whole = min(map(len, keys), default=1) > 0 and max(map(len, keys), default=0) <= LONGEST
-    found = list(many(keys if whole else [key if 0 < len(key) <= LONGEST else _NO_KEY for key in keys]))
-    spelt = {number: _parsed(asked[number]) for number, raw in enumerate(found) if raw is None}
-    again = [
-        (number, str(code)) for number, code in spelt.items() if isinstance(code, Code) and str(code) != asked[number]
-    ]
-    for (number, _), raw in zip(again, many([code.encode() for _, code in again]), strict=True):
-        found[number] = raw
-    prefix = b',"playable":"' + here.delivery.encode() + b"/r/" if here.delivery is not None else None
-    schemes: list[str] = []
-    for number, (text, key, raw) in enumerate(zip(asked, keys, found, strict=True)):
-        quick = one_copy(raw) if raw is not None and number not in spelt else None
-        if quick is not None and b'"' not in key and b"\\" not in key:
-            path, record = quick
-            playable = b'%b%b"' % (prefix, path) if prefix else b""
-            schemes.append(text.partition(":")[0])
-            # Links are asked for by /id/CODE/links, which leaves out what may not be seen here.
-            yield b'{"asked":"%b"%b,"record":%b}\n' % (key, playable, record)
+    found = many([key if 0 < len(key) <= LONGEST else _NO_KEY for key in asked])
+    spelt = {key: _parsed(_text(key)) for key, raw in zip(asked, found, strict=True) if raw is None}
+    again = {key: code for key, one in spelt.items() if isinstance(one, Code) and (code := str(one).encode()) != key}
+    meant = dict(zip(again, many(list(again.values())), strict=True))
+    playable = b'","playable":"%b/r/' % here.delivery.encode() if here.delivery is not None else None
+    told: list[bytes] = []
+    quick: list[bytes] = []
+    for key, raw in zip(asked, found, strict=True):
+        copy = one_copy(raw) if raw is not None and _QUOTE not in key and _BACKSLASH not in key else None
+        if copy is None:
+            record = raw if raw is not None else meant.get(key)
+            told.append(_slow(_text(key), spelt.get(key), record, source, here, now, counted))
+            continue
+        quick.append(key)
+        entry, release, before, behind = copy
+        # Links are asked for by /id/CODE/links, which leaves out what may not be seen here.
+        if playable is None:
+            told += (b'{"asked":"', key, b'","record":', before, behind, b"}\n")
         else:
-            yield _slow(text, spelt.get(number), raw, source, here, now, counted)
-    for scheme, count in Counter(schemes).items():
-        counted[scheme, "document"] += count
+            told += (b'{"asked":"', key, playable, release, b"/", entry, b'","record":', before, behind, b"}\n")
+    for scheme, count in Counter([key.partition(b":")[0] for key in quick]).items():
+        counted[scheme.decode(), "document"] += count
+    return b"".join(told)
 
 
-def damaged(asked: Sequence[str], error: Corrupt, counted: Count) -> bytes:
+def damaged(asked: Sequence[bytes], error: Corrupt, counted: Count) -> bytes:
     """Return the lines of codes that a damaged table cannot tell of."""
     counted["none", "corrupt"] += len(asked)
-    return b"".join(_line({"asked": text, "reason": "corrupt", "error": str(error)}) for text in asked)
+    return b"".join(_line({"asked": _text(key), "reason": "corrupt", "error": str(error)}) for key in asked)
 
 
 def _slow(
@@ -117,6 +119,10 @@ def _slow(
         case _:
             counted[code.scheme, "no-table"] += 1
             return _line({**told, "reason": "no-table", "error": "this box has received no table of identifiers yet"})
+
+
+def _text(key: bytes) -> str:
+    return key.decode(errors="surrogatepass")
 
 
 def _parsed(text: str) -> Code | WrongCode:

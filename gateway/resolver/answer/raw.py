@@ -15,6 +15,11 @@ _LOCATIONS = b'"locations":[{"entry":"'
 _ON_THE_BOX = re.compile(rb'"locations":\[\{"entry":"([0-9A-Za-z/._-]+)","release":"isli:([0-9-]+)"\}\]').match
 # A text in a link may end as the links do but for its quotation mark, which has a backslash before it.
 _LINKS, _END = b'"links":[', b'"}],"'
+_END_LOCATIONS = _END + _LOCATIONS[1:]
+# What follows them in a record that is plain and has one copy on the box, as above; braces in metadata are left to who reads it.
+_ONE_COPY = re.compile(
+    rb'([0-9A-Za-z/._-]+)","release":"isli:([0-9-]+)"\}\],(?:"metadata":\{[^{}]*\},)?"status":"registered",'
+).match
 _TARGET = re.compile(rb'"target":"([^"\\]+)"').findall
 _TTL = re.compile(rb',"ttl":([0-9]{1,9})\}$').search
 
@@ -53,16 +58,15 @@ def ttl_of(raw: bytes) -> int:
     return int(found[1]) if found else TTL
 
 
-def one_copy(raw: bytes) -> tuple[bytes, bytes] | None:
-    """Return the path of a plain record's only location, as ``on_the_box``, and the record without links; None: it must be read."""
-    if not plain(raw):
+def one_copy(raw: bytes) -> tuple[bytes, bytes, bytes, bytes] | None:
+    """Return entry and release of a plain record's only location, on the box, and what stands before and behind its links.
+
+    None: it must be read.
+    """
+    before = raw.find(_LINKS)
+    behind = raw.find(_LOCATIONS) if before < 0 else raw.find(_END_LOCATIONS, before) + len(_END) - 1
+    found = _ONE_COPY(raw, behind + len(_LOCATIONS))
+    if found is None:
         return None
-    at = raw.find(_LINKS)
-    if at < 0:
-        path = on_the_box(raw)
-        return None if path is None else (path, raw)
-    end = raw.index(_END, at)
-    found = _ON_THE_BOX(raw, end + 4)  # the key that follows
-    if found is None or raw.find(b"\\", at, end) >= 0:
-        return None
-    return found[2] + b"/" + found[1], raw[:at] + raw[end + 4 :]
+    entry, release = found.groups()
+    return entry, release, raw[: before if before >= 0 else behind], raw[behind:]

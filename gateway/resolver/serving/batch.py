@@ -58,7 +58,7 @@ class Batches:
         for start in range(0, len(asked), CHUNK):
             part = asked[start : start + CHUNK]
             try:
-                told = b"".join(lines(part, finder.many, source, self._resolver.here, now, counted))
+                told = lines(part, finder.many, source, self._resolver.here, now, counted)
             except Corrupt as error:  # the answer has begun: the lines themselves must tell it
                 told = damaged(part, error, counted)
             await response.write(told)
@@ -69,7 +69,7 @@ class Batches:
         self._counted("answered")
         return response
 
-    async def _asked(self, request: web.Request) -> list[str]:
+    async def _asked(self, request: web.Request) -> list[bytes]:
         if request.content_type not in KINDS:
             self._counted("bad-request")
             raise Refused("bad-request", f"a batch is {' or '.join(KINDS)}", 415)
