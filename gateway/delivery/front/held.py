@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from gateway.delivery.front.lines import Ended
+from gateway.delivery.front.opaque import Carried
 
 Screen = tuple[str, int]
 LAG = 2.0  # seconds for the kernel's word about a connection that ended
@@ -23,10 +24,10 @@ MOST = 100_000  # answers; with more, the oldest are let go at once
 class Held:
     """One transfer that is over, or several of one connection that are alike."""
 
-    __slots__ = ("_missing", "ended", "sent", "settled")
+    __slots__ = ("_missing", "carried", "ended", "sent", "settled")
 
-    def __init__(self, ended: Ended) -> None:
-        self.ended, self.sent = ended, ended.sent
+    def __init__(self, ended: Ended, carried: Carried | None = None) -> None:
+        self.ended, self.carried, self.sent = ended, carried, ended.sent
         self._missing = 0
         self.settled = not ended.done  # nothing more is asked about it: its connection is destroyed
 
@@ -114,9 +115,14 @@ class Holding:
     def _is_settled(self, held: Held) -> bool:
         return held.settled or self._bytes[held.screen] <= SMALL
 
-    def those(self, carry: Callable[[Ended], bool]) -> set[Screen]:
+    def those(self, carry: Callable[[Carried], bool]) -> set[Screen]:
         """Return the connections that carried such things, and may do so yet: what nginx has done with waits in the kernel."""
-        return {held.screen for batch in self._batches for held in batch.held if carry(held.ended)}
+        return {
+            held.screen
+            for batch in self._batches
+            for held in batch.held
+            if held.carried is not None and carry(held.carried)
+        }
 
     def settle(self, screens: Collection[Screen], now: float) -> None:
         """Take note that nothing waits any more in these connections; what they ended lately may still be told."""

@@ -116,11 +116,12 @@ class Transfers:
     def _hold(self, over: Sequence[Ended], block: Block) -> None:
         if not over:
             return
-        self._holding.add(Batch([Held(ended) for ended in over], block.begins, block.mark, self._clock()))
-        for ended in over:
-            if not ended.done and not ended.http2:  # nginx closes it; what waits there is for nobody
-                self._broken.add((ended.screen, ended.port))
-            self._heard(ended, _carried(ended))
+        batch = Batch([Held(ended, _carried(ended)) for ended in over], block.begins, block.mark, self._clock())
+        self._holding.add(batch)
+        for held in batch.held:
+            if not held.ended.done and not held.ended.http2:  # nginx closes it; what waits there is for nobody
+                self._broken.add(held.screen)
+            self._heard(held.ended, held.carried)
 
     async def run(self) -> None:
         """Read, ask, count, until ``drain``."""
@@ -193,8 +194,7 @@ class Transfers:
 
     def _deliveries(self, batch: Batch) -> Iterator[Delivery]:
         for held in batch.held:
-            ended = held.ended
-            carried = _carried(ended)
+            ended, carried = held.ended, held.carried
             if carried is None or ended.head:
                 continue
             what = What(carried.release, carried.path, carried.body, self._meter.zone, self._meter.screen,
@@ -234,7 +234,7 @@ class Transfers:
         """
         self.read()
         screens = self._running.those(carry)
-        if over := self._holding.those(lambda ended: _carries(ended, carry)) - screens:
+        if over := self._holding.those(carry) - screens:
             screens |= {screen for screen, unsent in (await self._guard.waiting(over)).items() if unsent}
         found = await self._guard.cut(screens.union(passed)) if screens or passed else set()
         return len((found & screens).difference(passed))  # nginx may have said already that it is over
@@ -259,12 +259,7 @@ def _carried(ended: Ended) -> Carried | None:
     if not ended.meter:
         return None
     try:
-        return opaque.read(ended.meter)._replace(subject=ended.subject, marks=ended.marks)
+        return Carried(*opaque.read(ended.meter)[:5], ended.subject, ended.marks)
     except ValueError:
         metrics.FRONT_UNREAD.inc()
         return None
-
-
-def _carries(ended: Ended, carry: Callable[[Carried], bool]) -> bool:
-    carried = _carried(ended)
-    return carried is not None and carry(carried)
