@@ -200,6 +200,14 @@ def test_help_tells_every_command(clone: Clone):
     assert "./dev test" in told
 
 
+@pytest.mark.parametrize("command", ["lab", "test", "check"])
+def test_who_asks_for_help_starts_nothing(clone: Clone, command: str):
+    status, told = clone.call(command, "--help")
+
+    assert (status, clone.called()) == (0, [])
+    assert f"./dev {command}" in told
+
+
 def test_help_tells_every_benchmark():
     """`./dev bench --help` names each with what it measures, and runs none."""
     told = subprocess.run(
