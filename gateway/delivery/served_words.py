@@ -2,56 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.filesize import decimal
 from rich.table import Table
 
-from appliance.telemetry.served import BoxServed
+from appliance.telemetry.served import BoxServed, Served
 
 
 def tables(box: BoxServed) -> Iterator[Table]:
-    """Yield a table of all zones, and one of the titles where players told of any."""
-    zones = box.zones
-    if not zones:
+    """Yield a table with a column for each zone, and of each zone the titles that players told of: narrow enough for any terminal."""
+    if not box.zones:
         return
-    table = Table(title="delivery, since its start", title_justify="left")
-    for name in ("zone", "screens", "sessions", "requests", "sent", "hits by bytes"):
-        table.add_column(name, justify="left" if name in ("zone", "screens") else "right")
-    for name in ("start-up", "stalls", "buffer", "bitrate", "broken off"):
-        table.add_column(name, justify="right")
-    table.add_column("refused")
-    for one in zones:
-        table.add_row(
-            one.zone,
-            one.screen or "-",
-            f"{one.sessions:,}",
-            f"{one.requests:,}",
-            decimal(one.bytes),
-            "-" if one.hit_share is None else f"{one.hit_share:.1%}",
-            _seconds(one.start.average),
-            f"{one.stalls:,}",
-            _seconds(one.buffer.average),
-            _rate(one.bitrate.average),
-            f"{one.broken_off:,}",
-            ", ".join(f"{reason} {count:,}" for reason, count in one.refusals.items()) or "nothing",
-        )
+    table = Table("", title="delivery, since its start", title_justify="left")
+    for one in box.zones:
+        table.add_column(one.zone, justify="right", overflow="fold")
+    for name, tell in FIGURES.items():
+        table.add_row(name, *map(tell, box.zones))
     yield table
-    if any(one.titles for one in zones):
-        table = Table("zone", "title", title="titles with the most sessions", title_justify="left")
-        for name in ("sessions", "start-up", "stalls", "bitrate"):
-            table.add_column(name, justify="right")
-        for one in zones:
-            for title in one.titles:
-                table.add_row(
-                    one.zone,
-                    title.release,
-                    f"{title.sessions:,}",
-                    _seconds(title.start.average),
-                    f"{title.stalls:,}",
-                    _rate(title.bitrate.average),
-                )
-        yield table
+    for one in box.zones:
+        if one.titles:
+            yield _titles(one)
+
+
+def _titles(zone: Served) -> Table:
+    table = Table("title", title=f"{zone.zone}: titles with the most sessions", title_justify="left")
+    for name in ("sessions", "start-up", "stalls", "bitrate"):
+        table.add_column(name, justify="right")
+    for title in zone.titles:
+        figures = _seconds(title.start.average), f"{title.stalls:,}", _rate(title.bitrate.average)
+        table.add_row(title.release, f"{title.sessions:,}", *figures)
+    return table
 
 
 def lines(box: BoxServed) -> Iterator[str]:
@@ -74,3 +55,18 @@ def _seconds(value: float | None) -> str:
 
 def _rate(value: float | None) -> str:
     return "-" if value is None else f"{value / 1e6:.2f} Mbit/s"
+
+
+FIGURES: dict[str, Callable[[Served], str]] = {
+    "screens": lambda one: one.screen or "-",
+    "sessions": lambda one: f"{one.sessions:,}",
+    "requests": lambda one: f"{one.requests:,}",
+    "sent": lambda one: decimal(one.bytes),
+    "hits by bytes": lambda one: "-" if one.hit_share is None else f"{one.hit_share:.1%}",
+    "start-up": lambda one: _seconds(one.start.average),
+    "stalls": lambda one: f"{one.stalls:,}",
+    "buffer": lambda one: _seconds(one.buffer.average),
+    "bitrate": lambda one: _rate(one.bitrate.average),
+    "broken off": lambda one: f"{one.broken_off:,}",
+    "refused": lambda one: "\n".join(f"{reason} {count:,}" for reason, count in one.refusals.items()) or "nothing",
+}

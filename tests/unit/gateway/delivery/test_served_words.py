@@ -1,6 +1,7 @@
 """What ``headgate box status`` prints of delivery."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -9,20 +10,31 @@ from gateway.delivery.served_words import lines, tables
 
 PHONES = Served(
     "smallscreen", "small", 0, 4, 1000, 900, sessions=2, begun=2, stalls=1, start=Mean(2.0, 2), bitrate=Mean(2e6, 2),
-    refusals={"no-token": 1}, titles=(Title("film", 2, 1, Mean(2.0, 2), Mean(2e6, 2)),),
+    refusals={"no-token": 1, "too-many-connections": 12_345}, titles=(Title("999999-100000000000001-4", 2, 1, Mean(2.0, 2), Mean(2e6, 2)),),
 )  # fmt: skip
 
 
 def printed(box):
     out = io.StringIO()
     for table in tables(box):
-        Console(file=out, width=200).print(table)
+        Console(file=out, width=80).print(table)
     return out.getvalue()
 
 
 def test_the_tables_have_every_figure():
-    text = printed(BoxServed((PHONES,)))
-    assert all(word in text for word in ("smallscreen", "90.0%", "no-token 1", "1.0 s", "1.00 Mbit/s", "film"))
+    """Whole, of two zones, on a terminal of eighty columns."""
+    text = printed(BoxServed((PHONES, replace(PHONES, zone="bigscreen"))))
+    words = (
+        "smallscreen",
+        "90.0%",
+        "no-token 1",
+        "too-many-connections 12,345",
+        "1.0 s",
+        "1.00 Mbit/s",
+        "hits by bytes",
+    )
+    assert all(word in text for word in (*words, "999999-100000000000001-4"))
+    assert "…" not in text
     assert printed(BoxServed()) == ""
 
 
