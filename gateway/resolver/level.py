@@ -87,15 +87,17 @@ class Level:
         _open[str(path)] = level
         return level
 
-    def many(self, codes: Sequence[bytes], newer: Sequence[bytes | None]) -> list[bytes | None]:
+    def many(self, codes: Sequence[bytes], newer: Sequence[bytes | None], *, few: bool = False) -> list[bytes | None]:
         """Return the records of ``codes`` in their order: the ``newer`` one where there is one, else that which is here or None.
+
+        Where ``few`` of them are here, the filter is asked first.
 
         Raises:
             Corrupt: the level is damaged.
         """
         get, found = self.raw, list(newer)
         try:
-            if self._filter is None:
+            if self._filter is None or not few:
                 return [get(code) if one is None else one for code, one in zip(codes, newer, strict=True)]
             for at in bloom.perhaps(self._filter, codes):
                 if found[at] is None:

@@ -109,7 +109,7 @@ class Table:
         """
         found: list[bytes | None] = [None] * len(codes)
         for level in self._levels:
-            found = level.many(codes, found)
+            found = level.many(codes, found, few=level is not self._levels[-1])  # nearly all are in the oldest one
         return found
 
     def plain(self, codes: Sequence[bytes]) -> bool:

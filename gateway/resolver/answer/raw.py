@@ -65,6 +65,8 @@ def one_copy(raw: bytes) -> tuple[bytes, bytes, bytes, bytes] | None:
     """
     before = raw.find(_LINKS)
     behind = raw.find(_LOCATIONS) if before < 0 else raw.find(_END_LOCATIONS, before) + len(_END) - 1
+    if behind < len(_END):  # it is not there
+        return None
     found = _ONE_COPY(raw, behind + len(_LOCATIONS))
     if found is None:
         return None
