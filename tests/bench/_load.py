@@ -132,6 +132,15 @@ def processor(pids: Iterable[int]) -> float:
     return total / TICKS
 
 
+def waited(pids: Iterable[int]) -> float:
+    """Return the seconds that processes were ready to run and had no processor (their first threads)."""
+    total = 0
+    for pid in pids:
+        with suppress(FileNotFoundError):
+            total += int(open(f"/proc/{pid}/schedstat").read().split()[1])  # noqa: SIM115, PTH123
+    return total / 1e9
+
+
 def memory(pid: int) -> tuple[int, int]:
     """Return the bytes of a process that are its own, and those of files that it has mapped."""
     found = dict.fromkeys(("RssAnon", "RssFile"), 0)
