@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import http_sf
@@ -21,9 +21,16 @@ MOST_NEXT = 4  # addresses that are to come next
 LONGEST_TIME = 3_600_000  # milliseconds
 LARGEST_RATE = 10_000_000  # kbit/s
 
+# A dictionary of RFC 9651 as players write nearly all: keys with integers, strings without escapes, tokens, or nothing; no parameters.
+_KEY = r"[a-z*][a-z0-9_.*-]*+"
+_VALUE = r"""-?[0-9]{1,15}+|"[ !#-\[\]-~]*+"|[A-Za-z*][A-Za-z0-9:/!#$%&'*+.^_`|~-]*+"""
+_MEMBER = rf"(?:{_KEY})(?:=(?:{_VALUE}))?"
+_USUAL = re.compile(rf" *+{_MEMBER}(?:[ \t]*+,[ \t]*+{_MEMBER})* *+")
+_EACH = re.compile(rf"({_KEY})(?:=({_VALUE}))?")
+_HEARD = frozenset(("bl", "br", "bs", "e", "msd", "mtp", "nor", "sid", "sta", "su"))
 
-@dataclass(frozen=True)
-class Told:
+
+class Told(NamedTuple):
     """What a player told; None where it said nothing of it, or nothing that can be."""
 
     session: str | None = None
@@ -41,7 +48,7 @@ def parse(headers: Mapping[str, str], query: Mapping[str, str]) -> Told | None:
 
     The fields are dictionaries of RFC 9651; version 2 sends some values as inner lists (``br=(800;v 128;a)``): the largest counts.
     """
-    text = ",".join(headers[name] for name in HEADERS if name in headers) or query.get(QUERY, "")
+    text = ",".join([headers[name] for name in HEADERS if name in headers]) or query.get(QUERY, "")
     values = _read(text, LONGEST)
     return None if values is None else _told(values)
 
@@ -58,7 +65,7 @@ def events(body: bytes) -> tuple[list[Told], int]:
         if values is None or not isinstance(kind := values.get("e"), http_sf.Token):
             continue
         state = str(values["sta"]) if isinstance(values.get("sta"), http_sf.Token) else ""
-        told = replace(_told(values), starting=state != "p", starved=state == "r" and str(kind) == "ps", next=())
+        told = _told(values)._replace(starting=state != "p", starved=state == "r" and str(kind) == "ps", next=())
         found.append(told)
     return found, len(lines) - len(found)
 
@@ -66,11 +73,22 @@ def events(body: bytes) -> tuple[list[Told], int]:
 def _read(text: str, longest: int) -> dict[str, Any] | None:
     if not text or len(text) > longest:
         return None
+    if _USUAL.fullmatch(text) is not None:
+        return {key: _value(written) for key, written in _EACH.findall(text) if key in _HEARD}
     try:
         fields: Any = http_sf.parse(text.encode("ascii"), tltype="dictionary")
     except (ValueError, UnicodeEncodeError):
         return None
     return {key: value[0] for key, value in fields.items()}
+
+
+def _value(written: str) -> Any:
+    """Return the value of a member as ``http_sf`` does, of those that ``_USUAL`` lets pass."""
+    if not written:
+        return True
+    if written[0] == '"':
+        return written[1:-1]
+    return int(written) if written[0] in "-0123456789" else http_sf.Token(written)
 
 
 def _told(values: Mapping[str, Any]) -> Told:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
+from urllib.parse import unquote_plus
 
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
@@ -188,10 +189,11 @@ class Hot:
 
     def _hear(self, known: Known, message: RawRequestMessage) -> Sequence[str]:
         """Take what a player tells; return what it will ask for next."""
-        headers, query = message.headers, "?" in message.path
+        headers, query = message.headers, message.path.partition("?")[2]
         if not query and not any(map(headers.__contains__, cmcd.HEADERS)):
             return ()
-        told = self._quality.hear(known.code, headers, message.url.query if query else {})
+        said = {cmcd.QUERY: unquote_plus(query[len(cmcd.QUERY) + 1 :])} if query else {}
+        told = self._quality.hear(known.code, headers, said)
         return told.next if told is not None else ()
 
     def _write(self, known: Small, transport: asyncio.Transport, subject: str) -> None:

@@ -1,7 +1,7 @@
 """What players tell of themselves, as each of them writes it; and any other bytes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.delivery.cmcd import HEADERS, LONGEST, LONGEST_EVENT, MOST_EVENTS, Told, events, parse
@@ -51,6 +51,19 @@ def test_what_cannot_be_is_nothing(text, told):
 def test_any_text_is_told_or_nothing(text, name):
     """Nothing that a screen sends raises."""
     parse({name: text}, {"CMCD": text})
+
+
+KEYS = ("br", "bs", "su", "sid", "bl", "nor", "*a")
+VALUES = ("1", "-7", "0", "123456789012345", "1.5", '"a b"', '"', "tok/en", "?0", "(1 2)")
+PIECES = (*KEYS, *VALUES, "=", "=", ",", ", ", ";", " ", "\t")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+@example('bl=21300,br=3200,bs,cid="fa,ec",nor="..%2F3.m4v",ot=v,sf=d,sid="6e2f" ,\tsu')
+def test_the_usual_fields_mean_what_any_field_of_rfc_9651_does(text):
+    """What is read by one look at the whole is told as where a parameter, which is heard by nobody, has it read member by member."""
+    if text == text.strip():
+        assert parse({}, {"CMCD": text}) == parse({}, {"CMCD": f"{text};x"} if text else {})
 
 
 def test_a_report_is_events_on_lines():
