@@ -60,11 +60,12 @@ CROWD: web.AppKey[Crowd] = web.AppKey("crowd")
 class Connection(web.RequestHandler):
     """aiohttp's, of a crowd."""
 
-    __slots__ = ("_address", "_crowd", "_head")
+    __slots__ = ("_address", "_crowd", "_head", "goes_on")
 
     def __init__(self, server: web.Server, crowd: Crowd, **told: Any) -> None:
         super().__init__(server, **told)
         self._crowd, self._address, self._head = crowd, "", 0
+        self.goes_on: Callable[[Connection], bool] = _goes_not_on  # writes what was put off; tells whether that goes on
         self._max_msg_queue_size, self._msg_queue_resume_size = MOST_WAITING, MOST_WAITING // 2
 
     def connection_made(self, transport: Any) -> None:
@@ -84,6 +85,10 @@ class Connection(web.RequestHandler):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._crowd.stalled * 1000))
         transport.max_size = self._crowd.read
         super().connection_made(transport)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
+        """Keep the connection for an answer to a peer that has said all that it has to say."""
+        return self.goes_on(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Let it go."""
@@ -132,6 +137,10 @@ class Connection(web.RequestHandler):
                 self._crowd.refused("too-slow")
             if transport.get_write_buffer_size():
                 transport.abort()  # closing would wait for a peer that takes nothing
+
+
+def _goes_not_on(_: Connection) -> bool:
+    return False
 
 
 def _site(address: str) -> str:

@@ -2,7 +2,9 @@
 
 aiohttp's own parser reads every request, as ever. A request without a body, on a connection that waits for one and whose last answer
 has left, is offered to the application's ``QUICK``; what that does not answer goes aiohttp's way of tasks, routes and responses. An answer
-that the connection does not take at once is ended in a task of aiohttp's, so that the connection is as busy as with any other.
+that the connection does not take at once is ended in a task of aiohttp's, so that the connection is as busy as with any other. One with
+much to write may be put off (``Later``) until all requests that came at the same time were read: small ones need not wait behind it, and
+what reads requests stays in the processor's cache, out of which so many bytes would drive it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http import SERVER_SOFTWARE
@@ -22,8 +24,18 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from appliance.runtime.bounded import CROWD, Connection, Crowd
 
 Rest = Callable[[], Awaitable[None]]  # writes what is left of an answer, or aborts the connection
-# Writes the answer and returns True, or begins it and returns what ends it, or writes nothing and returns False.
-Quick = Callable[[RawRequestMessage, asyncio.Transport], bool | Rest]
+
+
+class Later(NamedTuple):
+    """An answer that is ready, and not written yet."""
+
+    write: Callable[
+        [], Rest | None
+    ]  # begins it, and returns what ends it where the connection does not take all at once
+
+
+# Writes the answer and returns True, or begins it and returns what ends it, or tells how to begin it, or does nothing and returns False.
+Quick = Callable[[RawRequestMessage, asyncio.Transport], bool | Rest | Later]
 QUICK: web.AppKey[Quick] = web.AppKey("quick")
 
 
@@ -65,6 +77,7 @@ class _Offering:
 
     def __init__(self, server: web.Server, quick: Quick, crowd: Crowd | None) -> None:
         self._server, self._quick, self._crowd = server, quick, crowd
+        self._put_off = _PutOff()
 
     def __call__(self) -> Any:
         protocol: Any
@@ -72,7 +85,8 @@ class _Offering:
             protocol = self._server()
         else:
             protocol = Connection(self._server, self._crowd, loop=self._server._loop, **self._server._kwargs)
-        protocol._parser = _Parser(protocol, protocol._parser, self._quick)
+            protocol.goes_on = self._put_off.write
+        protocol._parser = _Parser(protocol, protocol._parser, self._quick, self._put_off)
         return protocol
 
     def __getattr__(self, name: str) -> Any:
@@ -116,12 +130,44 @@ def _ending(
     return handle
 
 
+class _PutOff:
+    """What was put off by the connections of one server."""
+
+    def __init__(self) -> None:
+        self._answers: dict[Connection, tuple[Any, Later]] = {}
+
+    def add(self, protocol: Connection, request: Any, answer: Later) -> None:
+        """Write ``answer`` to the ``request`` (message and payload) of ``protocol`` once all that came meanwhile is read."""
+        if not self._answers:
+            protocol._loop.call_soon(protocol._loop.call_soon, self._write_all)  # behind the next look at what came
+        self._answers[protocol] = request, answer
+
+    def write(self, protocol: Connection) -> bool:
+        """Write what is put off of ``protocol``, if anything; return whether some of it is left to be written."""
+        if protocol not in self._answers:
+            return False
+        request, answer = self._answers.pop(protocol)
+        rest, transport = answer.write(), protocol.transport
+        if rest is None or transport is None:
+            return False
+        protocol._request_handler = _ending(protocol, transport, rest)
+        protocol._messages.append(request)
+        if (waiter := protocol._waiter) is not None and not waiter.done():
+            waiter.set_result(None)
+        return True
+
+    def _write_all(self) -> None:
+        for protocol in list(self._answers):
+            self.write(protocol)
+
+
 class _Parser:
     """The parser of one connection: what it reads is offered before it is queued."""
 
-    __slots__ = ("_body", "_bounded", "_feed", "_parser", "_protocol", "_quick")
+    __slots__ = ("_body", "_bounded", "_feed", "_parser", "_protocol", "_put_off", "_quick")
 
-    def __init__(self, protocol: Any, parser: Any, quick: Quick) -> None:
+    def __init__(self, protocol: Any, parser: Any, quick: Quick, put_off: _PutOff) -> None:
+        self._put_off = put_off
         self._protocol, self._parser, self._quick, self._feed = protocol, parser, quick, parser.feed_data
         self._bounded: Connection | None = protocol if isinstance(protocol, Connection) else None
         self._body: StreamReader = EMPTY_PAYLOAD  # of the last request
@@ -138,6 +184,7 @@ class _Parser:
         if bounded is not None:
             bounded.whole()
             self._body = messages[-1][1]
+            self._put_off.write(bounded)
         protocol = self._protocol
         waiter = protocol._waiter
         if waiter is None or waiter.done() or protocol._messages:  # an earlier request comes first
@@ -157,8 +204,14 @@ class _Parser:
                 or not (answer := self._quick(message, transport))
             ):
                 break
-            if answer is not True:
-                protocol._request_handler = _ending(protocol, transport, answer)
+            rest = answer if callable(answer) else None
+            if isinstance(answer, Later):
+                if bounded is None or len(messages) > answered + 1:  # what comes behind it must not go before it
+                    rest = answer.write()
+                else:
+                    self._put_off.add(bounded, (message, payload), answer)
+            if rest is not None:
+                protocol._request_handler = _ending(protocol, transport, rest)
                 break
             answered += 1
             self._parser.message_consumed()

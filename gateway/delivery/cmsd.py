@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.release.live.freshness import is_playlist
 
@@ -20,8 +20,7 @@ _TYPES = {"audio/": "a", "text/vtt": "c", "video/mp2t": "av", "application/ttml+
 _FORMATS = {".m3u8": "h", ".mpd": "d"}
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """What the kernel knows of one connection: round trip (seconds), and the rate that it delivered at (bits a second; 0: unknown)."""
 
     rtt: float

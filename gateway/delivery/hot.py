@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
+from typing import Literal
 from urllib.parse import unquote_plus
 
 from aiohttp import web
@@ -22,7 +23,7 @@ from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDictProxy
 
 from appliance.runtime.errors import Refused
-from appliance.runtime.quick import Rest
+from appliance.runtime.quick import Later
 from gateway.delivery import cmcd, metrics
 from gateway.delivery.known import Known, What
 from gateway.delivery.large import Answers, Large
@@ -131,8 +132,8 @@ class Hot:
         while self._known and (first := next(iter(self._known.items())))[1].until <= now:
             self._drop(first[0])
 
-    def answer(self, message: RawRequestMessage, transport: asyncio.Transport) -> bool | Rest:
-        """Answer a request that can be answered by what is known; return what ends that where the connection does not take all at once."""
+    def answer(self, message: RawRequestMessage, transport: asyncio.Transport) -> bool | Later:
+        """Answer a request that can be answered by what is known, with a large object as soon as what else came was read."""
         headers = message.headers
         target, _, query = message.path.partition("?")
         key = (headers.get("Host"), target)
@@ -177,13 +178,13 @@ class Hot:
         transport: asyncio.Transport,
         granted: Granted | None,
         began: float,
-    ) -> bool | Rest:
+    ) -> Later | Literal[False]:
         chosen = known.chosen(message.headers)
         if chosen is None:
             return False
         manifest, path = known.manifest, known.path
         subject, permit = (granted.subject, granted.permit) if granted is not None else ("", None)
-        running = self._meter.begin(transport, manifest.release, path, manifest.body, "hit", subject)
+        running = self._meter.begin(transport, manifest.release, path, manifest.body, "hit", subject, chosen[0])
         served = partial(self._served, manifest, path, self._hear(known, message))
         return self._large.begin(known, chosen, self._status_line(chosen[0]), transport, permit, running, began, served)
 
@@ -201,7 +202,7 @@ class Hot:
         if known.line is not line:
             known.line, known.whole = line, b"".join((line, known.head, known.body))
         manifest, size = known.manifest, len(known.body)
-        with self._meter.begin(transport, manifest.release, known.path, manifest.body, "hit", subject) as running:
+        with self._meter.begin(transport, manifest.release, known.path, manifest.body, "hit", subject, 200) as running:
             running.content(200, size, len(known.whole) - size)
             transport.write(known.whole)
             running.end(200, size, size)
@@ -232,6 +233,7 @@ class Hot:
                 self._bytes -= len(known.body)
             case Large() as known:
                 self._open -= 1
+                self._large.write()  # what is put off may need the file
                 known.file.close()
 
 

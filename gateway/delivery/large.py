@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
-from appliance.runtime.quick import Rest
+from appliance.runtime.quick import Later, Rest
 from gateway.delivery import cmsd, metrics
 from gateway.delivery.cmsd import Link
 from gateway.delivery.known import Known, What
@@ -66,7 +66,7 @@ class Large(Known):
 
 @dataclass(slots=True)
 class Answer:
-    """An answer that its connection did not take at once."""
+    """An answer that is to be written, or that its connection did not take at once."""
 
     known: Known
     status: int
@@ -74,8 +74,10 @@ class Answer:
     began: float
     transfer: Transfer
     running: Running
-    turn: contextlib.ExitStack  # it is one of the requests under way
+    permit: Permit | None
     served: Callable[[], None]
+    first: tuple[bytes, memoryview] | None  # the head and the content, before they are written
+    turn: contextlib.ExitStack | None = None  # it is one of the requests under way
 
 
 class Answers:
@@ -105,8 +107,8 @@ class Answers:
         running: Running,
         began: float,
         served: Callable[[], None],
-    ) -> bool | Rest:
-        """Answer, beginning with the status ``line``; return what ends that where the connection does not take it at once.
+    ) -> Later:
+        """Return an answer that begins with the status ``line``, to be written once all that came meanwhile was read.
 
         ``served`` is called when all was sent.
 
@@ -117,15 +119,28 @@ class Answers:
         dynamic = self._told(transport, began, large=count > SMALL) if known.tells else ""
         head = line + f"{known.head}{own}{dynamic}\r\n".encode()
         running.content(status, count, len(head))
-        transfer = Transfer(transport, known.file, first, count)
-        if transfer.begin(head, known.content[first : first + count]):
-            self._count(status, count, began, transfer, running)
-            served()
-            return True
-        answer = Answer(known, status, count, began, transfer, running, contextlib.ExitStack(), served)
-        answer.turn.enter_context(self._requests.of(known.code, transfer, permit)).begin()
+        transfer, content = Transfer(transport, known.file, first, count), known.content[first : first + count]
+        answer = Answer(known, status, count, began, transfer, running, permit, served, (head, content))
         self._under_way[transport] = answer
-        return partial(self._finish, answer)
+        return Later(partial(self._write, answer))
+
+    def write(self) -> None:
+        """Write what is put off."""
+        for answer in list(self._under_way.values()):
+            self._write(answer)
+
+    def _write(self, answer: Answer) -> Rest | None:
+        if answer.first is not None:
+            (head, content), answer.first = answer.first, None
+            if answer.transfer.begin(head, content):
+                del self._under_way[answer.transfer.transport]
+                self._count(answer)
+                answer.served()
+            else:
+                answer.turn = contextlib.ExitStack()
+                turn = self._requests.of(answer.known.code, answer.transfer, answer.permit)
+                answer.turn.enter_context(turn).begin()
+        return None if answer.turn is None else partial(self._finish, answer)
 
     def _told(self, transport: asyncio.Transport, began: float, *, large: bool) -> str:
         told = self._tell(look(transport), time.monotonic() - began) if large else self._tell(None, None)
@@ -151,9 +166,11 @@ class Answers:
     def _end(self, answer: Answer) -> None:
         transfer = answer.transfer
         del self._under_way[transfer.transport]
-        answer.turn.close()
+        answer.first = None
+        if answer.turn is not None:
+            answer.turn.close()
         transfer.close()
-        self._count(answer.status, answer.count, answer.began, transfer, answer.running)
+        self._count(answer)
         if transfer.whole:
             answer.served()
         else:
@@ -161,10 +178,10 @@ class Answers:
         if transfer.late:
             metrics.REFUSALS.labels(self._zone, "too-slow").inc()
 
-    def _count(self, status: int, count: int, began: float, transfer: Transfer, running: Running) -> None:
-        sent = transfer.sent
-        running.end(status, sent, count)
-        self._answered[status].inc()
+    def _count(self, answer: Answer) -> None:
+        sent = answer.transfer.sent
+        answer.running.end(answer.status, sent, answer.count)
+        self._answered[answer.status].inc()
         self._sent.inc(sent)
         self._line.sent(sent)
-        self._seconds.observe(time.monotonic() - began)
+        self._seconds.observe(time.monotonic() - answer.began)

@@ -218,6 +218,7 @@ class Screens:
         """
         if self.front is not None:
             self.front.withdraw(codes)
+        self._large.write()  # what is put off is cut like all that has begun
         self._stopped += self._running.cut(codes)
         if tokens is not None and self.withdrawn.replace(tokens):
             if self.door is not None:

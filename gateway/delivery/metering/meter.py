@@ -34,6 +34,8 @@ log = logging.getLogger("headgate.delivery")
 class Running:
     """A delivery under way: a ``with`` block, in which ``end`` is called once it is over."""
 
+    __slots__ = ("_ended", "_fate", "_meter", "_span", "_started", "_transport", "_what")
+
     def __init__(self, meter: Meter, transport: asyncio.Transport | None, what: What) -> None:
         self._meter, self._transport, self._what, self._started = meter, transport, what, time.time()
         self._span: Span | None = None  # the last one
@@ -41,7 +43,7 @@ class Running:
 
     @property
     def what(self) -> What:
-        """What is delivered, before it has a status."""
+        """What is delivered, as far as that was known when it began."""
         return self._what
 
     def content(self, status: int, count: int, ahead: int = 0) -> None:
@@ -53,7 +55,7 @@ class Running:
             ConnectionError: it cannot be accounted for: the connection is broken off.
         """
         if count and self._transport is not None:
-            what = self._what._replace(status=status)
+            what = self._what if self._what.status == status else self._what._replace(status=status)
             if self._span is not None:
                 self._span.over = self._span.whole = True
             try:
@@ -147,15 +149,16 @@ class Meter:
         body: str,
         cache: str,
         subject: str = "",
+        status: int = 0,
     ) -> Running:
-        """Begin a delivery on a connection: ``release`` is its code, ``cache`` is ``hit`` or ``miss``.
+        """Begin a delivery on a connection: ``release`` is its code, ``cache`` is ``hit`` or ``miss``, ``status`` 0 where none is known.
 
         Raises:
             Refused: the screen asks for more and more and reads nothing of it (``busy``).
         """
         if self.is_crowded(transport):
             raise Refused("busy", "read what was asked for before, first", 503)
-        return Running(self, transport, What(release, path, body, self.zone, self.screen, 0, cache, subject))
+        return Running(self, transport, What(release, path, body, self.zone, self.screen, status, cache, subject))
 
     def is_crowded(self, transport: asyncio.Transport | None) -> bool:
         """Return whether too many stretches on this connection have not arrived."""

@@ -13,7 +13,7 @@ import socket
 import struct
 import termios
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _INFO = struct.Struct("=B23xI92xQ16xI")  # struct tcp_info: state, unacked segments, bytes acknowledged, bytes not sent
 _INT = struct.Struct("=i")
@@ -36,8 +36,7 @@ _DROP = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0))
 _PROGRAM = struct.pack("@HP", 1, ctypes.addressof(_DROP))
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """Where a connection is: acknowledged, left and taken by the kernel up to these positions; ``over``: nothing moves any more."""
 
     acknowledged: int

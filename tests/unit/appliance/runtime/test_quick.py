@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 
 from appliance.runtime import http
-from appliance.runtime.quick import QUICK
+from appliance.runtime.bounded import CROWD, Crowd
+from appliance.runtime.quick import QUICK, Later
 
 NOW = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnow"
 
@@ -172,3 +173,90 @@ def test_who_stops_serving_lets_end_what_was_begun():
         return got
 
     assert asyncio.run(ask()) == NOW
+
+
+def put_off(data: bytes, *, eof: bool = False, rest: bool = False) -> bytes:
+    """Return what is said to ``data``, by a server that puts off what it is asked for by ``/large``, and perhaps not at once all of it."""
+
+    async def ask() -> bytes:
+        app = http.application()
+
+        def answer(message, transport):
+            if message.path == "/small":
+                transport.write(NOW)
+                return True
+            if message.path != "/large":
+                return False
+
+            async def end() -> None:
+                await asyncio.sleep(0)
+                transport.write(b"e")
+
+            def write():
+                transport.write(LARGE[:-1] if rest else LARGE)
+                return end if rest else None
+
+            return Later(write)
+
+        async def later(_: web.Request) -> web.Response:
+            return web.Response(text="later")
+
+        app.router.add_get("/{path:.*}", later)
+        app[QUICK] = answer
+        app[CROWD] = Crowd(lambda _: None)
+        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
+            reader, writer = await asyncio.open_connection(*places[0])
+            writer.write(data)
+            if eof:
+                writer.write_eof()
+            got = await asyncio.wait_for(reader.read() if eof else reader.readuntil(b"later"), 20)
+            writer.close()
+            await writer.wait_closed()
+        return got
+
+    return asyncio.run(ask())
+
+
+ASK = "GET /%s HTTP/1.1\r\nHost: box\r\n\r\n"
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nlarge"
+
+
+@pytest.mark.parametrize("rest", [False, True])
+def test_what_is_put_off_goes_before_what_was_asked_behind_it(rest):
+    """On one connection nothing changes places, whether all of it goes at once or not."""
+    got = put_off("".join(ASK % path for path in ("small", "large", "small", "large", "last")).encode(), rest=rest)
+    assert got.startswith(NOW + LARGE + (b"HTTP/1.1 200 OK" if rest else NOW + LARGE))
+    assert got.endswith(b"later")
+
+
+@pytest.mark.parametrize("rest", [False, True])
+def test_a_screen_that_has_said_all_gets_what_was_put_off(rest):
+    """The end of what it says is read before anything of the answer is written."""
+    assert put_off((ASK % "large").encode(), eof=True, rest=rest) == LARGE
+
+
+def test_what_is_small_goes_before_what_is_put_off():
+    """Of two that ask at the same time, the second one does not wait for the first one's large answer."""
+
+    async def ask() -> list[str]:
+        app, said = http.application(), list[str]()
+
+        def answer(message, transport):
+            if message.path == "/large":
+                return Later(lambda: said.append("large") or transport.write(LARGE))
+            said.append("small")
+            transport.write(NOW)
+            return True
+
+        app[QUICK], app[CROWD] = answer, Crowd(lambda _: None)
+        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
+            screens = [await asyncio.open_connection(*places[0]) for _ in range(2)]
+            for (_, writer), path in zip(screens, ("large", "small"), strict=True):
+                writer.write((ASK % path).encode())  # at once
+            for (reader, writer), body in zip(screens, (b"large", b"now"), strict=True):
+                await asyncio.wait_for(reader.readuntil(body), 20)
+                writer.close()
+                await writer.wait_closed()
+        return said
+
+    assert asyncio.run(ask()) == ["small", "large"]

@@ -14,6 +14,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
+from appliance.runtime.quick import Later
 from gateway.delivery.hot import Hot
 from gateway.delivery.large import Answers
 from gateway.delivery.line import Line
@@ -80,7 +81,8 @@ class Box:
         self.hot.learn(request, response, MANIFEST, CODE, PATH)
 
     def answer(self):
-        return self.hot.answer(ASKED, self.transport)
+        later = self.hot.answer(ASKED, self.transport)
+        return later.write() if isinstance(later, Later) else later
 
 
 @pytest.fixture
