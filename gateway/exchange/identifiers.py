@@ -17,7 +17,7 @@ from gateway.exchange.journal import Journal
 from gateway.exchange.origin import Origins
 from gateway.isolation.policy import Policy, Registry
 from gateway.replica.client import Answer, Replica, Step, Wanted
-from gateway.resolver.published import HEAD, LONGEST_ANSWER, LOOKUP
+from gateway.resolver.published import HEAD, LONGEST_ANSWER, lookup_path
 from gateway.store.incoming import Incoming
 from gateway.store.registry import Mirror
 
@@ -75,7 +75,7 @@ class Identifiers:
         return {"fresh": True, "answer": {"record": found.record, "made": found.made}}
 
     async def _look(self, policy: Policy, registry: Registry, code: str) -> Answer:
-        path = f"{BELOW}{LOOKUP}{code}"
+        path = BELOW + lookup_path(code)
         try:
             async with self._origins.ask(registry.origin, path, LONGEST_ANSWER) as answer:
                 data = await answer.read(LONGEST_ANSWER)

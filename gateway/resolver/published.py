@@ -31,6 +31,8 @@ LONGEST_TILE = WIDTH * 32
 LONGEST_ANSWER = 256 << 10
 MOST_CHUNKS = 20_000
 MOST_RECORDS = 200_000  # of a chunk
+_UNSAFE = re.compile(r"[\\?#%~ ]|(?<=/)\.")
+_ESCAPED = re.compile(r"~([0-7][0-9A-F])")
 _PATH = re.compile(
     rf"{re.escape(HEAD)}|{re.escape(SNAPSHOT)}|snapshot/[0-9a-f]{{64}}\.jsonl\.gz"
     r"|tile/(?:entries|[0-7])/(?:x\d{3}/){0,6}\d{3}(?:\.p/\d{1,3})?",
@@ -123,6 +125,16 @@ def unseal(model: type[Signed], data: bytes, keys: Iterable[PublicKey]) -> tuple
         return model.model_validate_json(payload), signer
     except ValidationError as error:
         raise Corrupt(f"the registry's {model.__name__.lower()} is none: {told(error)}") from error
+
+
+def lookup_path(code: str) -> str:
+    """Return where a box asks for the registry's answer on a canonical code: what no path may hold stands as ``~`` and two hex digits."""
+    return LOOKUP + _UNSAFE.sub(lambda found: f"~{ord(found[0]):02X}", code)
+
+
+def looked_up(path: str) -> str:
+    """Return the code that what follows ``lookup/`` in a path asks for."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), path)
 
 
 def chunk_name(sha256: str) -> str:

@@ -16,6 +16,7 @@ from aiohttp import web
 from appliance.runtime import http
 from appliance.runtime.errors import Corrupt, Refused
 from gateway.resolver.codes import parse
+from gateway.resolver.published import looked_up
 from gateway.resolver.statement import LARGEST
 from provisioning.registry import rows
 from provisioning.registry.asking import Asking
@@ -169,7 +170,8 @@ class Api:
         return web.json_response(vars(block))
 
     async def _lookup(self, request: web.Request) -> web.Response:
-        found = await self._asking.lookup(parse(request.match_info["code"]), datetime.now(UTC))
+        code = parse(looked_up(request.match_info["code"]))
+        found = await self._asking.lookup(code, datetime.now(UTC))
         return web.json_response(found.model_dump(mode="json"), headers={"Cache-Control": "no-cache"})
 
 

@@ -17,6 +17,7 @@ import pytest
 from appliance.journal import tiles
 from appliance.journal.verify import verify_folder
 from appliance.telemetry.witnessing import read_asked
+from gateway.resolver import published
 from gateway.resolver.table import Table
 from tests.registries import Registry, code, dump
 from tests.server.content import media
@@ -381,6 +382,9 @@ def test_table_of_identifiers_follows_the_registry(chain, until):
     assert told["answer"] == {"record": dump(5, service="888888").decode(), "made": registry.made.isoformat()}
     lie = chain.ask("resolver-bigscreen", "lookup", {"code": code(6, "888888")})
     assert reason(lie) == (502, "registry-damaged")
+    lot = "gs1:01/06901234567892/10/A1?17=261231"
+    registry.write(published.lookup_path(lot), registry.look(lot))
+    assert json.loads(chain.ask("resolver-bigscreen", "lookup", {"code": lot}).body)["answer"]["record"] is None
     until(lambda: size() == 7, "the table knows of the change, but does not keep it")
     assert Table.open(folder).raw(far) is None
     registry.key = chain.stranger

@@ -4,14 +4,16 @@ import contextlib
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from appliance.identity import envelope
 from appliance.identity.keys import PrivateKey
 from appliance.runtime.errors import Corrupt, Refused
+from gateway.fetch.decide import fault_in
 from gateway.resolver import published
+from gateway.resolver.codes import SCHEMES, WrongCode, parse
 from gateway.resolver.published import HEAD_KIND, Chunk, Head, Snapshot
 
 KEY = PrivateKey.generate()
@@ -81,3 +83,17 @@ def test_where_a_tile_lies(level: int | str, number: int, size: int, path: str) 
 def test_nothing_else_is_asked_for(path: str) -> None:
     """What the replica names beyond that is not fetched."""
     assert not published.is_path(path)
+
+
+@given(
+    st.text(max_size=60).map(lambda text: f"hdl:20.500/{text}") | st.sampled_from([s.example for s in SCHEMES.values()])
+)
+@example("hdl:20.500/a?b#c%2F~3F\\d/.e")
+@example("doi:10.1000/~7e")
+def test_every_code_can_be_asked_for(written: str) -> None:
+    """Whatever a code holds, fetch takes the path that asks for it, and the registry reads the same code in it."""
+    with contextlib.suppress(WrongCode):
+        code = parse(written).canonical
+        path = published.lookup_path(code)
+        assert fault_in(f"/registry/{path}") == ""
+        assert published.looked_up(path.removeprefix(published.LOOKUP)) == code

@@ -17,6 +17,7 @@ from appliance.runtime.errors import Corrupt, Refused
 from gateway.resolver import delegations
 from gateway.resolver.delegations import AskedBlock, AskedService
 from gateway.resolver.proof import open_lookup, parse_key, parse_proof, verify_proof
+from gateway.resolver.published import lookup_path
 from gateway.resolver.statement import Registration
 from provisioning.registry.routes import CODE, Api, lookup_application
 from provisioning.registry.validating import parse_registration
@@ -64,6 +65,9 @@ async def test_what_is_registered_is_told_and_proved(place: Place, client: Clien
 
     found = await client.get(f"/origin/registry/lookup/{code(2)}")
     assert (found.status, open_lookup(await found.read(), code(2), [place.key.public]).number) == (200, 2)
+    lot = "gs1:01/06901234567892/10/A1?17=261231"
+    said = await client.get(f"/origin/registry/{lookup_path(lot)}")
+    assert (said.status, open_lookup(await said.read(), lot, [place.key.public]).number) == (200, None)
     none = await client.get(f"/origin/registry/lookup/{code(9)}")
     assert (none.status, open_lookup(await none.read(), code(9), [place.key.public]).number) == (200, None)
 
