@@ -15,6 +15,7 @@ from provisioning.lab.tour.stage import Stage, Step, new_code, until
 
 CODE = FILM.removeprefix("isli:")
 BOX = "http://10.50.0.13:8090"  # the institution's, from its own network
+ROWS = 300  # of a catalogue
 PLAYABLE = f"http://10.20.0.11/r/{CODE}/master.m3u8"
 
 
@@ -28,6 +29,7 @@ def walk(stage: Stage) -> Iterator[Step]:
         {"status": status, "answer": body},
     )
     yield from signed_for(stage)
+    yield catalogue(stage)
     played = stage.play(f"http://10.20.0.11:8080/id/{CODE}")
     yield Step("a player that is given nothing but the code's address plays the film", played["frames"] > 0, played)
     for network in ("culture", "management"):
@@ -89,6 +91,18 @@ def resolves(stage: Stage, when: str) -> Iterator[Step]:
         status == 200 and record.get("playable") == PLAYABLE,
         {"record": record},
     )
+
+
+def catalogue(stage: Stage) -> Step:
+    """Register a catalogue, so many rows that the centre validates them in a process of its own."""
+    operator, rows = stage.operator, [new_code() for _ in range(ROWS)]
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "catalogue.csv"
+        table.write_text("\n".join(["code,title", *(f"{code},漓江唱片 {at}" for at, code in enumerate(rows))]))
+        signed = ["--body", LIBRARY, "--key", str(operator.key("library")), "--at", CONTROLLER, "--json"]
+        done = operator.headgate("id", "import", str(table), *signed, check=False)
+    told = json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.strip()[-300:]}
+    return Step("a catalogue is registered at once, under one signature", told.get("changed") == ROWS, told)
 
 
 def signed_for(stage: Stage) -> Iterator[Step]:
