@@ -11,6 +11,7 @@ import contextlib
 import json
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +23,7 @@ LONGEST_ANSWER = 64 << 20  # bytes of an answer that is read whole: a release of
 LONGEST_LINE = 64 << 10  # bytes
 READ = 64 << 10  # bytes of a head, and what comes with it
 BUFFER = 1 << 20  # bytes of a body that are handed on at once
+SOON = 0.01  # seconds for which they are waited for, from the first on
 MOST_SPARE = 16  # buffers that are kept
 _STATUS = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2})(?: [^\r\n]*)?", re.ASCII)
 _NUMBER, _HEX = re.compile(r"[0-9]{1,18}", re.ASCII), re.compile(rb"[0-9a-fA-F]{1,15}", re.ASCII)
@@ -52,6 +54,18 @@ class Connection:
         except OSError:
             return False
         return False
+
+    async def comes(self, within: float) -> bool:
+        """Return whether something came that was not taken yet, or the end, after at most ``within`` seconds."""
+        if self._rest:
+            return True
+        try:
+            self._channel.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return within > 0 and await _readable(self._channel, within)
+        except OSError:
+            pass
+        return True
 
     def close(self) -> None:
         """Let it go."""
@@ -125,6 +139,20 @@ class Connection:
         return count
 
 
+async def _readable(channel: socket.socket, within: float) -> bool:
+    """Return whether ``channel`` can be read from after at most ``within`` seconds."""
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(channel, readable.set)
+    try:
+        async with asyncio.timeout(within):
+            await readable.wait()
+    except TimeoutError:
+        return readable.is_set()
+    finally:
+        loop.remove_reader(channel)
+    return True
+
+
 class Answer:
     """An answer whose body is still to be read, by way of ``buffer``."""
 
@@ -138,10 +166,13 @@ class Answer:
         self.over = status in (204, 304) or not (self._chunked or self._left)
 
     async def chunks(self) -> AsyncIterator[memoryview]:
-        """Yield the body, as much at once as there is room for; each piece may be used until the next is asked for."""
+        """Yield the body, as much at once as comes within ``SOON``; each piece may be used until the next is asked for."""
         while not self.over:
-            filled = 0
-            while filled < len(self._buffer) and not self.over:
+            filled = await self._into(self._buffer)
+            until = time.monotonic() + SOON
+            while (
+                filled < len(self._buffer) and not self.over and await self._connection.comes(until - time.monotonic())
+            ):
                 filled += await self._into(self._buffer[filled:])
             if filled:
                 yield self._buffer[:filled]

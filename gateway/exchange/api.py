@@ -199,9 +199,9 @@ class Exchange:
         held, _lane = await self._passing(peer, paths.code_of(ask.release), ask.via)
         if peer.run == decide.SHARE:  # it crosses nothing
             age = min(time.monotonic() - held.heard, OLDEST_TOLD)
-            return web.json_response({**decide.told(held.admitted.release), "age": age})
+            return web.json_response({**decide.told(held.admitted), "age": age})
         await self._journal.passed_manifest(peer, held.admitted.release)
-        return web.json_response(decide.told(held.admitted.release))
+        return web.json_response(decide.told(held.admitted))
 
     async def _object(self, peer: Peer, data: bytes, request: web.Request) -> web.StreamResponse:
         ask = parse(AskObject, data)
@@ -260,7 +260,7 @@ class Exchange:
             await self._journal.refused(file, peer, release=code, path=ask.path)
             raise file.error()
         await self._journal.passed(peer, release, f"live/{ask.path}", file, found.came)
-        return web.json_response({**file.model_dump(), "from": found.came, "fresh": round(found.fresh, 3)})
+        return web.json_response({**decide.file_told(file), "from": found.came, "fresh": round(found.fresh, 3)})
 
     async def _order(self, peer: Peer, data: bytes, _: web.Request) -> web.Response:
         ask = parse(AskOrders, data)

@@ -17,7 +17,7 @@ from gateway.filters.admission.decide import lanes_out_of as lanes_out_of
 from gateway.filters.admission.decide import pass_object as pass_object
 from gateway.filters.admission.decide import pass_out_of as pass_out_of
 from gateway.isolation.policy import Lane, Policy
-from gateway.release import manifest, media, paths
+from gateway.release import media, paths
 from gateway.release.live.signing import Claim
 from gateway.release.manifest import File, Live, Release
 
@@ -98,21 +98,27 @@ def live_file(lane: Lane, path: str, claim: Claim) -> File | Refuse:
     """Judge whether a live file that was verified may cross ``lane``."""
     if claim.size > lane.largest:
         return Refuse("too-large", f"{claim.size} bytes; the lane lets objects of {lane.largest} bytes pass")
-    return File.model_construct(sha256=claim.sha256, size=claim.size, type=media.type_of(path), chunks=())
+    return File.model_construct(sha256=claim.sha256, size=claim.size, type=media.type_of(path))
 
 
-def told(release: Release) -> dict[str, object]:
-    """Return the verified manifest as the exchange's answer tells it."""
+def told(admitted: Admitted) -> dict[str, object]:
+    """Return the verified manifest as the exchange's answer tells it; digests of chunks stay here, where bytes are judged."""
+    release = admitted.release
     return {
         "release": release.code,
         "version": release.version,
         "body": release.body,
         "title": release.title,
         "entry": release.entry,
-        "files": {path: file.model_dump() for path, file in release.files.items()},
-        "digest": manifest.digest(release),
+        "files": {path: file_told(file) for path, file in release.files.items()},
+        "digest": admitted.digest,
         "live": release.live.model_dump() if release.live else None,
     }
+
+
+def file_told(file: File) -> dict[str, object]:
+    """Return what the exchange's answers tell of a file."""
+    return {"sha256": file.sha256, "size": file.size, "type": file.type}
 
 
 def may_tell(peer: Peer, record: Record) -> Refuse | None:

@@ -10,7 +10,7 @@ from gateway.exchange.releases import Held
 from gateway.filters.client import Inspection
 from gateway.release import media
 from gateway.release.live.signing import Claim
-from gateway.release.manifest import CHUNK
+from gateway.release.manifest import PIECE
 from gateway.store.live import Incoming
 from gateway.store.passed import As
 
@@ -36,7 +36,7 @@ class LiveFilters:
         # Below ``live/`` in its release; what runs never comes in a channel.
         what = As(claim.sha256, media.type_of(path), application=False, depth=path.count("/"))
         async with self._inspection.inspecting(what, path, size, content) as looking:
-            for first in range(0, max(1, size), CHUNK):
-                count = min(CHUNK, size - first)
+            for first in range(0, max(1, size), PIECE):
+                count = min(PIECE, size - first)
                 await looking.look(first, count, last=first + count == size)
         return claim

@@ -24,7 +24,7 @@ from gateway.exchange.judge import Judge
 from gateway.exchange.origin import MOST_WRONG, Origins
 from gateway.exchange.releases import Held, Orders
 from gateway.filters.client import Inspection
-from gateway.release.manifest import CHUNK, File, Release
+from gateway.release.manifest import PIECE, File, Release
 from gateway.store import metrics as kept
 from gateway.store.incoming import Arrival, Incoming
 from gateway.store.keeper import Keeper
@@ -276,8 +276,8 @@ class Fills:
         what, size = fill.what, fill.file.size
         try:
             async with self._inspection.inspecting(what, path, size) as looking:
-                for first in range(0, max(1, size), CHUNK):
-                    count = min(CHUNK, size - first)
+                for first in range(0, max(1, size), PIECE):
+                    count = min(PIECE, size - first)
                     await looking.look(first, count, last=first + count == size)
         except Refused as error:
             refusal = Refuse.of(error, f"'{path}' as {what.type}: {error}")

@@ -12,13 +12,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from appliance.runtime.asking import Asking, Away, BrokeOff
 from appliance.runtime.errors import Corrupt, Refused, Unreachable
 from gateway.filters.admission.decide import Known
 from gateway.release.live.signing import Claim
-from gateway.release.manifest import CHUNK, Release
+from gateway.release.manifest import PIECE, Release
 from gateway.release.trust import layout
 from gateway.release.trust.layout import Needed
 from gateway.store.passed import As
@@ -239,57 +239,38 @@ class Inspection(Filter):
         super().__init__(socket, "inspection")
 
     @contextlib.asynccontextmanager
-    async def inspecting(self, what: As, path: str, size: int, incoming: str | None = None) -> AsyncIterator[Look]:
+    async def inspecting(self, what: As, path: str, size: int, incoming: str | None = None) -> AsyncIterator[Looking]:
         """Begin the inspection of an incoming file, or of the object in the store; it is let go at the end of the context.
 
-        What has but one piece is shown when it is there: one question, and no process waits for it meanwhile.
+        What may come in one piece begins when the first is there: then it is one question, and no process waits for it meanwhile.
 
         Raises:
             Refused: its type does not pass.
         """
         told: dict[str, Any] = {"type": what.type, "path": path, "size": size, "application": what.application}
         told |= {"incoming": incoming} if incoming is not None else {"object": what.sha256}
-        if size <= CHUNK:
-            yield OnePiece(self, told)
-            return
-        looking = Looking(self, await self._ask("begin", told, lambda answer: str(answer["id"]), wait=RESTART))
+        looking = Looking(self, told)
+        if size > PIECE:
+            await looking.begin()
         try:
             yield looking
         finally:
-            if not looking.over:
-                with contextlib.suppress(Refused):
-                    await self._ask("end", {"id": looking.name}, bool)
-
-
-class Look(Protocol):
-    """One object under inspection."""
-
-    async def look(self, first: int, count: int, *, last: bool) -> int:
-        """Return up to which byte the object passed, after ``count`` bytes from ``first`` on, or raise Refused."""
-
-
-class OnePiece:
-    """An object of one piece under inspection."""
-
-    def __init__(self, inspection: Inspection, told: dict[str, Any]) -> None:
-        self._inspection, self._told = inspection, told
-
-    async def look(self, first: int, count: int, *, last: bool) -> int:
-        """Return the size of the object, which is all there.
-
-        Raises:
-            Refused: it does not pass.
-        """
-        if (first, count, last) != (0, self._told["size"], True):
-            raise AssertionError("an object of one piece has no others")
-        return await self._inspection._ask("look", self._told, _upto, wait=RESTART)
+            await looking.end()
 
 
 class Looking:
-    """One object under inspection, piece by piece."""
+    """One object under inspection, whole or piece by piece."""
 
-    def __init__(self, inspection: Inspection, name: str) -> None:
-        self._inspection, self.name, self.over = inspection, name, False
+    def __init__(self, inspection: Inspection, told: dict[str, Any]) -> None:
+        self._inspection, self._told, self._name = inspection, told, ""
+
+    async def begin(self) -> None:
+        """Have a process wait for its pieces.
+
+        Raises:
+            Refused: its type does not pass.
+        """
+        self._name = await self._inspection._ask("begin", self._told, lambda answer: str(answer["id"]), wait=RESTART)
 
     async def look(self, first: int, count: int, *, last: bool) -> int:
         """Return up to which byte the object passed, after ``count`` bytes from ``first`` on.
@@ -297,14 +278,21 @@ class Looking:
         Raises:
             Refused: it does not pass.
         """
-        told = {"id": self.name, "first": first, "bytes": count, "last": last}
-        try:
-            upto = await self._inspection._ask("chunk", told, _upto)
-        except Refused:
-            self.over = True
-            raise
-        self.over = last
+        if not self._name:
+            if last and not first:
+                return await self._inspection._ask("look", self._told, _upto, wait=RESTART)
+            await self.begin()
+        told = {"id": self._name, "first": first, "bytes": count, "last": last}
+        name, self._name = self._name, ""
+        upto = await self._inspection._ask("chunk", told, _upto)
+        self._name = "" if last else name
         return upto
+
+    async def end(self) -> None:
+        """Let it go, if more was to come."""
+        if self._name:
+            with contextlib.suppress(Refused):
+                await self._inspection._ask("end", {"id": self._name}, bool)
 
 
 def _or_needed(read: Callable[[dict[str, Any]], T]) -> Callable[[dict[str, Any]], T | Needed]:

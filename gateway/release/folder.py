@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 from appliance.runtime.errors import ConfigError, Fault
-from gateway.release import media, paths, signed
-from gateway.release.manifest import CHUNK, LARGEST_FILE, MOST_FILES, File, Release
+from gateway.release import chunks, media, paths, signed
+from gateway.release.manifest import LARGEST_CHUNK, LARGEST_FILE, MOST_FILES, File, Release
 
 MOST_FAULTS = 200  # of one folder that are told
 Progress = Callable[[int], None]  # told the bytes that were just done
@@ -86,11 +86,12 @@ def bounded(faults: list[Fault]) -> list[Fault]:
 
 def gather(folder: Path, sizes: dict[str, int], progress: Progress = lambda _: None) -> dict[str, File]:
     """Return the ``files`` of a manifest: each of ``sizes`` with its digest and content type."""
-    return {
-        name: File(sha256=digest, size=size, type=media.type_of(name), chunks=chunks)
-        for name in sizes
-        for digest, size, chunks in [digests_of(folder / name, progress)]
-    }
+    files = {}
+    for name, chunk in chunks.chosen(sizes).items():
+        digest, size, digests = digests_of(folder / name, progress, chunk)
+        used = chunk if digests else LARGEST_CHUNK  # which a manifest does not tell
+        files[name] = File(sha256=digest, size=size, type=media.type_of(name), chunk=used, chunks=digests)
+    return files
 
 
 def head(folder: Path, name: str, most: int) -> bytes:
@@ -99,16 +100,16 @@ def head(folder: Path, name: str, most: int) -> bytes:
         return file.read(most)
 
 
-def digests_of(path: Path, progress: Progress = lambda _: None) -> tuple[str, int, tuple[str, ...]]:
-    """Return SHA-256 in hex, size in bytes, and digests by chunk (none of a file that is one chunk) of the file at ``path``."""
-    digest, size, chunks = hashlib.sha256(), 0, []
+def digests_of(path: Path, progress: Progress = lambda _: None, chunk: int = LARGEST_CHUNK) -> tuple[str, int, bytes]:
+    """Return SHA-256 in hex, size in bytes, and digests by ``chunk`` bytes (none of a file that is one) of the file at ``path``."""
+    digest, size, digests = hashlib.sha256(), 0, bytearray()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            chunks.append(hashlib.sha256(chunk).hexdigest() if size > CHUNK or len(chunk) == CHUNK else "")
-            progress(len(chunk))
-    return digest.hexdigest(), size, tuple(chunks) if size > CHUNK else ()
+        while part := file.read(chunk):
+            digest.update(part)
+            digests += hashlib.sha256(part).digest() if size else digest.digest()
+            size += len(part)
+            progress(len(part))
+    return digest.hexdigest(), size, bytes(digests) if size > chunk else b""
 
 
 def digest_of(path: Path, progress: Progress = lambda _: None) -> tuple[str, int]:

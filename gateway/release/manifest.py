@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StringConstraints,
     ValidationError,
     field_validator,
@@ -23,10 +25,12 @@ from appliance.runtime.errors import Corrupt
 from gateway.release import paths
 from gateway.resolver import codes
 
-LONGEST = 16 << 20  # bytes of a manifest: some 100 000 files
+LONGEST = 16 << 20  # bytes of a manifest: some 100 000 files and digests
 MOST_FILES = 100_000
 LARGEST_FILE = 1 << 40  # bytes
-CHUNK = 4 << 20  # bytes; a larger file has a digest for each piece of this size, so that it crosses while it comes
+# Bytes; a file that is larger than its chunks has a digest for each of them, so that it crosses while it comes (``chunks.py``).
+SMALLEST_CHUNK, LARGEST_CHUNK = 64 << 10, 4 << 20
+PIECE = LARGEST_CHUNK  # bytes that are judged or copied at once at most: whole chunks, whatever their size
 NEWEST = (1 << 53) - 1  # the largest integer that every JSON reader keeps exact (RFC 8259 section 6)
 
 Screen = Literal["big", "small"]
@@ -35,9 +39,12 @@ APPLICATION = "application"  # the label of a release whose pages run scripts
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Territory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{1,5}$")]  # leading digits of a GB/T 2260 code
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+DIGEST = 32  # bytes of a SHA-256
 MediaType = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}(; charset=utf-8)?$", max_length=100)
 ]
+
+_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def _moment(value: object) -> object:
@@ -47,6 +54,22 @@ def _moment(value: object) -> object:
 
 
 Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment)]  # RFC 3339, with its zone
+
+
+def _packed(value: object) -> object:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) and _HEX.fullmatch(one) for one in value):
+        raise ValueError("chunks are digests: 64 digits from 0 to f each")
+    return bytes.fromhex("".join(value))
+
+
+def _spelled(packed: bytes) -> list[str]:
+    return [packed[at : at + DIGEST].hex() for at in range(0, len(packed), DIGEST)]
+
+
+# A list of digests in JSON; in memory one string of bytes, since a film has tens of thousands of them.
+Digests = Annotated[bytes, BeforeValidator(_packed), PlainSerializer(_spelled)]
 
 
 def canonical(text: str) -> str:
@@ -70,21 +93,41 @@ class Noun(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
-class File(Noun):
-    """One file of a release."""
+class Content(Noun):
+    """What bytes are: of this digest, size and type."""
 
     sha256: Digest
     size: int = Field(ge=0, le=LARGEST_FILE)  # bytes
     type: MediaType
-    chunks: tuple[Digest, ...] = Field((), strict=False)  # SHA-256 of each CHUNK bytes, where there is more than one
+
+
+class File(Content):
+    """One file of a release."""
+
+    chunk: int = Field(LARGEST_CHUNK, ge=SMALLEST_CHUNK, le=LARGEST_CHUNK)  # bytes of each chunk but the last
+    chunks: Digests = b""  # SHA-256 of each, where there is more than one
 
     @model_validator(mode="after")
     def _chunked(self) -> File:
-        if len(self.chunks) != (-(-self.size // CHUNK) if self.size > CHUNK else 0):
+        if self.chunk & (self.chunk - 1):
+            raise ValueError("the bytes of a chunk are a power of two")
+        if len(self.chunks) != DIGEST * (-(-self.size // self.chunk) if self.size > self.chunk else 0):
             raise ValueError(
-                f"a file of {self.size} bytes has a digest for each {CHUNK} bytes, if it is larger than that"
+                f"a file of {self.size} bytes has a digest for each {self.chunk} bytes, if it is larger than that"
             )
         return self
+
+    def digest_at(self, first: int) -> bytes:
+        """Return the SHA-256 of the chunk that begins at the byte ``first``, or none where only the whole has one."""
+        at = first // self.chunk * DIGEST
+        return self.chunks[at : at + DIGEST]
+
+    def signs(self, first: int, data: bytes) -> bool:
+        """Return whether ``data``, from the chunk that begins at ``first`` on, is what the chunks' digests sign."""
+        parts = (memoryview(data)[at : at + self.chunk] for at in range(0, len(data), self.chunk))
+        digests = b"".join(hashlib.sha256(part).digest() for part in parts)
+        at = first // self.chunk * DIGEST
+        return self.chunks[at : at + len(digests)] == digests
 
 
 class Rights(Noun):

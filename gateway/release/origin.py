@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from appliance.runtime.files import sync_folder, write_atomic
 from gateway.release import folder as folders
 from gateway.release import paths, publishing
 from gateway.release.folder import Progress
-from gateway.release.manifest import CHUNK, File, Release
+from gateway.release.manifest import PIECE, File, Release
 
 UNFINISHED = ".headgate-"  # and the file's SHA-256; no file of a release begins with a dot
 
@@ -35,20 +34,21 @@ class OriginFolder:
         return folders.read_claimed(self.target)
 
     def have(self, path: str, file: File) -> int | None:
-        """Return how many verified bytes are there, in whole chunks, of a file that was broken off; None: it is in its place."""
+        """Return how many verified bytes are there, in whole pieces, of a file that was broken off; None: it is in its place."""
         place = self.target / path
         if place.is_file() and place.stat().st_size == file.size and folders.digest_of(place)[0] == file.sha256:
             return None
         good = 0
         with contextlib.suppress(FileNotFoundError), self._unfinished(path, file).open("rb") as data:
-            for wanted in file.chunks[:-1]:  # the last one is copied again: it is what finishes the file
-                if hashlib.sha256(data.read(CHUNK)).hexdigest() != wanted:
+            while good + PIECE < file.size:  # the last one is copied again: it is what finishes the file
+                piece = data.read(PIECE)
+                if len(piece) < PIECE or not file.signs(good, piece):
                     break
-                good += CHUNK
+                good += PIECE
         return good
 
     def take(self, path: str, file: File, first: int, data: bytes) -> None:
-        """Write the chunk at ``first``, and nothing behind it."""
+        """Write the piece at ``first``, and nothing behind it."""
         unfinished = self._unfinished(path, file)
         unfinished.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)

@@ -13,7 +13,7 @@ from appliance.runtime.errors import ConfigError, Fault, Refused
 from gateway.release import folder as folders
 from gateway.release import paths
 from gateway.release.folder import Progress
-from gateway.release.manifest import CHUNK, File, Release
+from gateway.release.manifest import PIECE, File, Release
 
 
 class Sink(Protocol):
@@ -26,7 +26,7 @@ class Sink(Protocol):
         """Return how many verified bytes of ``file`` were taken already, from its first one on; None: it is whole and in place."""
 
     def take(self, path: str, file: File, first: int, data: bytes) -> None:
-        """Take the bytes of ``file`` from ``first`` on, a chunk."""
+        """Take the bytes of ``file`` from ``first`` on, a piece."""
 
     def finish(self, path: str, file: File) -> None:
         """Put ``file``, whose bytes were all taken, durably into its place."""
@@ -90,14 +90,14 @@ def _copy(source: Path, name: str, file: File, sink: Sink, first: int, progress:
     """Hand the bytes of ``source`` from ``first`` on to ``sink``; return whether the whole is what the manifest says."""
     digest, at = hashlib.sha256(), 0
     with source.open("rb") as data:
-        while at < file.size and (chunk := data.read(CHUNK)):
-            digest.update(chunk)
-            if file.chunks and hashlib.sha256(chunk).hexdigest() != file.chunks[at // CHUNK]:
+        while at < file.size and (piece := data.read(PIECE)):
+            digest.update(piece)
+            if file.chunks and not file.signs(at, piece):
                 return False
             if at >= first:
-                sink.take(name, file, at, chunk)
-                progress(len(chunk))
-            at += len(chunk)
+                sink.take(name, file, at, piece)
+                progress(len(piece))
+            at += len(piece)
     if (digest.hexdigest(), at) != (file.sha256, file.size):
         return False
     sink.finish(name, file)

@@ -21,7 +21,7 @@ from appliance.telemetry.records import Record
 from gateway.permission.withdrawn import Withdrawal
 from gateway.playlists.blocking import Wanted
 from gateway.release import important
-from gateway.release.manifest import File, Live
+from gateway.release.manifest import Content, Live
 from gateway.serving.coming import Coming, Object
 
 FRESH = 3.0  # seconds in which a manifest is not asked for again
@@ -51,7 +51,7 @@ class Manifest(BaseModel):
     body: str
     title: str
     entry: str
-    files: dict[str, File]
+    files: dict[str, Content]
     digest: str
     age: float = 0.0  # seconds since an origin spoke about it, where other boxes ask
     live: Live | None = None

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,10 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import _box, _caches
-from tests.bench._caches import Cache
-from tests.bench._screens import client
+from tests.bench._caches import Cache, family
+from tests.bench._load import ahead
+from tests.bench._screens import client, threads
 from tests.server.content import media
-from tests.server.content.conftest import CODE, ORIGIN, Origin
+from tests.server.content.conftest import CODE, ORIGIN, Chain, Origin
 from tests.server.ports import free_port
 
 SCREENS, SIZE = 1000, 2 << 20  # screens, and bytes of the object
@@ -76,8 +78,15 @@ def slow_origin(folder: Path) -> Iterator[Slow]:
 def asked(cache: Cache, target: str, *headers: str) -> dict[str, float]:
     """Let the crowd ask for ``target``."""
     argv = [sys.executable, "-m", "tests.bench._many_screens", "crowd", cache.address, str(cache.port), str(SCREENS)]
-    told = client([*argv, str(SIZE), target, *headers])
+    origin = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+    with ahead([*threads(cache), *origin]):
+        told = client([*argv, str(SIZE), target, *headers])
     return dict(json.loads(told))
+
+
+def whole(chain: Chain) -> Cache:
+    """Return delivery with all daemons that bring it what it has not: a crowd waits for all of them."""
+    return replace(_box.delivery(chain), pids=[pid for one in chain.processes.values() for pid in family(one.pid)])
 
 
 def main(console: Console) -> None:
@@ -96,7 +105,7 @@ def main(console: Console) -> None:
         chain, token = box
         chain.publish({"known.m4s": media.sized(1000), COLD: media.sized(SIZE)})
         chain.play("known.m4s", headers=_box.as_dictionary(token))  # the release is known; the object is cold
-        told = asked(_box.delivery(chain), f"/r/{CODE}/{COLD}", token)
+        told = asked(whole(chain), f"/r/{CODE}/{COLD}", token)
         row("delivery", chain.origin.asked[f"/releases/{CODE}/{COLD}"], told)
         for run in _caches.peers():
             with (

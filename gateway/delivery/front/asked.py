@@ -25,7 +25,7 @@ from gateway.permission.judge import Asked
 from gateway.permission.permit import PREFIX as LEADING
 from gateway.permission.pseudonym import DAY
 from gateway.permission.withdrawn import marks
-from gateway.release.manifest import File, Live
+from gateway.release.manifest import Content, Live
 from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.store.objects import Objects
 
@@ -129,7 +129,7 @@ class Front:
         self,
         manifest: Manifest,
         path: str,
-        file: File | LiveFile,
+        file: Content | LiveFile,
         where: Path,
         keep: int,
         static: str,

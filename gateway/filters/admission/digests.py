@@ -1,7 +1,8 @@
 """Bytes that come in, against the digests that their manifest signs: each chunk, and the whole.
 
 The whole is digested also where every chunk has its own: the store's names must be true whatever a manifest claims, or a body
-could put its bytes under the name of another's object. The first chunk's digest is that of the whole so far, which costs nothing.
+could put its bytes under the name of another's object. The first chunk's digest is that of the whole so far, and the last piece is
+judged by the whole: neither costs anything, and an object that came in one piece is digested once.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from appliance.runtime.errors import Refused
 from gateway.filters.admission.decide import Refuse
 from gateway.release import paths
-from gateway.release.manifest import CHUNK, File
+from gateway.release.manifest import PIECE, File
 
 BLOCK = 256 << 10  # bytes digested at once: they stay in the processor's cache for the second digest
 MOST = 1024  # objects on their way; the one that was seen last longest ago is forgotten
@@ -93,22 +94,20 @@ class Digests:
             Refused: it is not (``digest-mismatch``), or the pieces do not come in order (``bad-request``).
         """
         running = self._running.pop(name, None) if first else _Running(file)
-        if running is None or running.file != file or running.at != first or (first % CHUNK) or not 0 <= count <= CHUNK:
+        if running is None or running.file != file or running.at != first or not 0 <= count <= PIECE:
             raise Refused("bad-request", "the pieces of an object come one after the other", 400)
         end = first + count
         if end > file.size or (last and end != file.size):
             raise mismatch(f"{end} bytes came, the manifest says {file.size}")
-        if not last and count != CHUNK:
-            raise Refused("bad-request", f"a piece but the last has {CHUNK} bytes", 400)
+        if not last and (not count or count % file.chunk):
+            raise Refused("bad-request", f"a piece but the last is made of chunks of {file.chunk} bytes", 400)
         before = _Running(file, running.at, running.whole.copy())
         try:
-            self._digest(running, name, count)
+            self._digest(running, name, count, last=last)
         except Refused:
             if first:  # the right bytes may come from elsewhere, in the place of these
                 self._keep(name, before)
             raise
-        if last and running.whole.hexdigest() != file.sha256:
-            raise mismatch("the SHA-256 of what came is not the manifest's")
         if not last:
             self._keep(name, running)
         return end if last or file.chunks else 0
@@ -118,26 +117,35 @@ class Digests:
         while len(self._running) > MOST:
             self._running.popitem(last=False)
 
-    def _digest(self, running: _Running, name: str, count: int) -> None:
-        signs = running.file.chunks[running.at // CHUNK] if running.file.chunks else ""
-        part = hashlib.sha256() if signs and running.at else None
+    def _digest(self, running: _Running, name: str, count: int, *, last: bool) -> None:
+        file, end = running.file, running.at + count
         descriptor = open_incoming(self._folder, name)
         try:
-            block, end = bytearray(BLOCK), running.at + count
-            view = memoryview(block)
+            view = memoryview(bytearray(min(BLOCK, count)))
+            if last:
+                self._read(running, descriptor, view, end, None)
             while running.at < end:
-                came = os.preadv(descriptor, [view[: end - running.at]], running.at)
-                if not came:
-                    raise mismatch("fewer bytes are there than were announced")
-                running.whole.update(view[:came])
-                if part is not None:
-                    part.update(view[:came])
-                running.at += came
+                first, part = running.at, hashlib.sha256() if running.at else None
+                self._read(running, descriptor, view, first + file.chunk, part)
+                if file.chunks and (part or running.whole).digest() != file.digest_at(first):
+                    number, of = first // file.chunk + 1, -(-file.size // file.chunk)
+                    raise mismatch(f"the SHA-256 of the chunk {number} of {of} is not the manifest's")
         finally:
             os.close(descriptor)
-        if signs and (part or running.whole).hexdigest() != signs:
-            number = (running.at - 1) // CHUNK
-            raise mismatch(f"the SHA-256 of the piece {number + 1} of {len(running.file.chunks)} is not the manifest's")
+        if last and running.whole.hexdigest() != file.sha256:
+            raise mismatch("the SHA-256 of what came is not the manifest's")
+
+    @staticmethod
+    def _read(running: _Running, descriptor: int, view: memoryview, upto: int, part: hashlib._Hash | None) -> None:
+        """Digest the bytes up to ``upto``, also into ``part``."""
+        while running.at < upto:
+            came = os.preadv(descriptor, [view[: upto - running.at]], running.at)
+            if not came:
+                raise mismatch("fewer bytes are there than were announced")
+            running.whole.update(view[:came])
+            if part is not None:
+                part.update(view[:came])
+            running.at += came
 
 
 def mismatch(sentence: str) -> Refused:

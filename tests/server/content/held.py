@@ -18,6 +18,7 @@ class Held:
     def __init__(self, folder: Path, name: str, upto: int) -> None:
         self.folder, self.name, self.upto = folder, name, upto
         self.reached, self.released = threading.Event(), threading.Event()
+        self.asked = 0  # times
         self.overtaken = False  # whether the rest went out without being released
 
     def release(self) -> None:
@@ -30,6 +31,7 @@ class Held:
         if not path.endswith(self.name):
             yield data[first:]
             return
+        self.asked += 1
         yield data[first : self.upto]
         self.reached.set()
         if self.released.wait(2 * DEADLINE):

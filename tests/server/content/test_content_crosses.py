@@ -17,6 +17,7 @@ import pytest
 from appliance.journal import tiles
 from appliance.journal.verify import verify_folder
 from appliance.telemetry.witnessing import read_asked
+from gateway.release.chunks import FINEST
 from gateway.resolver import published
 from gateway.resolver.table import Table
 from tests.registries import Registry, code, dump
@@ -140,11 +141,12 @@ def test_plays_with_the_origin_away_also_after_a_restart(chain):
 
 @pytest.mark.parametrize("change", ["flip", "shorter", "longer"])
 def test_tampered_segment_is_refused_and_never_stored(chain, change, until):
-    """A segment that was changed at the origin is refused with the reason, recorded, and not stored."""
-    chain.publish(FILM)
+    """A segment of one chunk that was changed at the origin is refused with the reason, recorded, and not stored."""
+    segment = media.sized(FINEST)
+    chain.publish({**FILM, "video/1.m4s": segment})
     path = chain.origin.folder / "releases" / CODE / "video" / "1.m4s"
     path.write_bytes(
-        {"flip": bytes([SEGMENT[0] ^ 1]) + SEGMENT[1:], "shorter": SEGMENT[:-1], "longer": SEGMENT + b"x"}[change]
+        {"flip": bytes([segment[0] ^ 1]) + segment[1:], "shorter": segment[:-1], "longer": segment + b"x"}[change]
     )
     before = chain.play("master.m3u8") and chain.stored()
     assert reason(chain.play("video/1.m4s")) == (502, "digest-mismatch")
@@ -152,8 +154,8 @@ def test_tampered_segment_is_refused_and_never_stored(chain, change, until):
     assert not list((chain.state / "store" / "incoming").iterdir())
     audit = until(lambda: [r for r in chain.records("audit") if r.body["reason"] == "digest-mismatch"], "audit record")
     assert audit[0].body["path"] == "video/1.m4s"
-    path.write_bytes(SEGMENT)
-    assert chain.play("video/1.m4s").body == SEGMENT
+    path.write_bytes(segment)
+    assert chain.play("video/1.m4s").body == segment
 
 
 def test_unadmitted_bodies_and_foreign_keys_are_refused(chain):

@@ -15,7 +15,7 @@ import pytest
 
 from appliance.identity.keys import PrivateKey
 from gateway.release import folder as folders
-from gateway.release.manifest import CHUNK
+from gateway.release.manifest import PIECE
 
 pytestmark = pytest.mark.server
 CODE = "999999-100000000000001-4"
@@ -27,7 +27,7 @@ def test_a_killed_publication_goes_on(tmp_path: Path, until: Callable[..., Any])
     film.mkdir()
     origin.mkdir()
     PrivateKey.generate().save(key)
-    (film / "film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + os.urandom(24 * CHUNK))
+    (film / "film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + os.urandom(24 * PIECE))
 
     def headgate(*argv: object) -> subprocess.Popen[str]:
         words = [sys.executable, "-m", "provisioning", "release", *map(str, argv), "--json"]
@@ -38,7 +38,7 @@ def test_a_killed_publication_goes_on(tmp_path: Path, until: Callable[..., Any])
     first = headgate("publish", film, "--to", origin)
     try:
         part = until(lambda: next(iter(list(origin.rglob(".headgate-*"))), None), "the copy begins")
-        until(lambda: not part.exists() or part.stat().st_size >= 2 * CHUNK, "two chunks are there")
+        until(lambda: not part.exists() or part.stat().st_size >= 2 * PIECE, "two chunks are there")
     finally:
         first.send_signal(signal.SIGKILL)
         first.communicate()

@@ -11,7 +11,8 @@ from http.client import HTTPConnection, IncompleteRead
 import pytest
 
 from gateway.filters.inspection.scan import EICAR
-from gateway.release.manifest import CHUNK
+from gateway.release import chunks, signed
+from gateway.release.manifest import LARGEST_CHUNK, PIECE
 from gateway.store.quarantine import items
 from tests.server.content import media
 from tests.server.content.conftest import CODE, Chain
@@ -19,9 +20,11 @@ from tests.server.content.held import holding
 from tests.server.content.test_filters import descendants, reason, workers
 
 pytestmark = pytest.mark.server
-FILM = media.sized(3 * CHUNK)
-HALF = CHUNK + CHUNK // 2  # bytes: the first piece is whole, the second is not
-SHOWN = CHUNK - 1024  # bytes that a screen has then: a signature may begin in the last ones
+FILM = media.sized(3 * PIECE)
+HALF = PIECE + PIECE // 2  # bytes: the first piece is whole, the second is not
+SHOWN = PIECE - 1024  # bytes that a screen has then: a signature may begin in the last ones
+SEGMENT = media.sized(2 << 20)
+FIRST = (1 << 20) - 1024  # bytes of it that a screen has of its first half
 
 
 @pytest.fixture
@@ -62,6 +65,50 @@ def test_first_bytes_are_at_the_screen_before_the_last_left_the_origin(wide, unt
     until(wide.stored, "it is stored")
 
 
+def test_all_screens_have_a_half_of_a_segment_while_the_origin_holds_the_other(wide, until):
+    """Who asked first and who asked later: both have the first half before the second left the origin, which is asked once."""
+    wide.publish({"1.m4s": SEGMENT})
+    with holding(wide, "1.m4s", 1 << 20) as held, asking(wide, "1.m4s") as leader:
+        assert leader.read(FIRST) == SEGMENT[:FIRST]
+        with asking(wide, "1.m4s") as follower:
+            assert follower.read(FIRST) == SEGMENT[:FIRST]
+            assert not held.released.is_set()
+            assert not wide.stored()
+            held.release()
+            assert [leader.read(), follower.read()] == [SEGMENT[FIRST:]] * 2
+        assert (held.asked, held.overtaken) == (1, False)
+    until(wide.stored, "it is stored")
+
+
+def test_nothing_of_a_wrong_chunk_leaves(wide, until):
+    """A segment that is wrong in its second half: the first half is at the screen, and there the answer breaks off."""
+    wide.publish({"1.m4s": SEGMENT})
+    place = wide.origin.folder / "releases" / CODE / "1.m4s"
+    place.write_bytes(SEGMENT[: (1 << 20) + 9] + bytes([SEGMENT[(1 << 20) + 9] ^ 1]) + SEGMENT[(1 << 20) + 10 :])
+    with holding(wide, "1.m4s", 1 << 20) as held, asking(wide, "1.m4s") as response:
+        came = response.read(FIRST)
+        held.release()
+        with pytest.raises((IncompleteRead, ConnectionError)) as broken:
+            response.read()
+        came += broken.value.partial if isinstance(broken.value, IncompleteRead) else b""
+    assert len(came) <= 1 << 20
+    assert came == SEGMENT[: len(came)]
+    until(lambda: [r for r in wide.records("audit") if r.body["reason"] == "digest-mismatch"], "the audit record")
+    assert not wide.stored()
+    place.write_bytes(SEGMENT)
+    assert wide.play("1.m4s").body == SEGMENT
+
+
+def test_releases_that_were_signed_without_chunks_of_segments_play(wide, monkeypatch):
+    """As all were once: the whole segment is verified before any of it leaves."""
+    monkeypatch.setattr(chunks, "FINEST", LARGEST_CHUNK)
+    wide.publish({"1.m4s": SEGMENT, "film.mp4": FILM})
+    told = signed.claimed((wide.origin.folder / "releases" / CODE / "release.json").read_bytes()).files
+    assert [(file.chunk, len(file.chunks)) for file in told.values()] == [(LARGEST_CHUNK, 0), (LARGEST_CHUNK, 3 * 32)]
+    assert wide.play("1.m4s").body == SEGMENT
+    assert wide.play("film.mp4").body == FILM
+
+
 def test_a_range_in_the_first_half_needs_no_more_than_that(wide):
     """A range of the first piece is answered whole while the origin holds the rest."""
     wide.publish({"film.mp4": FILM})
@@ -78,29 +125,29 @@ def test_a_range_in_the_first_half_needs_no_more_than_that(wide):
 def test_several_ranges_come_as_parts_while_it_crosses(wide):
     """Two parts of a film that nobody asked for before: each with its place, and the film is kept whole."""
     wide.publish({"film.mp4": FILM})
-    with asking(wide, "film.mp4", {"Range": f"bytes=0-99,{CHUNK}-{CHUNK + 99999}"}) as response:
+    with asking(wide, "film.mp4", {"Range": f"bytes=0-99,{PIECE}-{PIECE + 99999}"}) as response:
         head = f"Content-Type: {response.headers['Content-Type']}\r\n\r\n".encode()
         body = response.read()
         assert (response.status, len(body)) == (206, int(response.headers["Content-Length"]))
     parts = message_from_bytes(head + body).get_payload()
     assert [part["Content-Range"] for part in parts] == [
         f"bytes 0-99/{len(FILM)}",
-        f"bytes {CHUNK}-{CHUNK + 99999}/{len(FILM)}",
+        f"bytes {PIECE}-{PIECE + 99999}/{len(FILM)}",
     ]
     assert FILM[:100] in body
-    assert FILM[CHUNK : CHUNK + 100_000] in body
+    assert FILM[PIECE : PIECE + 100_000] in body
 
 
 def spoil(chain):
     """Change a byte of the third piece at the origin: its digest is wrong."""
     place = chain.origin.folder / "releases" / CODE / "film.mp4"
-    place.write_bytes(FILM[: 2 * CHUNK + 9] + bytes([FILM[2 * CHUNK + 9] ^ 1]) + FILM[2 * CHUNK + 10 :])
+    place.write_bytes(FILM[: 2 * PIECE + 9] + bytes([FILM[2 * PIECE + 9] ^ 1]) + FILM[2 * PIECE + 10 :])
 
 
 @pytest.mark.parametrize("wrong", ["digest-mismatch", "malware"])
 def test_a_refusal_in_the_middle_breaks_the_answer_off(wide, until, wrong):
     """The screen has the first piece when a later one is refused: it sees that the answer broke off, and nothing is stored."""
-    infected = media.segment(FILM[: 2 * CHUNK]) + media.segment(EICAR.ljust(CHUNK // 2, b"\0"))
+    infected = media.segment(FILM[: 2 * PIECE]) + media.segment(EICAR.ljust(PIECE // 2, b"\0"))
     wide.publish({"film.mp4": FILM if wrong == "digest-mismatch" else infected})
     if wrong == "digest-mismatch":
         spoil(wide)

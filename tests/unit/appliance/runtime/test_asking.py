@@ -58,8 +58,9 @@ async def box(tmp_path):
         asked.close()
 
 
-async def test_answers_are_read_and_connections_used_again(box):
+async def test_answers_are_read_and_connections_used_again(box, monkeypatch):
     """JSON, nothing, errors with their types, bodies with and without a length: all over one connection."""
+    monkeypatch.setattr(asking, "SOON", 5.0)  # on a machine that has much else to do
     asked, came = box
     async with asked.post("echo", {"a": ["广西"]}) as answer:
         assert await answer.json() == {"a": ["广西"]}
@@ -77,6 +78,34 @@ async def test_answers_are_read_and_connections_used_again(box):
     async with asked.post("stream", {}) as answer:
         assert await answer.read() == b'{"a": 1}\n{"b": 2}\n' + LARGE + b"\nend"
     assert len(came) == 1
+
+
+@pytest.mark.parametrize("length", [True, False])
+async def test_what_came_is_handed_on_before_the_rest_comes(tmp_path, length):
+    """An answer that stops in the middle: what came of it is not held back until it goes on."""
+    go = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = 100 if length else None
+        await response.prepare(request)
+        await response.write(b"x" * 50)
+        await go.wait()
+        await response.write(b"y" * 50)
+        await response.write_eof()
+        return response
+
+    app = http.application()
+    app.router.add_post("/film", answer)
+    came = []
+    async with http.serving(app, unix=[(tmp_path / "s", 0o600)]):
+        asked = Asking(tmp_path / "s", most=4, patience=20.0)
+        async with asked.post("film", {}) as film:
+            async for piece in film.chunks():
+                came.append(bytes(piece))
+                go.set()
+        asked.close()
+    assert (came[0], b"".join(came)) == (b"x" * 50, b"x" * 50 + b"y" * 50)
 
 
 async def test_lines_come_one_by_one(box):

@@ -13,7 +13,6 @@ from appliance.runtime import http
 from appliance.runtime.errors import Refused
 from gateway.filters import client
 from gateway.filters.client import Admission, Inspection
-from gateway.release.manifest import CHUNK
 from gateway.release.trust.layout import Needed
 from gateway.store.passed import As
 
@@ -165,18 +164,24 @@ async def test_a_large_object_is_looked_at_piece_by_piece_and_let_go(serving):
     """Left before its end, it is ended at the filter; after its last piece, or a refusal, there is nothing to end."""
     answers = {"begin": {"id": "7"}, "chunk": {"verified": PIECE}, "end": {}}
     async with serving(Inspection, **answers) as (made, inspection):
-        async with inspection.inspecting(WHAT, "a.mp4", CHUNK + 1, "film") as looking:
-            assert await looking.look(0, CHUNK, last=False) == PIECE
+        async with inspection.inspecting(WHAT, "a.mp4", PIECE + 1, "film") as looking:
+            assert await looking.look(0, PIECE, last=False) == PIECE
         assert [what for what, _ in made.asked] == ["begin", "chunk", "end"]
         made.asked.clear()
-        async with inspection.inspecting(WHAT, "a.mp4", CHUNK + 1) as looking:
-            await looking.look(0, CHUNK, last=False)
-            await looking.look(CHUNK, 1, last=True)
+        async with inspection.inspecting(WHAT, "a.mp4", 9, "film") as looking:
+            assert not made.asked  # it may come whole still
+            await looking.look(0, 8, last=False)
+            await looking.look(8, 1, last=True)
+        assert [what for what, _ in made.asked] == ["begin", "chunk", "chunk"]
+        made.asked.clear()
+        async with inspection.inspecting(WHAT, "a.mp4", PIECE + 1) as looking:
+            await looking.look(0, PIECE, last=False)
+            await looking.look(PIECE, 1, last=True)
         assert [what for what, _ in made.asked] == ["begin", "chunk", "chunk"]
         assert made.asked[0][1]["object"] == DIGEST
         made.asked.clear()
         made.answers["chunk"] = Refused("malformed", "no film", 502)
         with pytest.raises(Refused, match="no film"):
-            async with inspection.inspecting(WHAT, "a.mp4", CHUNK + 1, "film") as looking:
-                await looking.look(0, CHUNK, last=False)
+            async with inspection.inspecting(WHAT, "a.mp4", PIECE + 1, "film") as looking:
+                await looking.look(0, PIECE, last=False)
         assert [what for what, _ in made.asked] == ["begin", "chunk"]

@@ -71,6 +71,52 @@ def test_each_rule_is_told(told, word):
     assert word in str(error.value)
 
 
+def file(size, **told):
+    return changed(entry="a", files={"a": {"sha256": "0" * 64, "size": size, "type": "video/mp4", **told}})
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        (256 << 10, {}),
+        (4 << 20, {}),  # as every manifest of a file of up to 4 MiB was once
+        ((8 << 20) + 1, {"chunks": ["1" * 64] * 3}),  # and those of larger ones
+        (2 << 20, {"chunk": 256 << 10, "chunks": ["ab" * 32] * 8}),
+        ((2 << 20) + 1, {"chunk": 256 << 10, "chunks": ["ab" * 32] * 9}),
+    ],
+)
+def test_chunks_of_any_size_read_back_as_they_were_signed(size, told):
+    """A manifest without the size of chunks is what it was, byte for byte; and so is one with it."""
+    release = manifest.parse(file(size, **told))
+    assert json.loads(manifest.render(release))["files"]["a"] == json.loads(file(size, **told))["files"]["a"]
+    assert manifest.parse(manifest.render(release)) == release
+    assert release.files["a"].digest_at(0).hex() == (told.get("chunks") or [""])[0]
+
+
+@pytest.mark.parametrize(
+    ("size", "told", "word"),
+    [
+        (4 << 20, {"chunks": ["1" * 64]}, "larger than that"),
+        ((4 << 20) + 1, {}, "larger than that"),
+        (2 << 20, {"chunk": 256 << 10}, "larger than that"),
+        (2 << 20, {"chunk": 256 << 10, "chunks": ["1" * 64] * 7}, "larger than that"),
+        (1 << 20, {"chunk": 32 << 10, "chunks": ["1" * 64] * 32}, "65536"),
+        (16 << 20, {"chunk": 8 << 20, "chunks": ["1" * 64] * 2}, "4194304"),
+        (3 << 20, {"chunk": 3 << 19, "chunks": ["1" * 64] * 2}, "power of two"),
+        (2 << 20, {"chunk": 1 << 20, "chunks": ["1" * 63, "1" * 65]}, "64 digits"),
+        (2 << 20, {"chunk": 1 << 20, "chunks": ["1" * 64, "X" * 64]}, "64 digits"),
+        (2 << 20, {"chunk": 1 << 20, "chunks": "1" * 128}, "64 digits"),
+        (2 << 20, {"chunk": 1 << 20, "chunks": [1, 2]}, "64 digits"),
+        (2 << 20, {"chunk": "1048576", "chunks": ["1" * 64] * 2}, "integer"),
+    ],
+)
+def test_chunks_are_all_of_the_file_and_bounded(size, told, word):
+    """Too few digests, too many, chunks too small, too large or odd: Corrupt."""
+    with pytest.raises(Corrupt, match="wrong") as error:
+        manifest.parse(file(size, **told))
+    assert word in str(error.value)
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -8,7 +8,7 @@ from appliance.identity.keys import PrivateKey
 from appliance.runtime.errors import ConfigError, Refused
 from gateway.release import folder as folders
 from gateway.release import origin, publishing, signed
-from gateway.release.manifest import CHUNK, Release, Rights
+from gateway.release.manifest import PIECE, Release, Rights
 
 CODE = "999999-100000000000001-4"
 KEY = PrivateKey.generate()
@@ -18,7 +18,7 @@ KEY = PrivateKey.generate()
 def film(tmp_path):
     folder = tmp_path / "film"
     folder.mkdir()
-    (folder / "big.mp4").write_bytes(os.urandom(3 * CHUNK + 17))
+    (folder / "big.mp4").write_bytes(os.urandom(3 * PIECE + 17))
     (folder / "small.txt").write_text("刘三姐")
     (folder / "empty.txt").write_text("")
     sizes = folders.survey(folder)
@@ -66,7 +66,7 @@ def test_what_was_broken_off_goes_on_at_the_chunk(film, tmp_path):
     assert not list((tmp_path / "origin").rglob("release.json"))
     again = sink(tmp_path)
     assert publishing.publish(film, again) == 3
-    assert [first for path, first, _ in again.taken if path == "big.mp4"] == [2 * CHUNK, 3 * CHUNK]
+    assert [first for path, first, _ in again.taken if path == "big.mp4"] == [2 * PIECE, 3 * PIECE]
     assert folders.differences(tmp_path / "origin" / "releases" / CODE, folders.read_claimed(film)[1]) == []
     assert not unfinished(tmp_path)
     assert publishing.publish(film, sink(tmp_path)) == 0
@@ -78,11 +78,11 @@ def test_a_damaged_part_is_copied_anew(film, tmp_path):
         publishing.publish(film, sink(tmp_path, 3))
     (part,) = unfinished(tmp_path)
     with part.open("r+b") as file:
-        file.seek(CHUNK + 5)
+        file.seek(PIECE + 5)
         file.write(b"torn")
     again = sink(tmp_path)
     publishing.publish(film, again)
-    assert [first for path, first, _ in again.taken if path == "big.mp4"] == [CHUNK, 2 * CHUNK, 3 * CHUNK]
+    assert [first for path, first, _ in again.taken if path == "big.mp4"] == [PIECE, 2 * PIECE, 3 * PIECE]
     assert (tmp_path / "origin" / "releases" / CODE / "big.mp4").read_bytes() == (film / "big.mp4").read_bytes()
 
 

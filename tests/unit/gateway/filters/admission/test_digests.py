@@ -10,7 +10,7 @@ from gateway.filters.admission import digests
 from gateway.filters.admission.digests import Digests, open_incoming, read_incoming, read_kept
 from gateway.release.manifest import File
 
-PIECE = 8  # bytes, instead of 4 MiB
+CHUNK, PIECE = 8, 16  # bytes, instead of 256 KiB and 4 MiB
 DATA = b"twenty bytes of film"
 
 
@@ -19,20 +19,21 @@ def sha256(data):
 
 
 def signed(data=DATA, *, chunks=True):
-    parts = tuple(sha256(data[at : at + PIECE]) for at in range(0, len(data), PIECE)) if chunks else ()
-    return File.model_construct(sha256=sha256(data), size=len(data), type="video/mp4", chunks=parts)
+    parts = b"".join(hashlib.sha256(data[at : at + CHUNK]).digest() for at in range(0, len(data), CHUNK))
+    told = {"sha256": sha256(data), "size": len(data), "type": "video/mp4", "chunk": CHUNK}
+    return File.model_construct(**told, chunks=parts if chunks else b"")
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(digests, "CHUNK", PIECE)
+    monkeypatch.setattr(digests, "PIECE", PIECE)
     monkeypatch.setattr(digests, "BLOCK", 3)
     (tmp_path / "film").write_bytes(DATA)
     return tmp_path
 
 
 def pieces():
-    return [(0, PIECE, False), (PIECE, PIECE, False), (2 * PIECE, len(DATA) - 2 * PIECE, True)]
+    return [(0, CHUNK, False), (CHUNK, CHUNK, False), (2 * CHUNK, len(DATA) - 2 * CHUNK, True)]
 
 
 def test_each_signed_piece_is_verified_when_it_came(folder):
@@ -51,14 +52,28 @@ def test_an_empty_file_has_its_digest_too(folder):
 def test_a_wrong_piece_is_named_and_may_come_again(folder):
     """The right bytes may come from elsewhere in the place of the wrong ones; what was verified before stands."""
     judge = Digests(folder)
-    judge.take(signed(), "film", 0, PIECE, last=False)
+    judge.take(signed(), "film", 0, CHUNK, last=False)
     (folder / "film").write_bytes(DATA[:9] + b"X" + DATA[10:])
-    with pytest.raises(Refused, match="piece 2 of 3") as refused:
-        judge.take(signed(), "film", PIECE, PIECE, last=False)
+    with pytest.raises(Refused, match="chunk 2 of 3") as refused:
+        judge.take(signed(), "film", CHUNK, CHUNK, last=False)
     assert refused.value.reason == "digest-mismatch"
     (folder / "film").write_bytes(DATA)
-    assert judge.take(signed(), "film", PIECE, PIECE, last=False) == 2 * PIECE
-    assert judge.take(signed(), "film", 2 * PIECE, 4, last=True) == len(DATA)
+    assert judge.take(signed(), "film", CHUNK, CHUNK, last=False) == 2 * CHUNK
+    assert judge.take(signed(), "film", 2 * CHUNK, 4, last=True) == len(DATA)
+
+
+def test_a_piece_is_as_many_chunks_as_came(folder):
+    """Each chunk of a piece is compared; what came at last, or at once, is compared as the whole, and may come again as well."""
+    judge = Digests(folder)
+    assert judge.take(signed(), "film", 0, len(DATA) - 4, last=False) == 2 * CHUNK
+    (folder / "film").write_bytes(DATA[:-1] + b"X")
+    with pytest.raises(Refused, match="what came is not the manifest's"):
+        judge.take(signed(), "film", 2 * CHUNK, 4, last=True)
+    (folder / "film").write_bytes(DATA)
+    assert judge.take(signed(), "film", 2 * CHUNK, 4, last=True) == len(DATA)
+    (folder / "film").write_bytes(DATA[:CHUNK] + b"X" + DATA[CHUNK + 1 :])
+    with pytest.raises(Refused, match="chunk 2 of 3"):
+        judge.take(signed(), "film", 0, 2 * CHUNK, last=False)
 
 
 def test_pieces_that_are_right_do_not_make_another_whole_right(folder):
@@ -74,11 +89,12 @@ def test_pieces_that_are_right_do_not_make_another_whole_right(folder):
 @pytest.mark.parametrize(
     ("first", "count", "last", "reason"),
     [
-        (PIECE, PIECE, False, "bad-request"),  # nothing came before
-        (0, PIECE + 1, False, "bad-request"),
-        (0, -1, False, "bad-request"),
-        (0, PIECE - 1, False, "bad-request"),  # a short piece that is not the last
-        (0, PIECE, True, "digest-mismatch"),  # an end before the end
+        (CHUNK, CHUNK, False, "bad-request"),  # nothing came before
+        (0, PIECE + 1, True, "bad-request"),
+        (0, -CHUNK, False, "bad-request"),
+        (0, 0, False, "bad-request"),
+        (0, CHUNK - 1, False, "bad-request"),  # a part of a chunk that is not the last
+        (0, CHUNK, True, "digest-mismatch"),  # an end before the end
     ],
 )
 def test_pieces_come_in_order(folder, first, count, last, reason):
@@ -91,10 +107,10 @@ def test_pieces_come_in_order(folder, first, count, last, reason):
 def test_an_object_is_one_file_of_one_release(folder):
     """What was begun as one file is not gone on with as another, and a piece comes once."""
     judge = Digests(folder)
-    judge.take(signed(), "film", 0, PIECE, last=False)
+    judge.take(signed(), "film", 0, CHUNK, last=False)
     other = signed().model_copy(update={"type": "text/html"})
     with pytest.raises(Refused, match="one after the other"):
-        judge.take(other, "film", PIECE, PIECE, last=False)
+        judge.take(other, "film", CHUNK, CHUNK, last=False)
 
 
 def test_more_and_fewer_bytes_than_the_manifest_says_are_refused(folder):
@@ -112,10 +128,10 @@ def test_what_is_seldom_asked_for_is_forgotten_first(folder, monkeypatch):
     judge = Digests(folder)
     for name in ("a", "b", "c"):
         (folder / name).write_bytes(DATA)
-        judge.take(signed(), name, 0, PIECE, last=False)
-    assert judge.take(signed(), "c", PIECE, PIECE, last=False) == 16
+        judge.take(signed(), name, 0, CHUNK, last=False)
+    assert judge.take(signed(), "c", CHUNK, CHUNK, last=False) == 16
     with pytest.raises(Refused, match="one after the other"):
-        judge.take(signed(), "a", PIECE, PIECE, last=False)
+        judge.take(signed(), "a", CHUNK, CHUNK, last=False)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../film", "/etc/passwd", "a/b", "film\0", "FILM", "a-b-c", "x" * 200])
