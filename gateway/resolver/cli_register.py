@@ -17,6 +17,7 @@ from gateway.resolver.delegations import AskedBlock, AskedService
 from gateway.resolver.records import Record, told
 from gateway.resolver.registry_client import Client, Faulty, segment, with_registry
 from gateway.resolver.statement import Act, sign
+from gateway.resolver.vocabulary import kind_of
 
 Signed = TypeVar("Signed", Record, AskedBlock, AskedService)
 STATUSES = ("registered", "reserved", "superseded")
@@ -178,7 +179,7 @@ def _valid(model: type[Signed], **whole: Any) -> Signed:
 
 def _link(text: str) -> dict[str, str]:
     kind, target = _named(text, "--link")
-    return {"type": kind, "target": codes.parse(target).canonical}
+    return {"type": kind_of(kind).name, "target": codes.parse(target).canonical}
 
 
 def _named(text: str, option: str) -> tuple[str, str]:

@@ -130,7 +130,7 @@ class Registry:
                 known = await rows.known(connection, [one.code for one in checked.records])
             batch = Batch(statement.act, statement.body, statement.time, checked.records, box)
             judged = judge(batch, known, self.rules())
-            if judged.faults and (mode == "all" or not judged.changed):
+            if judged.faults and (mode == "all" or not (judged.changed or judged.unchanged)):
                 raise RegistrationRefused(judged.faults)
             done = Registered(registration.digest, len(judged.changed), judged.unchanged, judged.faults)
             if dry or not judged.changed:

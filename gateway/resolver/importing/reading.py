@@ -76,7 +76,8 @@ class BulkFile:
         try:
             yield from csv.reader(texts(), strict=True)
         except (csv.Error, ValueError, LookupError) as error:
-            raise Corrupt(f"{self._path.name}: line {self._number}: {error}") from error
+            other = " (--encoding says in which it is)" if isinstance(error, UnicodeError) else ""
+            raise Corrupt(f"{self._path.name}: line {self._number}: {error}{other}") from error
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:
         while line := file.readline(LONGEST_LINE + 1):

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from appliance.runtime.errors import Refused
 from gateway.resolver.codes import WrongCode, parse
 from gateway.resolver.records import LONGEST_RECORD, Record, faults
+from gateway.resolver.vocabulary import kind_of
 
 SEPARATOR = ";"  # between several values of one cell
 PLAIN = ("code", "status", "superseded_by", "title", "reason", "ttl", "release", "entry", "url", "body")
@@ -50,12 +51,15 @@ def check_header(header: Sequence[str]) -> None:
     """Judge the names of columns.
 
     Raises:
-        Refused: a name is unknown or there twice, or what every record needs is missing (``bad-header``).
+        Refused: a name is unknown or there twice, or what every record needs is missing (``bad-header``), or a column is of no type of
+            link (``unknown-link-type``).
     """
     for name in header:
         if name not in (*PLAIN, *RIGHTS) and not name.startswith((LINK, METADATA)):
             known = ", ".join([*PLAIN, *RIGHTS, f"{LINK}TYPE", f"{METADATA}NAME"])
             raise Refused("bad-header", f"'{name[:80]}' is no column of a bulk file: {known}", 400)
+        if name.startswith(LINK):
+            kind_of(name.removeprefix(LINK))
         if list(header).count(name) > 1:
             raise Refused("bad-header", f"the column '{name}' is there twice", 400)
     for name in ("code", "title"):
@@ -69,11 +73,15 @@ def convert(header: Sequence[str], rows: Sequence[Row], body: str) -> Converted:
     for row in rows:
         whole: dict[str, Any] = {}
         try:
-            whole = _cells(header, row.cells) if header else _object(row.cells)
-            whole.setdefault("body", body)
-            whole["code"] = _spelled(whole.get("code"))
-            record = Record.model_validate(whole)
+            whole = _named(header, row.cells) if header else _object(row.cells)
+            told = _record(whole) if header else dict(whole)
+            told.setdefault("body", body)
+            told["code"] = _spelled(told.get("code"))
+            record = Record.model_validate(told)
             dump = _bounded(record.dump())
+        except WrongCell as error:
+            code = str(whole.get("code", ""))[:256]
+            found.faults.append(Fault(row.line, code, error.column, error.reason, str(error)))
         except WrongCode as error:
             found.faults.append(Fault(row.line, str(whole.get("code", ""))[:256], "code", error.reason, str(error)))
         except ValidationError as error:
@@ -107,25 +115,36 @@ def _object(cells: Sequence[str] | bytes) -> dict[str, Any]:
     return told
 
 
-def _cells(header: Sequence[str], cells: Sequence[str] | bytes) -> dict[str, Any]:
+class WrongCell(Refused):
+    """What stands in ``column`` of a row is wrong."""
+
+    def __init__(self, column: str, reason: str, sentence: str) -> None:
+        super().__init__(reason, sentence, 400)
+        self.column = column
+
+
+def _named(header: Sequence[str], cells: Sequence[str] | bytes) -> dict[str, Any]:
     if isinstance(cells, bytes) or len(cells) != len(header):
         raise ValueError(f"it has {len(cells)} columns, the header {len(header)}")
-    given = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
+    return {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
+
+
+def _record(given: Mapping[str, str]) -> dict[str, Any]:
     whole: dict[str, Any] = {name: given[name] for name in PLAIN if name in given}
     release, entry, urls = (whole.pop(name, None) for name in ("release", "entry", "url"))
     locations: list[dict[str, str]] = [{"url": one} for one in _many(urls or "")]
     if release is not None or entry is not None:
-        locations.insert(0, {"release": parse(release or "").canonical, "entry": entry or ""})
+        locations.insert(0, {"release": _code("release", release or ""), "entry": entry or ""})
     _put(whole, "locations", locations)
     if "ttl" in whole:
-        whole["ttl"] = int(whole["ttl"])
+        whole["ttl"] = _number("ttl", whole["ttl"])
     if "superseded_by" in whole:
-        whole["superseded_by"] = parse(whole["superseded_by"]).canonical
+        whole["superseded_by"] = _code("superseded_by", whole["superseded_by"])
     _put(
         whole,
         "links",
         [
-            {"type": name.removeprefix(LINK), "target": parse(one).canonical}
+            {"type": kind_of(name.removeprefix(LINK)).name, "target": _code(name, one)}
             for name, cell in given.items()
             if name.startswith(LINK)
             for one in _many(cell)
@@ -135,6 +154,19 @@ def _cells(header: Sequence[str], cells: Sequence[str] | bytes) -> dict[str, Any
     _put(whole, "metadata", named)
     _put(whole, "rights", {name: _RIGHT[name](given[name]) for name in RIGHTS if name in given})
     return whole
+
+
+def _code(column: str, written: str) -> str:
+    try:
+        return parse(written).canonical
+    except WrongCode as error:
+        raise WrongCell(column, error.reason, f"'{written[:60]}': {error}") from error
+
+
+def _number(column: str, written: str) -> int:
+    if not (written.isascii() and written.isdigit() and len(written) <= 9):
+        raise WrongCell(column, "bad-request", f"'{written[:60]}' is no number")
+    return int(written)
 
 
 def _many(cell: str) -> list[str]:

@@ -39,7 +39,7 @@ def application(resolver: Resolver) -> web.Application:
     # Line feeds too: whatever is asked, it is we who say that it is no code.
     app.router.add_get("/id/{code:[^/]+}/links", Links(resolver).get)
     app.router.add_get("/id/{code:(?s:.+)}", identifier)
-    app.router.add_get("/api/handles/{prefix:[^/]+}/{suffix:(?s:.+)}", Handles(resolver).get)
+    app.router.add_get("/api/handles/{prefix:[^/]+}/{suffix:(?s:.*)}", Handles(resolver).get)
     app.on_response_prepare.append(_open)
     return app
 

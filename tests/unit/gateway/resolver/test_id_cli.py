@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from appliance.runtime.errors import Refused
 from gateway.resolver.cli import commands
 
 
@@ -97,3 +98,11 @@ def test_a_wrong_call_ends_with_2(words: list[str]) -> None:
 def test_every_command_shows_an_example(verb: str) -> None:
     """Help of each command holds an example."""
     assert "Example: headgate id" in CliRunner().invoke(commands, [verb, "--help"]).output
+
+
+def test_a_wrong_type_of_link_is_refused_with_the_list() -> None:
+    """Before anything is signed or sent."""
+    words = ["register", "999999-100000000000001-4", "--title", "x", "--body", "b", "--key", "k", "--at", "http://a"]
+    done = CliRunner().invoke(commands, [*words, "--link", "nonsense=isbn:9780471117094"])
+    assert isinstance(done.exception, Refused)
+    assert "is-equivalent-to, standard, " in str(done.exception)

@@ -78,6 +78,10 @@ async def test_all_or_nothing_and_all_good_ones(place: Place) -> None:
     done = await place.take(*records, mode="good")
     assert (done.changed, [(w.index, w.reason) for w in done.faults]) == (1, told)
     assert len(place.registry.ledger.leaves(done.statement) or b"") == 4 * 32
+    again = await place.take(
+        *records, mode="good", at=NOW + timedelta(minutes=1)
+    )  # signed anew: what is there already is told beside the faults
+    assert (again.changed, again.unchanged, [(w.index, w.reason) for w in again.faults]) == (0, 1, told)
 
 
 async def test_who_may_not_sign_registers_nothing(place: Place) -> None:

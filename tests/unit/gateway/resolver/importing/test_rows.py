@@ -56,7 +56,7 @@ def test_a_row_of_a_table_becomes_a_record() -> None:
         ([ONE[:-1] + "5", "x", ""], "code", "wrong-check-digit", "should be 4"),
         (["", "x", ""], "code", "bad-request", ""),
         ([ONE, "", ""], "title", "bad-request", ""),
-        ([ONE, "x", "soon"], "", "bad-request", "invalid literal"),
+        ([ONE, "x", "soon"], "ttl", "bad-request", "'soon' is no number"),
         ([ONE, "x", "0"], "ttl", "bad-request", "greater than"),
         ([ONE, "x"], "", "bad-request", "2 columns"),
         (b"[1]", "", "bad-request", "JSON object"),
@@ -104,6 +104,7 @@ def test_a_file_is_read_in_batches_with_its_lines(tmp_path: Path, monkeypatch: p
         ("x.csv", "", "missing"),
         ("x.csv", "code,title,colour\n", "'colour' is no column"),
         ("x.csv", "code,title,code\n", "twice"),
+        ("x.csv", "code,title,link.nonsense\n", "is no type of link of GB/T 38378: is-equivalent-to, "),
     ],
 )
 def test_a_wrong_file_is_refused_before_a_row_is_read(tmp_path: Path, name: str, text: str, words: str) -> None:
@@ -136,3 +137,25 @@ def test_any_file_is_rows_or_refused(tmp_path_factory: pytest.TempPathFactory, d
     except (Corrupt, Refused) as error:
         rows = error
     assert isinstance(rows, list | Corrupt | Refused)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [
+        ("link.source", "9787020008729", "'9787020008729': the check digit of this ISBN should be 8"),
+        ("superseded_by", "hello", "'hello': its form"),
+        ("release", "hello", "'hello': its form"),
+        ("ttl", "abc", "'abc' is no number"),
+    ],
+)
+def test_a_wrong_cell_is_told_with_its_column(column: str, cell: str, words: str) -> None:
+    """A cataloguer finds the cell: the row's code, the column and what stands there."""
+    found = convert(["code", "title", column], [Row(2, [ONE, "x", cell])], "library")
+    assert [(fault.code, fault.path) for fault in found.faults] == [(ONE, column)]
+    assert words in found.faults[0].message
+
+
+def test_types_of_links_may_be_written_in_chinese() -> None:
+    """As everywhere else."""
+    found = convert(["code", "title", "link.来源"], [Row(2, [ONE, "x", TWO])], "library")
+    assert b'"type":"source"' in found.dumps[0]

@@ -48,7 +48,9 @@ class Asked:
         (self.folder / FILE).write_text(json.dumps(told))
 
     async def json(self, asked: str) -> dict[str, Any]:
-        async with self._client.get(f"{self._at}/id/{asked}", headers={"Accept": "application/json"}) as told:
+        async with self._client.get(
+            f"{self._at}{'' if asked.startswith('/') else '/id/'}{asked}", headers={"Accept": "application/json"}
+        ) as told:
             return dict(await told.json())
 
 
@@ -111,3 +113,8 @@ async def test_links_of_what_waits_for_the_registry_are_walked(box: Asked) -> No
     told = await box.json(f"{FILM}/links")
     assert told["edges"] == [{"source": FILM, "type": "source", "target": BOOK, "across": True}]
     assert [node["title"] for node in told["nodes"]] == ["刘三姐", "壮族山歌"]
+
+
+async def test_a_handle_without_a_name_is_none(box: Asked) -> None:
+    """A client of a Handle proxy is told so in its own terms."""
+    assert (await box.json("/api/handles/20.500/"))["responseCode"] == 102
