@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
-from rich.console import Console
 
 from appliance.runtime.errors import ConfigError, HeadgateError, Refused
+from provisioning import loading
 
 # Loaded only when called, so that `headgate policy check` on a box does not pay for SQLAlchemy or Ansible, nor need them.
 NOUNS = {
@@ -38,7 +37,7 @@ class Nouns(click.Group):
         """Load a noun's commands."""
         if cmd_name not in NOUNS:
             return None
-        return importlib.import_module(NOUNS[cmd_name][0]).commands  # type: ignore[no-any-return]
+        return loading.command(NOUNS[cmd_name][0]).commands  # type: ignore[no-any-return]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the nouns without loading them."""
@@ -67,17 +66,22 @@ def commands() -> None:
 
 def main() -> None:
     """Run the program; exit 0 done, 1 refused or failed, 2 wrong call or wrong file."""
-    error_console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         commands(prog_name="headgate")
     except ConfigError as error:
-        error_console.print(str(error), markup=False)
         count = len(error.faults)
-        error_console.print(f"{count} fault{'s' if count != 1 else ''}", style="bold red")
+        _tell(str(error))
+        _tell(f"{count} fault{'s' if count != 1 else ''}", "bold red")
         sys.exit(2)
     except Refused as error:
-        error_console.print(f"refused ({error.reason}): {error}", style="red", markup=False)
+        _tell(f"refused ({error.reason}): {error}", "red")
         sys.exit(1)
     except HeadgateError as error:
-        error_console.print(str(error), style="red", markup=False)
+        _tell(str(error), "red")
         sys.exit(1)
+
+
+def _tell(text: str, style: str | None = None) -> None:
+    from rich.console import Console  # here: no daemon needs it, and each would load it
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, style=style, markup=False)

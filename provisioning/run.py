@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import click
 
 from appliance.runtime import service
+from provisioning import loading
 
 # daemon -> the module that holds `check(config: Path, zone: str | None)` and `async main(service, config, zone)`
 DAEMONS = {
@@ -43,7 +43,7 @@ def commands(daemon: str, config: Path, zone: str | None, *, check: bool) -> Non
 
     Example: headgate run delivery --zone bigscreen --config /run/headgate/policy.yaml
     """
-    module = importlib.import_module(DAEMONS[daemon])
+    module = loading.daemon(DAEMONS[daemon])
     module.check(config, zone)
     if not check:
         service.run(lambda running: module.main(running, config, zone))

@@ -7,8 +7,6 @@ import binascii
 import json
 from collections.abc import Iterable
 
-from securesystemslib.dsse import Envelope
-
 from appliance.identity.keys import PrivateKey, PublicKey
 from appliance.runtime.errors import Corrupt, Refused
 
@@ -17,6 +15,9 @@ LARGEST = 64 << 20  # bytes of a whole envelope
 
 def pae(payload: bytes, kind: str) -> bytes:
     """Return what is signed for ``payload`` of the media type ``kind``: DSSE's pre-authentication encoding."""
+    # Here: it loads the signers of all clouds, and not every daemon opens an envelope.
+    from securesystemslib.dsse import Envelope
+
     return bytes(Envelope(payload, kind, {}).pae())
 
 

@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 from appliance.identity.keys import PublicKey
 from appliance.runtime.errors import Refused
-from gateway.permission import signed_uri, token
 from gateway.permission.judge import Asked, Here, holds, judge
-from gateway.permission.permit import Comparison, Permit
+from gateway.permission.permit import PACKAGE, Comparison, Permit
 from gateway.permission.pseudonym import DAY, Pseudonyms
 from gateway.permission.withdrawn import Withdrawn
 
 NAME = "CTA-Common-Access-Token"  # of the header and of the cookie
-QUERY = ("CAT", "cat", signed_uri.PARAMETER)
+QUERY = ("CAT", "cat", PACKAGE)
 MOST = 20_000  # verified tokens that are remembered
 MOST_PASSES = 20_000  # tokens with the address that showed them
 
@@ -69,6 +68,10 @@ class Door:
         withdrawn: Withdrawn,
         pseudonyms: Pseudonyms | None = None,
     ) -> None:
+        # Here, so that a zone without tokens loads none of their libraries: a tenth of a delivery's start.
+        from gateway.permission import signed_uri, token
+
+        self._open_package, self._open_token = signed_uri.open_package, token.open_token
         self._issuers = {name: tuple(keys) for name, keys in issuers.items()}
         self._here, self._withdrawn = here, withdrawn
         self._verified: OrderedDict[bytes, Permit] = OrderedDict()
@@ -123,12 +126,12 @@ class Door:
                 self._passes.popitem(last=False)
 
     def _open(self, token_shown: Shown) -> Permit:
-        uri = token_shown.place == signed_uri.PARAMETER
+        uri = token_shown.place == PACKAGE
         key = hashlib.sha256(f"{uri}{token_shown.text}".encode()).digest()
         if (known := self._verified.get(key)) is not None:
             self._verified.move_to_end(key)
             return known
-        opened = signed_uri.open_package if uri else token.open_token
+        opened = self._open_package if uri else self._open_token
         permit = self._verified[key] = opened(token_shown.text, self._issuers)
         if len(self._verified) > MOST:
             self._verified.popitem(last=False)

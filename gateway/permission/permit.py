@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 LONGEST = 4096  # bytes of a token as it is written
 MOST_TESTS = 32  # of the URI, in one token
 LONGEST_PATTERN = 1000  # characters of a regular expression
+PACKAGE = "URISigningPackage"  # the parameter of the query that holds a signed URI's token (RFC 9246)
 
 # Parts of a URI and ways to compare them, as CTA-5007 numbers them.
 PARTS = ("scheme", "host", "port", "path", "query", "parent-path", "filename", "stem", "extension")

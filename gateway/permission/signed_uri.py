@@ -18,7 +18,6 @@ from appliance.runtime.errors import Refused
 from appliance.telemetry.records import plain_json
 from gateway.permission.permit import LONGEST, LONGEST_PATTERN, REGEX, SHA256, Comparison, Permit
 
-PARAMETER = "URISigningPackage"
 ALGORITHMS = ["Ed25519", "EdDSA"]  # RFC 9864 gave the curve a name of its own
 KNOWN = {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cdniv", "cdniuc", "cdnicrit", "cdnistt"}
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from typing import TYPE_CHECKING
 
 from appliance.runtime.places import ETC
 from gateway.delivery import cmcd, fields
 from gateway.delivery.front import places
 from gateway.isolation.policy import Policy
 from gateway.permission.door import NAME
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 TLS = ETC / "front"  # the certificates and keys that a policy names
 STATE = "state.sock"  # where nginx says which generation it works by
@@ -105,6 +107,9 @@ def render(policy: Policy, zone: str, folder: Path, own: Path) -> str:
 
 @cache
 def _template() -> Template:
+    # Here: delivery loads this file, too, and renders none.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("gateway.delivery.front"),
         autoescape=False,  # noqa: S701 (no page, and what a policy can say has no quotes and no semicolons)
