@@ -138,9 +138,8 @@ class _PutOff:
 
     def add(self, protocol: Connection, request: Any, answer: Later) -> None:
         """Write ``answer`` to the ``request`` (message and payload) of ``protocol`` once all that came meanwhile is read."""
-        if not self._answers:
-            protocol._loop.call_soon(protocol._loop.call_soon, self._write_all)  # behind the next look at what came
         self._answers[protocol] = request, answer
+        protocol._loop.call_soon(protocol._loop.call_soon, self.write, protocol)  # behind the next look at what came
 
     def write(self, protocol: Connection) -> bool:
         """Write what is put off of ``protocol``, if anything; return whether some of it is left to be written."""
@@ -155,10 +154,6 @@ class _PutOff:
         if (waiter := protocol._waiter) is not None and not waiter.done():
             waiter.set_result(None)
         return True
-
-    def _write_all(self) -> None:
-        for protocol in list(self._answers):
-            self.write(protocol)
 
 
 class _Parser:

@@ -132,7 +132,12 @@ class Answers:
     def _write(self, answer: Answer) -> Rest | None:
         if answer.first is not None:
             (head, content), answer.first = answer.first, None
-            if answer.transfer.begin(head, content):
+            try:
+                whole = answer.transfer.begin(head, content)
+            except OSError:  # too much is open
+                answer.transfer.transport.abort()
+                return None
+            if whole:
                 del self._under_way[answer.transfer.transport]
                 self._count(answer)
                 answer.served()

@@ -145,6 +145,33 @@ def test_a_slow_screen_is_one_of_those_under_way_until_it_has_all(play):
     play(scene)
 
 
+def test_what_is_put_off_is_written_once_when_somebody_wants_that_now(play):
+    """A withdrawal has all of it begun, so that it is cut; who put it off gets its rest all the same."""
+
+    async def scene(box: Box, screen: socket.socket) -> None:
+        later = box.hot.answer(ASKED, box.transport)
+        assert box.running.cut([CODE]) == 0
+        box.large.write()
+        assert box.running.cut([CODE]) == 1
+        got, _ = await asyncio.gather(read(screen), later.write()())
+        assert got.count(b"HTTP/1.1 200 OK") == 1
+        assert len(got) < len(DATA)
+
+    play(scene)
+
+
+def test_what_was_put_off_for_a_lost_connection_is_not_written(play):
+    """Nothing is sent, and nothing is left to be ended."""
+
+    async def scene(box: Box, _: socket.socket) -> None:
+        later = box.hot.answer(ASKED, box.transport)
+        box.large.lost(box.transport)
+        assert later.write() is None
+        assert not box.sent
+
+    play(scene)
+
+
 def test_what_is_withdrawn_is_broken_off_though_its_rest_has_not_begun(play):
     """From the first byte it is one of those that are cut."""
 
