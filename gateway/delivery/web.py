@@ -209,8 +209,14 @@ class WebCache:
         return await self._alone(sending, asked, Ask("partial"))
 
     async def _completed(self, sending: Sending, asked: Asked, coming: Coming, ask: Ask) -> web.StreamResponse:
-        """Answer with the whole, of which the rest is coming."""
-        if ask.stored is None or not ranges.combinable(ask.stored, _content_range(coming.stored)):
+        """Answer with the whole, of which the rest is coming.
+
+        Raises:
+            Refused: no part was asked for (``unexpected-answer``): asked again, such an origin would send one again.
+        """
+        if ask.stored is None:
+            raise Refused("unexpected-answer", "the origin sent a part where the whole was asked for", 502)
+        if not ranges.combinable(ask.stored, _content_range(coming.stored)):
             return await self._again(sending, asked)
         await coming.body.reach((coming.stored.size or 0) - 1)
         stored = self._kept.shelf.get(coming.stored.id)

@@ -361,6 +361,7 @@ def test_parts_of_two_versions(box):
         with suppress(*BROKEN):
             reply = box.get("/parts", asked)
         assert reply is None or reply.body != b"01234XXXXX"
+    assert (reply.status, json.loads(reply.body)["reason"]) == (502, "unexpected-answer")  # parts, and never the whole
 
 
 def test_a_portal_that_never_answers_holds_up_nobody(box):
