@@ -63,6 +63,7 @@ class Gone(NamedTuple):
     port: int
     unsent: int  # bytes
     at: float  # seconds since 1970 at which it was heard of
+    fin: bool  # whether a FIN may be among them, which TCP counts as a byte
 
 
 def ends_of(policy: Policy, zone: str) -> Ends:
@@ -162,10 +163,10 @@ class Listener:
             for kind, _, payload in messages(data):
                 if kind == BY_FAMILY and (gone := _gone(payload)) is not None:
                     end, screen, unsent = gone
-                    unsent -= self._cutter.finished(screen)
+                    finished = self._cutter.finished(screen)
                     if end in self._ends():
                         self._serial += 1
-                        self._kept.append(Gone(self._serial, *screen, unsent, now()))
+                        self._kept.append(Gone(self._serial, *screen, unsent - finished, now(), not finished))
 
     def since(self, serial: int) -> Sequence[Gone]:
         """Return what ended after ``serial``, oldest first."""

@@ -161,8 +161,8 @@ async def test_one_download_is_cut_and_another_goes_on(zone: Zone, ask: Callable
     with pytest.raises(ConnectionResetError):
         read(screen)
     server.close()
-    [[serial, address, port, unsent, at]] = await until_gone(ask, 1)
-    assert (serial, address, port) == (1, *name_of(screen))
+    [[serial, address, port, unsent, at, fin]] = await until_gone(ask, 1)
+    assert (serial, address, port, fin) == (1, *name_of(screen), True)
     assert took - unsent == before == received(screen)
     assert unsent > 0
     assert abs(at - time.time()) < PATIENCE
@@ -211,7 +211,8 @@ async def test_a_connection_that_was_closed_with_bytes_waiting_is_cut_without_co
 
     assert await found(ask, screen) == [list(name_of(screen))]
 
-    [[*_, unsent, _]] = await until_gone(ask, 1)
+    [[*_, unsent, _, fin]] = await until_gone(ask, 1)
+    assert not fin
     assert took - unsent == received(screen)
 
 
@@ -231,7 +232,7 @@ async def test_a_screen_that_leaves_is_told_with_what_never_left_and_one_that_re
     server.close()
 
     told = await ask("gone", instance="", after=0)
-    [[serial, *ends, unsent, _]] = await until_gone(ask, 1)
+    [[serial, *ends, unsent, _, _]] = await until_gone(ask, 1)
 
     assert ends == list(name)
     assert took - unsent == came

@@ -19,6 +19,7 @@ class Gone(NamedTuple):
     screen: Screen
     unsent: int  # bytes
     at: float  # seconds since 1970
+    fin: bool = True  # whether a FIN may be among them
 
 
 class Guard:
@@ -65,8 +66,8 @@ class Guard:
         """
         told = await self._ask("gone", {"instance": self._instance, "after": self._serial})
         try:
-            found = [(int(serial), Gone((str(address), int(port)), int(unsent), float(at)))
-                     for serial, address, port, unsent, at in told["gone"]]  # fmt: skip
+            found = [(int(serial), Gone((str(address), int(port)), int(unsent), float(at), bool(fin)))
+                     for serial, address, port, unsent, at, fin in told["gone"]]  # fmt: skip
             instance, self.missed = str(told["instance"]), int(told["missed"])
         except (KeyError, TypeError, ValueError) as error:
             raise Corrupt("the guard's answer about connections is none") from error

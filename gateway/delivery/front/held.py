@@ -99,12 +99,18 @@ class Holding:
             self._bytes[held.screen] += held.sent
             self._answers += len(held.ended.answers)
 
-    def never_left(self, screen: Screen, count: int, at: float) -> int:
-        """Take what never left of a connection that ended at ``at`` off its transfers; return what cannot be: it is counted already."""
-        for held, _ in reversed(self._by_screen.get(screen, ())):
-            if held.ended.at <= at:  # else of a later connection that has the same name
-                count = held.miss(count)
-                held.settled = True
+    def never_left(self, screen: Screen, count: int, at: float, *, fin: bool = True) -> int:
+        """Take what never left of a connection that ended at ``at`` off its transfers; return what cannot be: it is counted already.
+
+        ``fin``: where nginx closed the connection, its FIN is among them.
+        """
+        # A later connection may have the same name.
+        ended = [held for held, _ in reversed(self._by_screen.get(screen, ())) if held.ended.at <= at]
+        if fin and ended and ended[0].ended.closed:
+            count -= 1
+        for held in ended:
+            count = held.miss(count)
+            held.settled = True
         return count
 
     def unsure(self, now: float) -> set[Screen]:

@@ -22,7 +22,7 @@ _BEGAN = re.compile(rf"[bc] ({_WORD}+) ([0-9a-f.:]+) (\d{{1,5}}) ({_WORD}+) ({_W
 _NUMBER, _SECONDS = r"(\d{1,15})", r"(\d{1,11}\.\d{3})"
 _ANSWER = re.compile(rf"e ({_WORD}*) {_SECONDS} {_SECONDS} {_NUMBER} {_NUMBER} (.+)".encode(), re.ASCII)
 _REST = re.compile(
-    rf"(OK)? (\d{{3}}) \d+ ([0-9a-f.:]+) (\d{{1,5}}) ({_WORD}*) ({_WORD}*) ({_WORD}*) (\d{{0,18}}) "
+    rf"(OK)?(close)? (\d{{3}}) \d+ ([0-9a-f.:]+) (\d{{1,5}}) ({_WORD}*) ({_WORD}*) ({_WORD}*) (\d{{0,18}}) "
     r"(?:bytes (\d{1,18})-\d{1,18}/\d{1,18})?".encode(),
     re.ASCII,
 )
@@ -67,6 +67,7 @@ class Ended(NamedTuple):
     head: bool = False  # HEAD: the head alone was asked for, so that nothing counts
     first: int = 0  # where in the object its content begins
     length: int | None = None  # bytes of content that were to come
+    closed: bool = False  # nginx closed the connection then: behind its bytes goes a FIN, which TCP counts as one more
     query: str = ""
     cmcd: tuple[str, ...] = ()  # the fields in which a player tells of itself
 
@@ -137,7 +138,7 @@ def _ended(line: bytes) -> Ended | None:
         return None
     name, at, seconds, sent, body, _ = found.groups()
     texts = [one.decode() if one else "" for one in rest.groups()]
-    done, status, screen, port, meter, subject, marks, length, first = texts
+    done, then, status, screen, port, meter, subject, marks, length, first = texts
     if not _is_port(int(port)):
         return None
     answer = _answer(sent, body, seconds, at)
@@ -153,6 +154,7 @@ def _ended(line: bytes) -> Ended | None:
         marks,
         first=int(first or 0),
         length=int(length) if length else None,
+        closed=bool(done and then),
     )
 
 
@@ -163,14 +165,15 @@ def _answer(sent: bytes, body: bytes, seconds: bytes, at: bytes) -> Answer:
 
 def _told(told: dict[str, Any]) -> Ended:
     sent, body = _number(told["sent"], MOST_BYTES), _number(told["body"], MOST_BYTES)
-    length = _text(told.get("length", ""))
+    length, through = _text(told.get("length", "")), told["done"] == "OK"
+    short = told.get("passed") is True and _is_short(told, length, body)
     return Ended(
         _text(told["ended"]),
         _text(told["screen"]),
         _port(told["port"]),
         _number(told["status"], 999),
         [Answer(max(sent, body), body, _seconds(told["seconds"]), _seconds(told["at"]))],
-        told["done"] == "OK" and not (told.get("passed") is True and _is_short(told, length, body)),
+        through and not short,
         _text(told["meter"]),
         _text(told.get("subject", "")),
         _text(told.get("marks", "")),
@@ -179,6 +182,7 @@ def _told(told: dict[str, Any]) -> Ended:
         told.get("head") == 1,
         int(found[1]) if (found := _RANGE.match(_text(told.get("range", "")))) else 0,
         int(length) if length.isdecimal() else None,
+        through and (short or told.get("then") == "close"),
         _text(told.get("query", "")),
         tuple(map(_text, told.get("cmcd", ()))),
     )

@@ -163,7 +163,7 @@ class Transfers:
         ended = await self._guard.gone()
         self.read()  # nginx said so before the kernel did
         for gone in ended:
-            metrics.FRONT_UNSENT.inc(self._holding.never_left(gone.screen, gone.unsent, gone.at))
+            metrics.FRONT_UNSENT.inc(self._holding.never_left(gone.screen, gone.unsent, gone.at, fin=gone.fin))
         self._holding.settle(self._clear, now)
         self._clear = set()
         if now - self._asked >= ASK:

@@ -46,12 +46,13 @@ error_log {folder}/error.log warn;
 events {{ worker_connections 512; }}
 http {{
     log_format began escape=json 'b $request_id $remote_addr $remote_port $meter  ';
-    log_format ended escape=json 'e $id $msec $request_time $bytes_sent $body_bytes_sent $request_completion $status '
+    log_format ended escape=json 'e $id $msec $request_time $bytes_sent $body_bytes_sent $request_completion$then $status '
         '$connection $remote_addr $remote_port $counted   $sent_http_content_length $sent_http_content_range';
     map $request_uri $id {{ ~small "" ; default $request_id; }}  # of small ones nobody is told that they begin
     map $id $large {{ "" ""; default 1; }}
     map $request_uri $meter {{ default ""; {meters} }}
     map "$request_method $status" $counted {{ "~^GET 20[06]$" $meter; default ""; }}
+    map $http_connection $then {{ default ""; close close; }}
     access_log off;
     sendfile on;
     tcp_nopush on;
@@ -253,6 +254,22 @@ def test_records_are_what_left(box: Box):
         box.settle()
     assert seen.bytes.keys() == {f"/r/1/{path}" for path in FILES}
     assert box.counted()[0] == seen.bytes
+
+
+def test_the_end_of_a_connection_is_no_byte_that_never_left(box: Box):
+    """nginx is done and has closed; its last bytes wait, with a FIN behind them, when the screen leaves."""
+    box.start()
+    with wire.captured(box.port) as seen:
+        for number in range(1, 4):
+            with screen(box, request("middle.mp4", "Connection: close"), room=4096) as connected:
+                assert read(connected, 1000) == 1000
+                deadline = time.monotonic() + PATIENCE
+                while (box.folder / "all.log").read_text().count(" OKclose ") < number:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.02)
+        box.settle()
+    assert box.counted()[0] == seen.bytes
+    assert 0 < seen.bytes.total() < 3 * len(FILES["middle.mp4"])
 
 
 def test_records_are_what_left_though_delivery_is_killed_again_and_again(box: Box):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.delivery.front import held as holding
 from gateway.delivery.front import lines
 from gateway.delivery.front.held import LAG, LONGEST, SMALL, Batch, Held, Holding
-from tests.unit.gateway.delivery.front.said import ended
+from tests.unit.gateway.delivery.front.said import ended, told
 
 SCREEN = ("10.20.0.50", 40000)
 AT = 1_800_000_000.5
@@ -81,6 +81,23 @@ def test_a_later_connection_of_the_same_name_is_another_one():
 
     assert made.never_left(SCREEN, 300, AT + 1) == 0
     assert (before.lefts, after.lefts) == ([700], [1000])
+
+
+def test_the_end_of_a_connection_is_no_byte_of_a_transfer():
+    """Where nginx closed after the last answer, or delivery broke it off, a FIN waits behind what never left, if the guard counts it."""
+    for said in (ended(done="OKclose"), told(then="close"), told(passed=True, length="1001")):
+        for count, fin in ((301, True), (300, False)):
+            closed = lines.read(said.strip(b"\n"))
+            assert isinstance(closed, lines.Ended)
+            last = Held(closed)
+            assert holding_of(over(), last).never_left(SCREEN, count, AT, fin=fin) == 0
+            assert last.lefts == [700]
+    broken = over(done="close")  # by the screen, before nginx could close
+    assert holding_of(broken).never_left(SCREEN, 300, AT) == 0
+    assert broken.lefts == [700]
+    first = over(done="OKclose")
+    assert holding_of(first, over(at=AT + 5)).never_left(SCREEN, 1, AT) == 0
+    assert (first.lefts, first.broken) == ([1000], 0)
 
 
 def test_small_ones_are_let_go_after_a_moment_in_their_order():
