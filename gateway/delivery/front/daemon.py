@@ -118,7 +118,7 @@ async def _works_by(generation: str, state: Path, nginx: Process) -> None:
 
 
 async def _end(nginx: Process) -> None:
-    """End nginx: at once where downloads that run do not end soon."""
+    """End nginx: at once where downloads that run do not end soon, of which it says nothing any more (they are not counted)."""
     for number in (signal.SIGQUIT, signal.SIGTERM):
         if nginx.returncode is None:
             nginx.send_signal(number)
