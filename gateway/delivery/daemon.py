@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
 from functools import partial
@@ -50,8 +49,6 @@ from gateway.store.objects import Objects
 
 MINUTE = 60.0  # seconds between two looks whether it is another day
 LAST = 2.0  # seconds given to records of use when the daemon stops
-# Objects made, and collections of younger ones, before one looks for cycles: thousands of screens are many objects to look through.
-COLLECTED = (50_000, 20, 50)
 log = logging.getLogger("headgate.delivery")
 
 
@@ -175,8 +172,6 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             purges.follow(socket, lambda one: cache.purge(tags=one.tags, url=one.url, prefix=one.prefix, soft=one.soft))
         )
         service.tasks.create_task(metrics.keep_written(counted.REGISTRY, RUN / "metrics" / unit / f"{unit}.prom"))
-        gc.freeze()
-        gc.set_threshold(*COLLECTED)
         await exchange.listen_first()  # or its first word would make what screens asked for meanwhile unknown again
         await listening.serve(service, screens.application, f"serving {zone}")
         if screens.transfers is not None:
