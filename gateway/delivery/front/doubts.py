@@ -16,6 +16,7 @@ from gateway.serving.exchange import Exchange, Manifest
 from gateway.store.objects import Objects
 
 AT_ONCE = 4  # objects that are read: a disk that fails may take seconds for it
+MOST = 256  # that wait for it
 SPAN = 128 << 10  # bytes that are read from where it broke off: with TLS nginx reads ahead of what it sends
 
 
@@ -24,17 +25,34 @@ class Doubts:
 
     def __init__(self, store: Objects, exchange: Exchange, tasks: asyncio.TaskGroup) -> None:
         self._store, self._exchange, self._tasks = store, exchange, tasks
+        self._waiting: dict[
+            tuple[str, str], int
+        ] = {}  # release and path, and the place; in the order in which they were told
         self._looking: set[tuple[str, str]] = set()
+        self._lookers = 0
 
     def hear(self, ended: Ended, carried: Carried) -> None:
         """Take note of what nginx delivered by itself; with too much to look at, whoever comes next will tell."""
         key = carried.release, carried.path
         body = min([answer.body for answer in ended.answers])
-        if ended.length is None or ended.head or body >= ended.length or key in self._looking:
+        if ended.length is None or ended.head or body >= ended.length:
             return
-        if len(self._looking) < AT_ONCE:
-            self._looking.add(key)
-            self._tasks.create_task(self._look(key, ended.first + body))
+        if key in self._waiting or key in self._looking or len(self._waiting) >= MOST:
+            return
+        self._waiting[key] = ended.first + body
+        if self._lookers < AT_ONCE:
+            self._lookers += 1
+            self._tasks.create_task(self._look_on())
+
+    async def _look_on(self) -> None:
+        """Look at one after the other, until none waits."""
+        try:
+            while self._waiting:
+                key = next(iter(self._waiting))
+                self._looking.add(key)
+                await self._look(key, self._waiting.pop(key))
+        finally:
+            self._lookers -= 1
 
     async def _look(self, key: tuple[str, str], place: int) -> None:
         code, path = key

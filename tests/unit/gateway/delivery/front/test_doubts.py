@@ -86,5 +86,16 @@ async def test_a_crowd_that_leaves_is_one_look(tmp_path):
     assert await heard(tmp_path, SIZE, *[over(1000)] * 50) == ([], 1)
 
 
+async def test_all_that_breaks_off_at_once_is_looked_at(tmp_path):
+    """A disk that fails breaks many off: a few are read at a time, and the others wait for it."""
+    exchange, paths = Exchange(), [f"{number}.m4s" for number in range(3 * doubts.AT_ONCE)]
+    exchange.known.files |= dict.fromkeys(paths, exchange.known.files[CARRIED.path])
+    async with asyncio.TaskGroup() as tasks:
+        looks = Doubts(Disk(tmp_path, 0), exchange, tasks)
+        for path in paths:
+            looks.hear(over(1000), CARRIED._replace(path=path))
+    assert sorted(exchange.told) == sorted(paths)
+
+
 async def test_what_is_not_served_any_more_is_left_alone(tmp_path):
     assert await heard(tmp_path, 0, over(1000), exchange=Exchange(Unreachable("away"))) == ([], 0)
