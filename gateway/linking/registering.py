@@ -96,7 +96,7 @@ async def register(book: Book, key: PrivateKey, body: str, at: str, *, dry: bool
             for start in range(0, len(sources), BATCH):
                 await _batch(session, book, key, body, at, sources[start : start + BATCH], done, dry=dry)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Unreachable(f"the registry at {at} does not answer: {error or 'no answer in time'}") from error
+        raise Unreachable(f"the registry at {at} does not answer: {str(error) or 'no answer in time'}") from error
     return done
 
 
