@@ -76,7 +76,7 @@ LAYERS = {
         below=FACTORY,
     ),
     "front": Recipe(
-        "front", packages=("nginx-light",), disabled=("nginx.service",), below=FACTORY
+        "front", packages=("nginx-light", "libnginx-mod-http-lua"), disabled=("nginx.service",), below=FACTORY
     ),  # nginx before delivery
     "player": Recipe(
         "player",

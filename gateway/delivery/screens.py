@@ -226,6 +226,8 @@ class Screens:
             if self.front is not None:
                 self.front.lock()
             self._stopped += self._running.cut_permits(partial(self.withdrawn.refusal, now=time.time()))
+        if self.front is not None:
+            await self.front.settle()
         if self.transfers is not None:
             withdrawn, now = frozenset(codes), time.time()
             self._stopped += await self.transfers.cut(

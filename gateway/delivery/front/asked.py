@@ -1,10 +1,12 @@
 """What nginx asks: once for a session, whether it is permitted, and once for an object, what it is and where.
 
-Every answer is a success, which nginx keeps for as long as ``X-Accel-Expires`` says; where it names no link, nginx passes the request on.
+Every answer is a success, which nginx keeps for as long as ``X-Accel-Expires`` says, and its workers remember no longer than
+``Headgate-Until``; where it names no link, nginx passes the request on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,6 +33,9 @@ from gateway.store.objects import Objects
 
 SESSION = 60  # seconds for which a permission is kept
 OBJECT = 2  # seconds for which nginx knows an object, and how busy the line is
+# Seconds after which a worker has answered what it had looked up when it was recalled: that takes it microseconds, and longer where others
+# have the processor meanwhile.
+SETTLE = 0.05
 AGAIN = 1  # seconds in which what nginx may not answer is not asked again
 
 
@@ -73,6 +78,10 @@ class Front:
     def lock(self) -> None:
         """Let nginx ask for each permission again, from now on."""
         self._trees.lock()
+
+    async def settle(self) -> None:
+        """Let pass what nginx was about to answer when something was withdrawn."""
+        await asyncio.sleep(SETTLE)
 
     async def permit(self, request: web.Request) -> web.Response:
         """Answer whether what this screen shows permits it all of a release, and for how long."""
@@ -173,4 +182,5 @@ def lasting(granted: Granted, folder: str, skew: float, now: float) -> int:
 
 
 def _answer(seconds: int, said: dict[str, str] | None = None) -> web.Response:
-    return web.Response(headers=CIMultiDict({"X-Accel-Expires": str(seconds), **(said or {})}))
+    until = {places.UNTIL: f"{time.time() + seconds:.3f}"} if said else {}
+    return web.Response(headers=CIMultiDict({"X-Accel-Expires": str(seconds), **until, **(said or {})}))

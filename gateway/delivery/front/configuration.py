@@ -11,6 +11,7 @@ from gateway.delivery import cmcd, fields
 from gateway.delivery.front import places
 from gateway.isolation.policy import Policy
 from gateway.permission.door import NAME
+from gateway.serving.send import SMALL
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -23,6 +24,7 @@ KEYS = "16m"  # of memory: a hundred thousand of delivery's answers
 KEPT = "64m"  # bytes of answers
 OF_ADDRESS = 500  # requests of one address at once: a household behind one has dozens of screens
 OPEN = 10_000  # of answers that each worker holds open
+HELD = 1000  # objects that each worker holds open
 CONNECTIONS = 16_384  # of each worker; a request that is passed on takes two
 
 # What a screen may ask that nginx answers: a name in a release that can be read in one way, and nothing in the query but what a
@@ -50,6 +52,9 @@ REFUSED = {
     "^:503": "too-many-of-address",
     "50[24]:503": "unreachable",
 }
+# Of Debian's libnginx-mod-http-lua: with them a worker remembers what it was answered.
+MODULES = tuple(Path("/usr/lib/nginx/modules") / name for name in ("ndk_http_module.so", "ngx_http_lua_module.so"))
+LUA = Path(__file__).parent / "templates" / "quick.lua"
 # Of a file, as delivery says them: each is asked for with the object.
 SAID = ("Cache-Control", "ETag", "Repr-Digest", "Cache-Status", "CMSD-Static", "CMSD-Dynamic")
 
@@ -59,10 +64,10 @@ def generation(policy: Policy) -> str:
     return policy.digest[:16]
 
 
-def render(policy: Policy, zone: str, folder: Path, own: Path) -> str:
+def render(policy: Policy, zone: str, folder: Path, own: Path, *, quick: bool) -> str:
     """Return the configuration of the nginx in front of the delivery of ``zone``.
 
-    ``folder`` is where it meets delivery, ``own`` is its own.
+    ``folder`` is where it meets delivery, ``own`` is its own; ``quick``: it has ``MODULES``.
 
     Raises:
         ValueError: the policy has no nginx there.
@@ -73,6 +78,7 @@ def render(policy: Policy, zone: str, folder: Path, own: Path) -> str:
     webs = [web for web in policy.web.values() if not web.zones or zone in web.zones]
     address = f"[{service.address}]" if ":" in service.address else service.address
     tls = service.tls
+    of_object = ("found", "size", "meter", "type", *map(_variable, SAID))
     return _template().render(
         zone=zone,
         generation=generation(policy),
@@ -94,6 +100,13 @@ def render(policy: Policy, zone: str, folder: Path, own: Path) -> str:
         kept=KEPT,
         of_address=OF_ADDRESS,
         open=OPEN,
+        held=HELD,
+        quick=quick,
+        modules=MODULES if quick else (),
+        lua=LUA,
+        small=SMALL,
+        of_object=", ".join(f'"{name}"' for name in of_object),
+        of_session='"door", "subject", "marks"',
         connections=CONNECTIONS,
         token_name=NAME,
         token=f"http_{_variable(NAME)}",

@@ -18,6 +18,7 @@ from appliance.runtime.files import write_atomic
 from appliance.runtime.service import Service
 from gateway.delivery.front import configuration, places
 from gateway.isolation import policy as policies
+from gateway.isolation.policy import Policy
 
 NGINX = "/usr/sbin/nginx"
 LOOK = 0.05  # seconds between two looks whether nginx works
@@ -47,14 +48,29 @@ def _write(config: Path, zone: str | None, written: Path) -> str:
         raise ConfigError([Fault(str(config), 1, 1, "services", told)])
     places.own(zone).mkdir(parents=True, exist_ok=True)
     tried = written.with_name(f"{written.name}.tried")
-    tried.write_text(configuration.render(policy, zone, places.folder(zone), places.own(zone)))
     try:
-        command.run([NGINX, "-t", "-q", *_options(tried)])
+        _try(policy, zone, tried, quick=all(module.exists() for module in configuration.MODULES))
     except command.CommandFailed as error:
         line = policy.line_of(("services", service.name))
         raise ConfigError([Fault(str(config), line, 1, f"services.{service.name}.front", str(error))]) from error
     write_atomic(written, tried.read_bytes())
     return configuration.generation(policy)
+
+
+def _try(policy: Policy, zone: str, tried: Path, *, quick: bool) -> None:
+    """Write what nginx takes: without the quick way where its modules are missing, or do not do.
+
+    Raises:
+        CommandFailed: it takes none.
+    """
+    tried.write_text(configuration.render(policy, zone, places.folder(zone), places.own(zone), quick=quick))
+    try:
+        command.run([NGINX, "-t", "-q", *_options(tried)])
+    except command.CommandFailed as error:
+        if not quick:
+            raise
+        log.warning("nginx asks delivery of each request: its Lua module does not do here: %s", error)
+        _try(policy, zone, tried, quick=False)
 
 
 def _options(written: Path) -> list[str]:

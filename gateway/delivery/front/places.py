@@ -18,7 +18,9 @@ SAID = (ASK, TARGET, METHOD, GENERATION, SCREEN, PORT, SCHEME)
 DOOR, SUBJECT = "Headgate-Door", "Headgate-Subject"
 MARKS = "Headgate-Marks"  # by which a permit is known again (``permission.withdrawn.marks``)
 OBJECT, SIZE, METER = "Headgate-Object", "Headgate-Size", "Headgate-Meter"
-HIDDEN = (DOOR, SUBJECT, MARKS, OBJECT, SIZE, METER)
+UNTIL = "Headgate-Until"  # seconds since 1970 until which it holds
+HIDDEN = (DOOR, SUBJECT, MARKS, OBJECT, SIZE, METER, UNTIL)
+RECALLS = "recalls"  # the file that says how often answers were taken back
 
 
 def folder(zone: str) -> Path:

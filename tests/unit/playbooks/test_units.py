@@ -48,6 +48,7 @@ SANDBOX = {
     "KeyringMode": "private",
     "LimitCORE": "0",
 }
+COMPILES = {"headgate-front@.service": {"MemoryDenyWriteExecute"}}  # LuaJIT in nginx; the unit says what it would cost
 # Beyond what their groups refuse: io_uring works past a filter, and these look into other processes.
 CALLS = "~io_uring_setup io_uring_enter io_uring_register process_vm_readv process_vm_writev"
 ZONES = {
@@ -82,7 +83,8 @@ def test_every_daemon_is_sandboxed(name: str):
     """Each daemon beside the guard carries the whole sandbox."""
     unit = settings(name)
 
-    assert {key: unit.get(key) for key in SANDBOX} == {key: [value] for key, value in SANDBOX.items()}
+    held = SANDBOX.keys() - COMPILES.get(name, set())
+    assert {key: unit.get(key) for key in SANDBOX} == {key: [SANDBOX[key]] if key in held else None for key in SANDBOX}
     # The workers of inspection build a wall of their own.
     walls = ["landlock_create_ruleset landlock_add_rule landlock_restrict_self"] if "inspection" in name else []
     assert unit["SystemCallFilter"] == ["@system-service", "~@privileged @resources", f"{CALLS} kcmp", *walls]

@@ -35,8 +35,8 @@ lanes:
 """
 
 
-def rendered(text: str) -> str:
-    return render(policies.parse(text.encode()), "bigscreen", Path("/run/f"), Path("/run/n"))
+def rendered(text: str, *, quick: bool = True) -> str:
+    return render(policies.parse(text.encode()), "bigscreen", Path("/run/f"), Path("/run/n"), quick=quick)
 
 
 def blocks(text: str, opening: str) -> list[str]:
@@ -62,6 +62,24 @@ def test_with_tokens_nothing_is_reached_but_by_what_was_permitted():
     assert key is not None
     for part in ("$remote_addr", "$scheme", "$http_host", "$folder", "$http_cta_common_access_token", "$http_cookie"):
         assert part in key[1]
+
+
+def test_without_its_modules_nginx_asks_each_time():
+    text = rendered(POLICY + DOOR, quick=False)
+    assert not [word for word in ("lua", "load_module", "$way", "$id", "$session", "/-/small") if word in text]
+    assert "if ($target) { rewrite ^ /-/door last; }" in text
+    assert "'e $request_id $msec" in text
+
+
+def test_what_is_remembered_of_a_session_depends_on_all_that_delivery_is_told_of_it():
+    text = rendered(POLICY + DOOR)
+    asked = blocks(text, "location = /-/permit")[0]
+    known = re.search(r'map "" \$session { default "(.*)"; }', text)
+    assert known is not None
+    told = set(re.findall(r"proxy_set_header \S+ (\$\w+);", asked))
+    assert told == set(known[1].split(r"\n"))
+    assert '{ "door", "subject", "marks" }' in text
+    assert "{  })" in rendered(POLICY)  # no permission is asked for
 
 
 def test_every_way_on_to_delivery_says_nothing_that_a_screen_said_for_nginx():

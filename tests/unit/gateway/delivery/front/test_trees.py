@@ -1,5 +1,6 @@
 """The links through which nginx reaches objects: there while a release may be served, and not a moment longer."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import pytest
 
 from appliance.runtime.errors import Refused, Unreachable
 from gateway.delivery.front import trees as module
+from gateway.delivery.front.recalls import Recalls
 from gateway.delivery.front.trees import IDLE, LOOK, MOST, Trees
 from gateway.serving.exchange import FRESH
 
@@ -133,3 +135,47 @@ def test_there_are_no_more_links_than_manifests_in_mind(here):
         here.trees.path(str(number), manifest(), here.file)
     assert len(list(here.folder.iterdir())) == MOST
     assert not exists(here, first)
+
+
+def recalls(here):
+    """Return the number by which nginx knows that answers were taken back."""
+    return int.from_bytes((here.folder.parent / "recalls").read_bytes(), sys.byteorder)
+
+
+async def test_what_is_taken_back_is_recalled_and_what_is_only_let_go_is_not(here, monkeypatch):
+    trees = here.trees
+
+    def raised(act):
+        before = recalls(here)
+        act()
+        return recalls(here) > before
+
+    assert not raised(lambda: trees.path(CODE, manifest(), here.file))  # nobody knows of an earlier one
+    assert raised(lambda: trees.path(CODE, manifest("2" * 64), here.file))
+    assert raised(lambda: trees.drop([CODE]))
+    assert raised(lambda: trees.drop([CODE]))  # there is no link, but a worker may remember one that was let go
+    assert not raised(lambda: trees.drop([]))
+    assert raised(trees.lock)
+    assert raised(trees.forget)
+    assert raised(lambda: Trees(here.folder, here.store, here.exchange))
+    assert not raised(lambda: [trees.path(str(number), manifest(), here.file) for number in range(MOST + 1)])
+    here.exchange.answer = Refused("withdrawn", "", 451)
+    before = recalls(here)
+    await looked(here, monkeypatch)
+    assert recalls(here) > before
+    trees.path(CODE, manifest(), here.file)
+    before, here.now = recalls(here), IDLE + 1
+    await looked(here, monkeypatch)
+    assert recalls(here) == before
+
+
+def test_a_link_is_gone_before_it_is_recalled(here, monkeypatch):
+    """Or a worker would learn of it again, under the new number."""
+    path, door = here.trees.path(CODE, manifest(), here.file), here.trees.door
+    seen = []
+    monkeypatch.setattr(
+        Recalls, "recall", lambda _: seen.append((exists(here, path), Path(f"{here.folder.parent}{door}").exists()))
+    )
+    here.trees.drop([CODE])
+    here.trees.lock()
+    assert seen == [(False, True), (False, False)]

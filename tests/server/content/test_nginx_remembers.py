@@ -1,0 +1,252 @@
+"""What nginx's workers remember of delivery's answers: it asks nobody any more, holds for whom it was given, and ends when it is to."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from threading import Event, Thread
+
+import pytest
+
+from appliance.identity.keys import PrivateKey
+from gateway.delivery.front.configuration import MODULES
+from gateway.delivery.front.lines import Began, Ended, read
+from gateway.permission.door import NAME
+from tests.server.content import media
+from tests.server.content.conftest import ADDRESSES, CODE, Chain, give_order, hand_over, running, seal_order
+from tests.server.content.test_tokens import token
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(not all(module.exists() for module in MODULES), reason="libnginx-mod-http-lua is not installed"),
+]
+SMALL, LARGE = media.segment(b"small" * 1000), media.sized(300_000)
+FILM = {"1.m4s": SMALL, "2.m4s": LARGE}
+ZONE = "bigscreen"
+
+
+class Portal:
+    """A portal, its viewers' tokens, and a regulator."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain, self.key, self.regulator = chain, PrivateKey.generate(), PrivateKey.generate()
+        self.file = chain.base / "portal.key"
+        self.key.save(self.file)
+        issuers = f'issuers: {{portal: {{keys: ["{self.key.public}"]}}}}'
+        self.orders = f'orders: {{keys: {{regulator: "{self.regulator.public}"}}}}\n'
+        self.door = f"permission: {{zones: [{ZONE}], skew: 0, {issuers}}}\n"
+
+    def token(self, *words: str) -> dict[str, str]:
+        """Return the field that shows a new token."""
+        return {NAME: token(self.file, CODE, *words)}
+
+
+@pytest.fixture
+def portal(tmp_path_factory: pytest.TempPathFactory, until) -> Iterator[Portal]:
+    """A film behind a door, with nginx in front."""
+    with running(tmp_path_factory.mktemp("r"), front=[ZONE]) as chain:
+        made = Portal(chain)
+        chain.publish(FILM)
+        chain.write_policy(lambda text: text + made.orders + made.door)
+        chain.reload("exchange", f"delivery-{ZONE}")
+        until(lambda: chain.play("1.m4s").status == 401, "the door is closed")
+        until(lambda: give_order(chain, made.regulator, 0).get("refused", "") is None, "the exchange takes orders")
+        yield made
+
+
+class Screen:
+    """A screen with one connection, which is one worker's."""
+
+    def __init__(self, chain: Chain, address: str = "127.0.0.1") -> None:
+        self._connection = HTTPConnection(ADDRESSES[ZONE], chain.port, timeout=60, source_address=(address, 0))
+
+    def ask(self, path: str, fields: dict[str, str] | None = None) -> tuple[int, str, bytes]:
+        """Return status, who answered, and the content."""
+        self._connection.request("GET", f"/r/{CODE}/{path}", headers=fields or {})
+        answer = self._connection.getresponse()
+        return answer.status, str(answer.headers["Server"]), answer.read()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def said(chain: Chain) -> list[Began | Ended]:
+    """Return nginx's own lines."""
+    told = map(read, (chain.run / "front" / ZONE / "deliveries.log").read_bytes().splitlines())
+    return [one for one in told if isinstance(one, Began | Ended)]
+
+
+def remembered(chain: Chain) -> int:
+    """Return how many small answers came from what a worker remembers: they are not told when they begin."""
+    return sum(isinstance(one, Ended) and one.id == "" for one in said(chain))
+
+
+def recalls(chain: Chain) -> int:
+    """Return the number that delivery raises when it takes an answer back."""
+    found: int = struct.unpack("<I", (chain.run / "front" / ZONE / "recalls").read_bytes())[0]
+    return found
+
+
+@contextmanager
+def asking(chain: Chain, path: str, fields: dict[str, str]) -> Iterator[list[tuple[float, int]]]:
+    """A screen that asks without pause, anew where it is broken off; yields when it asked, and the statuses that it got."""
+    answers, over, screen = list[tuple[float, int]](), Event(), Screen(chain)
+
+    def ask() -> None:
+        while not over.is_set():
+            at = time.monotonic()
+            try:
+                answers.append((at, screen.ask(path, fields)[0]))
+            except (ConnectionError, HTTPException):
+                screen.close()
+
+    thread = Thread(target=ask)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        thread.join()
+        screen.close()
+
+
+def test_a_hit_that_is_remembered_asks_nobody(portal, until):
+    """Of a kept connection's requests delivery hears once in two seconds; a large object is told when it begins all the same."""
+    chain, fields, screen = portal.chain, portal.token(), Screen(portal.chain)
+    until(lambda: screen.ask("1.m4s", fields)[1] == "nginx", "nginx serves it")
+    before, began = said(chain), time.monotonic()
+    for _ in range(50):
+        assert screen.ask("1.m4s", fields) == (200, "nginx", SMALL)
+    rounds = 2 + int(time.monotonic() - began)
+    until(lambda: len(said(chain)) >= len(before) + 50, "nginx told of all")
+    asked = sum(isinstance(one, Began) for one in said(chain)[len(before) :])
+    assert asked <= rounds
+    until(lambda: screen.ask("2.m4s", fields)[1] == "nginx", "nginx serves it")
+    before = said(chain)
+    for _ in range(10):
+        assert screen.ask("2.m4s", fields) == (200, "nginx", LARGE)
+    until(lambda: len(said(chain)) >= len(before) + 20, "nginx told of all")
+    begun = {one.id for one in said(chain)[len(before) :] if isinstance(one, Began)}
+    over = {one.id for one in said(chain)[len(before) :] if isinstance(one, Ended)}
+    assert begun == over
+    assert "" not in over
+
+
+def test_a_large_object_that_is_remembered_is_held_open(portal, until):
+    """Its link can be out of sight for a moment: nginx has the file."""
+    chain, fields, screen = portal.chain, portal.token(), Screen(portal.chain)
+    trees = chain.run / "front" / ZONE / "trees"
+
+    def holds() -> bool:
+        for _ in range(3):
+            screen.ask("2.m4s", fields)
+        hidden = [(link, chain.base / link.name) for link in trees.iterdir()]
+        for link, aside in hidden:
+            link.rename(aside)
+        try:
+            return bool(hidden) and screen.ask("2.m4s", fields) == (200, "nginx", LARGE)
+        finally:
+            for link, aside in hidden:
+                aside.rename(link)
+
+    until(holds, "it is held open")
+
+
+@pytest.mark.parametrize("path", list(FILM))
+@pytest.mark.parametrize("what", ["release", "token", "policy"])
+def test_nothing_begins_any_more_once_it_is_taken_back(portal, until, path, what):
+    """A screen that asks without pause gets nothing from the moment on at which the order is confirmed, or the number is another one."""
+    chain, fields = portal.chain, portal.token("--subject", "viewer")
+    with asking(chain, path, fields) as answers:
+        until(lambda: len(answers) > 50 and all(status == 200 for _, status in answers[-50:]), "it plays")
+        before = recalls(chain)
+        if what == "policy":
+            chain.write_policy(
+                lambda text: (
+                    text + portal.orders + portal.door.replace(str(portal.key.public), str(portal.regulator.public))
+                )
+            )
+            chain.reload("exchange", f"delivery-{ZONE}")
+            until(lambda: recalls(chain) != before, "what was told is taken back")
+        else:
+            given = {"release": CODE} if what == "release" else {"subject": "portal:viewer"}
+            answer = hand_over(chain, 1, [seal_order(portal.regulator, 1, **given)])
+            assert answer["refused"] is None
+            assert recalls(chain) != before
+        at = time.monotonic()
+        until(lambda: answers[-1][0] > at + 0.5, "it was asked for since")
+    since = [status for asked, status in answers if asked > at]
+    assert set(since) == {{"release": 451, "token": 403, "policy": 401}[what]}
+
+
+def test_what_is_remembered_of_one_screen_is_no_other_s(portal, until):
+    """Another token, none, another cookie and another address are asked about, on the same connection too."""
+    chain, fields, screen = portal.chain, portal.token(), Screen(portal.chain)
+    stranger = PrivateKey.generate()
+    stranger.save(chain.base / "stranger.key")
+
+    def plays() -> bool:
+        before = remembered(chain)
+        return screen.ask("1.m4s", fields)[2] == SMALL and remembered(chain) > before
+
+    forged = {NAME: token(chain.base / "stranger.key", CODE)}
+    for other, status in (
+        ({}, 401),
+        (forged, 401),
+        (fields | {"Cookie": "a=b"}, 200),
+        (fields | {"Host": "other"}, 200),
+    ):
+        until(plays, "it is remembered")
+        before = remembered(chain)
+        assert screen.ask("1.m4s", other)[0] == status
+        assert remembered(chain) == before
+    until(plays, "it is remembered")
+    before = remembered(chain)
+    assert Screen(chain, "127.0.0.2").ask("1.m4s", fields)[0] == 200
+    assert remembered(chain) == before
+
+
+def test_a_token_that_ends_is_not_remembered_beyond_its_end(portal, until):
+    """It plays by what is remembered, and then no more."""
+    chain, screen = portal.chain, Screen(portal.chain)
+    until(lambda: screen.ask("1.m4s", portal.token())[1] == "nginx", "nginx serves it")
+    fields, ends = portal.token("--seconds", "6"), time.time() + 6
+    before = remembered(chain)
+    answers = []
+    while (at := time.time()) < ends + 1:
+        answers.append((at, screen.ask("1.m4s", fields)[0]))
+    assert remembered(chain) > before + 10
+    assert {status for at, status in answers if at > ends + 0.1} == {401}
+    assert answers[0][1] == 200
+
+
+def test_without_the_number_nginx_asks_as_ever(portal, until):
+    """What cannot be seen to be taken back is not remembered."""
+    chain, fields = portal.chain, portal.token()
+    chain.stop(f"front-{ZONE}")
+    (chain.run / "front" / ZONE / "recalls").unlink()
+    chain.start("front", ZONE)
+    before = remembered(chain)
+    until(lambda: chain.play("1.m4s", headers=fields).headers["Server"] == "nginx", "nginx serves it")
+    screen = Screen(chain)
+    assert [screen.ask("1.m4s", fields) for _ in range(10)] == [(200, "nginx", SMALL)] * 10
+    assert remembered(chain) == before
+
+
+def test_ranges_are_those_of_the_long_way(portal, until):
+    """One that begins behind the end, or ends before it begins, is delivery's."""
+    fields, screen = portal.token(), Screen(portal.chain)
+    for path, data in FILM.items():
+        until(lambda path=path: screen.ask(path, fields)[1] == "nginx", "nginx serves it")
+        end = len(data)
+        for wanted, status, who, body in (
+            ("bytes=5-9", 206, "nginx", data[5:10]),
+            (f"bytes=0{end - 1}-{end}99", 206, "nginx", data[-1:]),
+            ("bytes=-7", 206, "nginx", data[-7:]),
+            ("bytes=9-5", 200, "headgate", data),
+        ):
+            assert screen.ask(path, fields | {"Range": wanted}) == (status, who, body), wanted
+        assert screen.ask(path, fields | {"Range": f"bytes={end}-"})[:2] == (416, "headgate")
