@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from threading import Event, Thread
 
@@ -37,7 +37,14 @@ class Portal:
         self.key.save(self.file)
         issuers = f'issuers: {{portal: {{keys: ["{self.key.public}"]}}}}'
         self.orders = f'orders: {{keys: {{regulator: "{self.regulator.public}"}}}}\n'
+        self.screens = contextlib.ExitStack()
         self.door = f"permission: {{zones: [{ZONE}], skew: 0, {issuers}}}\n"
+
+    def screen(self, address: str = "127.0.0.1") -> Screen:
+        """Return a screen that is gone at the end."""
+        screen = Screen(self.chain, address)
+        self.screens.callback(screen.close)
+        return screen
 
     def token(self, *words: str) -> dict[str, str]:
         """Return the field that shows a new token."""
@@ -54,7 +61,8 @@ def portal(tmp_path_factory: pytest.TempPathFactory, until) -> Iterator[Portal]:
         chain.reload("exchange", f"delivery-{ZONE}")
         until(lambda: chain.play("1.m4s").status == 401, "the door is closed")
         until(lambda: give_order(chain, made.regulator, 0).get("refused", "") is None, "the exchange takes orders")
-        yield made
+        with made.screens:
+            yield made
 
 
 class Screen:
@@ -90,7 +98,7 @@ def recalls(chain: Chain) -> int:
     return found
 
 
-@contextmanager
+@contextlib.contextmanager
 def asking(chain: Chain, path: str, fields: dict[str, str]) -> Iterator[list[tuple[float, int]]]:
     """A screen that asks without pause, anew where it is broken off; yields when it asked, and the statuses that it got."""
     answers, over, screen = list[tuple[float, int]](), Event(), Screen(chain)
@@ -115,7 +123,7 @@ def asking(chain: Chain, path: str, fields: dict[str, str]) -> Iterator[list[tup
 
 def test_a_hit_that_is_remembered_asks_nobody(portal, until):
     """Of a kept connection's requests delivery hears once in two seconds; a large object is told when it begins all the same."""
-    chain, fields, screen = portal.chain, portal.token(), Screen(portal.chain)
+    chain, fields, screen = portal.chain, portal.token(), portal.screen()
     until(lambda: screen.ask("1.m4s", fields)[1] == "nginx", "nginx serves it")
     before, began = said(chain), time.monotonic()
     for _ in range(50):
@@ -137,7 +145,7 @@ def test_a_hit_that_is_remembered_asks_nobody(portal, until):
 
 def test_a_large_object_that_is_remembered_is_held_open(portal, until):
     """Its link can be out of sight for a moment: nginx has the file."""
-    chain, fields, screen = portal.chain, portal.token(), Screen(portal.chain)
+    chain, fields, screen = portal.chain, portal.token(), portal.screen()
     trees = chain.run / "front" / ZONE / "trees"
 
     def holds() -> bool:
@@ -184,7 +192,7 @@ def test_nothing_begins_any_more_once_it_is_taken_back(portal, until, path, what
 
 def test_what_is_remembered_of_one_screen_is_no_other_s(portal, until):
     """Another token, none, another cookie and another address are asked about, on the same connection too."""
-    chain, fields, screen = portal.chain, portal.token(), Screen(portal.chain)
+    chain, fields, screen = portal.chain, portal.token(), portal.screen()
     stranger = PrivateKey.generate()
     stranger.save(chain.base / "stranger.key")
 
@@ -205,13 +213,13 @@ def test_what_is_remembered_of_one_screen_is_no_other_s(portal, until):
         assert remembered(chain) == before
     until(plays, "it is remembered")
     before = remembered(chain)
-    assert Screen(chain, "127.0.0.2").ask("1.m4s", fields)[0] == 200
+    assert portal.screen("127.0.0.2").ask("1.m4s", fields)[0] == 200
     assert remembered(chain) == before
 
 
 def test_a_token_that_ends_is_not_remembered_beyond_its_end(portal, until):
     """It plays by what is remembered, and then no more."""
-    chain, screen = portal.chain, Screen(portal.chain)
+    chain, screen = portal.chain, portal.screen()
     until(lambda: screen.ask("1.m4s", portal.token())[1] == "nginx", "nginx serves it")
     fields, ends = portal.token("--seconds", "6"), time.time() + 6
     before = remembered(chain)
@@ -231,14 +239,14 @@ def test_without_the_number_nginx_asks_as_ever(portal, until):
     chain.start("front", ZONE)
     before = remembered(chain)
     until(lambda: chain.play("1.m4s", headers=fields).headers["Server"] == "nginx", "nginx serves it")
-    screen = Screen(chain)
+    screen = portal.screen()
     assert [screen.ask("1.m4s", fields) for _ in range(10)] == [(200, "nginx", SMALL)] * 10
     assert remembered(chain) == before
 
 
 def test_ranges_are_those_of_the_long_way(portal, until):
     """One that begins behind the end, or ends before it begins, is delivery's."""
-    fields, screen = portal.token(), Screen(portal.chain)
+    fields, screen = portal.token(), portal.screen()
     for path, data in FILM.items():
         until(lambda path=path: screen.ask(path, fields)[1] == "nginx", "nginx serves it")
         end = len(data)
