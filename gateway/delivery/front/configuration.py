@@ -11,7 +11,6 @@ from gateway.delivery import cmcd, fields
 from gateway.delivery.front import places
 from gateway.isolation.policy import Policy
 from gateway.permission.door import NAME
-from gateway.serving.send import SMALL
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -23,6 +22,9 @@ BODY = 1024  # bytes of a request's body: screens send none, except to origins o
 KEYS = "16m"  # of memory: a hundred thousand of delivery's answers
 KEPT = "64m"  # bytes of answers
 OF_ADDRESS = 500  # requests of one address at once: a household behind one has dozens of screens
+# Bytes of an object that the kernel takes in one piece where nothing waits in the connection: nginx is never in the middle of one, so
+# that nobody has to know when it begins in order to break it off.
+AT_ONCE = 32 << 10
 OPEN = 10_000  # of answers that each worker holds open
 HELD = 1000  # objects that each worker holds open
 CONNECTIONS = 16_384  # of each worker; a request that is passed on takes two
@@ -30,11 +32,11 @@ CONNECTIONS = 16_384  # of each worker; a request that is passed on takes two
 # What a screen may ask that nginx answers: a name in a release that can be read in one way, and nothing in the query but what a
 # player tells. An escape says a byte; one that says a dot, a slash or a control character could be read in two ways.
 _BYTE = r"[0-9A-Za-z_~+@=,()-]|%(?![01]|2[EFef])[0-9A-Fa-f]{2}"
-WRITTEN = rf"~^/r/[0-9A-Za-z.:-]{{1,100}}(?:/(?:{_BYTE})(?:{_BYTE}|[.])*){{1,8}}(?:\?CMCD=[^&]*)?$"
+WRITTEN = rf"~^/r/(?![.])[0-9A-Za-z.:-]{{1,100}}(?:/(?:{_BYTE})(?:{_BYTE}|[.])*){{1,8}}(?:\?CMCD=[^&]*)?$"
 # The same name without its escapes, in UTF-8: as ``gateway/release/paths.py`` has names, and no playlist.
 _LETTER = r"0-9A-Za-z_~+@=,()\x80-\xff-"
 PLAIN = (
-    rf"~^(/r/[0-9A-Za-z.:-]{{1,100}}/(?:[{_LETTER}][.{_LETTER}]*/){{0,7}}"
+    rf"~^(/r/(?![.])[0-9A-Za-z.:-]{{1,100}}/(?:[{_LETTER}][.{_LETTER}]*/){{0,7}}"
     rf"(?![^/]*\.(?:m3u8|mpd)$)[{_LETTER}][.{_LETTER}]*)$"
 )
 # Whether A < B in "A/B", decimal numbers of 18 digits or more whose last 18 count: by the first digit in which they differ.
@@ -104,7 +106,7 @@ def render(policy: Policy, zone: str, folder: Path, own: Path, *, quick: bool) -
         quick=quick,
         modules=MODULES if quick else (),
         lua=LUA,
-        small=SMALL,
+        small=AT_ONCE,
         of_object=", ".join(f'"{name}"' for name in of_object),
         of_session='"door", "subject", "marks"',
         connections=CONNECTIONS,
