@@ -16,6 +16,8 @@ from gateway.release.cli import commands
 from tests.bench._caches import CLIENT, SERVER, Cache, family, pin
 from tests.server.content.conftest import ADDRESSES, CODE, Chain
 
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
 
 @contextmanager
 def chain_with_a_door(
@@ -24,11 +26,13 @@ def chain_with_a_door(
     """Run a box, changed before, with nginx in front in these zones; yield it and the header that shows a token."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with tempfile.TemporaryDirectory(prefix="hgb-") as folder:
+    # What a box has in memory (/run) is in memory here too.
+    with tempfile.TemporaryDirectory(prefix="hgb-") as folder, tempfile.TemporaryDirectory(dir=MEMORY) as run:
         base = Path(folder)
         key = PrivateKey.generate()
         key.save(base / "portal.key")
         chain = Chain(base, front=front)
+        chain.run = Path(run)
         issuers = f'issuers: {{portal: {{keys: ["{key.public}"]}}}}'
         chain.write_policy(lambda text: f"{text}permission: {{zones: [bigscreen, smallscreen], {issuers}}}\n")
         argv = ["token", CODE, "--subject", "viewer", "--issuer", "portal", "--key", str(base / "portal.key")]
