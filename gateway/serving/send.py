@@ -16,7 +16,7 @@ from gateway.serving.running import shut
 
 SMALL = 64 << 10  # bytes; below this one copy costs less than a second system call
 SLOWEST = 16 << 10  # bytes a second; slower screens would hold descriptors for ever
-FIRST = 16 << 10  # bytes that each screen waiting for the same object gets before one of them gets more
+FIRST = 4 << 10  # bytes that each screen waiting for the same object gets before one of them gets more
 GRACE = 30.0  # seconds before that is looked at
 LATE = "headgate.late"  # of a request: its screen read too slowly, and was broken off
 
@@ -46,9 +46,9 @@ async def send(
     Raises:
         HeadgateError: the object was refused, or the disk did not give it (Corrupt), before its first byte was sent.
     """
-    if coming is not None and request.method != "HEAD":
-        await coming.reach(first + (count if count <= SMALL else 1))
     if request.method != "HEAD" and count <= SMALL:
+        if coming is not None:
+            await coming.reach(first + count)
         body = _read(file, first, count)
         whole = web.Response(status=status, headers=headers, body=body)
         return whole, count if await _complete(request, whole, counting, count) else 0
@@ -61,11 +61,11 @@ async def send(
     with contextlib.suppress(
         ConnectionError
     ):  # the screen left: what it took is counted, and nobody is there to be told
+        # Of what is coming the head is made before one waits, as all who wait go on at once; it is kept back, and gives way to a refusal.
         writer = await response.prepare(request)
+        ready = 0 if coming is None else await coming.reach(first + 1) - first
         if request.transport is not None:
-            begin = (
-                b"" if coming is None else _read(file, first, min(FIRST, await coming.reach(first + 1) - first, count))
-            )
+            begin = b"" if coming is None else _read(file, first, min(FIRST, ready, count))
             if counting is not None:
                 counting.content(status, count, _waiting(writer))
             if begin:
