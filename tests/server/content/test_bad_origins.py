@@ -315,6 +315,7 @@ def web(out, path, head):
             b"Content-Range: bytes %s/10\r\n\r\n%s"
             % (tag, *((b"0-4", b"01234") if tag == b"1" else (b"5-9", b"XXXXX")))
         )
+        return
     if path in NAMES:
         first, *again = NAMES[path]
         out.write(first)

@@ -222,11 +222,13 @@ def test_a_token_that_ends_is_not_remembered_beyond_its_end(portal, until):
     chain, screen = portal.chain, portal.screen()
     until(lambda: screen.ask("1.m4s", portal.token())[1] == "nginx", "nginx serves it")
     fields, ends = portal.token("--seconds", "6"), time.time() + 6
-    before = remembered(chain)
+    before = found = remembered(chain)
     answers = []
     while (at := time.time()) < ends + 1:
         answers.append((at, screen.ask("1.m4s", fields)[0]))
-    assert remembered(chain) > before + 10
+        if found <= before + 10:  # later what was counted is taken out of the log
+            found = remembered(chain)
+    assert found > before + 10
     assert {status for at, status in answers if at > ends + 0.1} == {401}
     assert answers[0][1] == 200
 
