@@ -128,6 +128,7 @@ class Screens:
         else:
             app.router.add_get("/-/permit", self.front.permit)
             app.router.add_get("/-/object", self.front.object)
+            app.router.add_post("/-/end", self.front.end)
         return app
 
     def _lost(self, transport: asyncio.Transport) -> None:
@@ -237,6 +238,17 @@ class Screens:
         stopped, self._stopped = self._stopped, 0
         metrics.WITHDRAWN.labels(self._zone).inc(stopped)
         return stopped
+
+    async def end(self) -> None:
+        """Break off what nginx delivers, which is about to end and would say no more of it.
+
+        Raises:
+            Unreachable, Refused: it could not be broken off.
+        """
+        self._running.cut_all(Refused("busy", "nginx ends: ask again", 503))
+        if self.transfers is not None:
+            await self.transfers.end(self._broken)
+        self._broken.clear()
 
     def _broken_off(self, request: object) -> None:
         """Take note of a screen whose connection with nginx holds what delivery sends no more of."""

@@ -75,6 +75,10 @@ class Running:
         turns = [turn for code in codes for turn in self._by_code.get(code, ())]
         return sum(turn.cut(Refused("withdrawn", "the release was withdrawn just now", 451)) for turn in turns)
 
+    def cut_all(self, refused: Refused) -> int:
+        """Break off all responses; return how many had begun."""
+        return sum(turn.cut(refused) for turns in self._by_code.values() for turn in turns)
+
     def cut_permits(self, refusal: Callable[[Permit], Refused | None]) -> int:
         """Break off all responses whose permit has a ``refusal`` now; return how many had begun."""
         turns = [turn for turns in self._by_code.values() for turn in turns if turn.permit is not None]

@@ -57,6 +57,9 @@ class Zone(Protocol):
     def gives(self, manifest: Manifest, path: str) -> None:
         """Take note that a screen is given a file."""
 
+    async def end(self) -> None:
+        """Break off what nginx delivers, which is about to end."""
+
 
 class Front:
     """The questions of one zone's nginx."""
@@ -161,6 +164,17 @@ class Front:
             "Content-Type": file.type,
         }
         return _answer(seconds, said)
+
+    async def end(self, request: web.Request) -> web.Response:
+        """Break off what nginx delivers, as who runs it asks before it ends: it says how far each came, and that is counted.
+
+        Raises:
+            Unreachable, Refused: it could not be broken off.
+        """
+        if request.headers.get(places.ASK) != "end":
+            raise Refused("bad-request", "nobody but who runs nginx asks this", 404)
+        await self._zone.end()
+        return web.Response(status=204)
 
     def _is_known(self, request: web.Request, ask: str) -> bool:
         """Return whether nginx asks, and under this policy."""

@@ -12,8 +12,10 @@ import tempfile
 from asyncio.subprocess import Process
 from pathlib import Path
 
+from aiohttp import ClientError
+
 from appliance.runtime import command, http
-from appliance.runtime.errors import ConfigError, Fault, Unreachable
+from appliance.runtime.errors import ConfigError, Fault, HeadgateError, Unreachable
 from appliance.runtime.files import write_atomic
 from appliance.runtime.service import Service
 from gateway.delivery.front import configuration, places
@@ -103,7 +105,7 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
         if ended.done():
             raise Unreachable(f"nginx ended with status {nginx.returncode}")
     finally:
-        await _end(nginx)
+        await _end(nginx, places.socket(str(zone)))
 
 
 def _end_with_us() -> None:
@@ -133,10 +135,28 @@ async def _works_by(generation: str, state: Path, nginx: Process) -> None:
     raise Unreachable(f"nginx does not take its configuration and {told}: see its log")
 
 
-async def _end(nginx: Process) -> None:
-    """End nginx: at once where downloads that run do not end soon, of which it says nothing any more (they are not counted)."""
-    for number in (signal.SIGQUIT, signal.SIGTERM):
-        if nginx.returncode is None:
+async def _end(nginx: Process, delivery: Path) -> None:
+    """End nginx: downloads that run on are broken off soon, so that it says how far they came before it goes."""
+    if await _ends(nginx, signal.SIGQUIT):
+        return
+    try:
+        async with (
+            asyncio.timeout(SHUTDOWN),
+            http.unix_client(delivery) as client,
+            client.post("http://delivery/-/end", headers={places.ASK: "end"}) as answer,
+        ):
+            answer.raise_for_status()
+    except (HeadgateError, ClientError, TimeoutError) as error:
+        log.warning("what nginx delivers now is not counted: delivery did not break it off: %s", error)
+    if not await _ends(nginx):
+        await _ends(nginx, signal.SIGTERM)
+
+
+async def _ends(nginx: Process, number: signal.Signals | None = None) -> bool:
+    """Wait a moment, after a signal if there is one, and return whether nginx ended."""
+    if nginx.returncode is None:
+        if number is not None:
             nginx.send_signal(number)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(nginx.wait(), SHUTDOWN)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(nginx.wait(), SHUTDOWN)
+    return nginx.returncode is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 from appliance.runtime.places import RUN
 
 # Of requests: said by nginx alone, which takes away what a screen says under these names.
-ASK = "Headgate-Ask"  # ``permit`` or ``object``: a question of nginx's own, no screen's request
+ASK = "Headgate-Ask"  # ``permit``, ``object`` or ``end``: a question of nginx's own or of who runs it, no screen's request
 TARGET = "Headgate-Target"  # the path that is asked about
 METHOD = "Headgate-Method"  # how
 GENERATION = "Headgate-Generation"  # of the policy that nginx's configuration was written from

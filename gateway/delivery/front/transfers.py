@@ -239,6 +239,16 @@ class Transfers:
         found = await self._guard.cut(screens.union(passed)) if screens or passed else set()
         return len((found & screens).difference(passed))  # nginx may have said already that it is over
 
+    async def end(self, passed: Collection[Screen]) -> None:
+        """Break off all that nginx is in the middle of, and what delivery broke off that it passed: so nginx says how far each came.
+
+        Raises:
+            Unreachable, Refused: as ``withdraw``.
+        """
+        self.read()
+        if screens := self._running.those(lambda _: True).union(passed):
+            await self._guard.cut(screens)
+
     async def drain(self) -> None:
         """Count what can be counted soon, when delivery stops; the rest stays in the log for the next start."""
         until = self._clock() + holding.LAG + ASK

@@ -265,3 +265,19 @@ def test_killed_with_its_survivor_delivery_is_counted_as_noted_last(chain: Any, 
     told = (recorded(chain) - before)[f"/r/{CODE}/large.mp4"]
     assert "killed with its survivor" in chain.log("delivery-bigscreen")
     assert 0 < told <= seen.bytes[f"/r/{CODE}/large.mp4"]
+
+
+@pytest.mark.parametrize("chain", ["nginx"], indirect=True)
+def test_downloads_that_run_when_nginx_is_ended_are_counted(chain: Any) -> None:
+    """As far as they came, from the store and through delivery: they are broken off first."""
+    files = {"long.mp4": media.sized(4 << 20)}  # more than a connection holds
+    chain.publish(files)
+    with wire.captured(chain.port) as seen:
+        assert chain.play("long.mp4").status == 200
+        with contextlib.ExitStack() as screens:
+            for asked in (request("long.mp4"), request("long.mp4", "Range: bytes=5-99,1000-4190000")):
+                slow = screens.enter_context(screen(chain, asked, room=4096))
+                read(slow, 20_000)
+            assert chain.stop("front-bigscreen") == 0
+        settled(chain)
+    assert recorded(chain) == seen.bytes
