@@ -112,14 +112,18 @@ class Ledger:
         end: float | None = None,
     ) -> None:
         """Count deliveries, or one more part of one (``requests`` is 0); ``end`` is ``seconds`` after ``start``."""
-        number = cell >> 32
-        window = self.window if number == self.window.number else self.old[number]
-        window.count(cell & 0xFFFFFFFF, ticket, requests, sent, start, seconds, broken, end)
+        window, number = self._place(cell)
+        window.count(number, ticket, requests, sent, start, seconds, broken, end)
 
     def what(self, cell: int) -> What:
         """Return what a cell counts."""
+        window, number = self._place(cell)
+        return window.what(number)
+
+    def _place(self, cell: int) -> tuple[Window, int]:
+        """Return the window that a cell is in, and its number there."""
         number = cell >> 32
-        return (self.window if number == self.window.number else self.old[number]).what(cell & 0xFFFFFFFF)
+        return self.window if number == self.window.number else self.old[number], cell & 0xFFFFFFFF
 
     def sync(self) -> None:
         """Have it survive a power cut as it is."""
