@@ -20,8 +20,7 @@ class Recalls:
     def __init__(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            if os.fstat(descriptor).st_size < SIZE:
-                os.ftruncate(descriptor, SIZE)
+            os.posix_fallocate(descriptor, 0, SIZE)  # a full file system is told now, not by a signal later
             memory = mmap.mmap(descriptor, SIZE)
         finally:
             os.close(descriptor)

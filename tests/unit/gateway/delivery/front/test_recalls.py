@@ -28,3 +28,9 @@ def test_what_was_all_ones_goes_on(tmp_path):
     path.write_bytes(b"\xff" * 4)
     Recalls(path).recall()
     assert number(path) == 0
+
+
+def test_its_memory_is_there_from_the_beginning(tmp_path):
+    """Where the file system is full that is an error at the start, and no SIGBUS at a withdrawal."""
+    Recalls(tmp_path / "recalls")
+    assert (tmp_path / "recalls").stat().st_blocks > 0
