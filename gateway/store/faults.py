@@ -7,7 +7,10 @@ import errno
 from appliance.runtime.errors import Refused
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-FAILING = frozenset({errno.EIO, errno.EROFS, errno.EUCLEAN, errno.ENXIO, errno.ENODEV})
+FAILING = frozenset({errno.EIO, errno.EROFS, errno.EUCLEAN, errno.EBADMSG, errno.ENXIO, errno.ENODEV})
+# What the kernel's block layer calls media, devices and lines that fail (block/blk-core.c, blk_errors); ENOMEM is what ext4 says of a
+# folder or an inode that lies where the device has nothing any more.
+FAILING |= {errno.ENODATA, errno.EREMOTEIO, errno.ETIMEDOUT, errno.ENOLINK, errno.EBADE, errno.EILSEQ, errno.ENOMEM}
 
 
 def told(error: OSError) -> Exception:

@@ -39,7 +39,7 @@ class Incoming:
         self.folder.mkdir(parents=True, exist_ok=True)  # its mode is tmpfiles.d's: the filters have it mounted
         leftovers = list(self.folder.iterdir())
         for path in leftovers:
-            path.unlink()
+            _let_go(path)
         return len(leftovers)
 
     def arrive(self, sha256: str, size: int) -> Arrival:
@@ -56,8 +56,7 @@ class Incoming:
             with os.fdopen(_create(path), "wb") as file:
                 file.write(data)
         except OSError as error:
-            with contextlib.suppress(OSError):  # a disk that turned read-only lets nothing go either
-                path.unlink(missing_ok=True)
+            _let_go(path)
             raise told(error) from error
         return path
 
@@ -72,7 +71,7 @@ class Shown:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.path.unlink(missing_ok=True)
+        _let_go(self.path)
 
 
 class Arrival:
@@ -98,7 +97,7 @@ class Arrival:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
-        self.path.unlink(missing_ok=True)  # after ``finish`` it has its other name
+        _let_go(self.path)  # after ``finish`` it has its other name
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes.
@@ -155,6 +154,11 @@ class Arrival:
 
 def _name(begin: str) -> str:
     return f"{begin[:16]}-{secrets.token_hex(8)}"
+
+
+def _let_go(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a disk that fails, or turned read-only, lets nothing go: the next start does
+        path.unlink(missing_ok=True)
 
 
 def _create(path: Path) -> int:

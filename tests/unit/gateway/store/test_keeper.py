@@ -214,17 +214,18 @@ def test_disk_that_takes_no_index_still_serves(tmp_path, monkeypatch):
     store.keeper.close()
 
 
-def test_failing_disk_is_refused_with_its_reason(make, monkeypatch):
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOMEM, errno.EREMOTEIO])
+def test_failing_disk_is_refused_with_its_reason(make, monkeypatch, code):
     """A disk that lets nothing go any more refuses fills as broken, and counts."""
     store = make(size=2 * SIZE)
     held = [store.fill(n) for n in range(2)]
 
     def fails(_):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(store.keeper.disk, "take", fails)
     for refused in (lambda: store.fill(3), lambda: store.keeper.forget("a")):
-        with pytest.raises(Refused, match="Read-only") as error:
+        with pytest.raises(Refused, match=os.strerror(code)) as error:
             refused()
         assert error.value.reason == "store-broken"
     assert all(store.there(held))

@@ -1,11 +1,13 @@
 """The store: an object is whole and right, or it is not there."""
 
+import errno
 import hashlib
 import os
 import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +78,21 @@ def test_modes_hold_under_a_narrow_umask(tmp_path):
     finally:
         os.umask(before)
     assert [p.stat().st_mode & 0o777 for p in (path, path.parent, path.parent.parent)] == [0o644, 0o755, 0o755]
+
+
+def test_what_the_disk_does_not_let_go_hides_no_reason_and_keeps_nobody_from_starting(store, tmp_path, monkeypatch):
+    """It turned read-only meanwhile: what was not finished stays until it may be removed."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", _read_only)
+        with pytest.raises(Corrupt, match="passed both filters"):
+            put(tmp_path, DATA[:-1], DIGEST, len(DATA))
+        assert Incoming(tmp_path).prepare() == 1
+    assert Incoming(tmp_path).prepare() == 1
+    assert files(tmp_path) == []
+
+
+def _read_only(path, **_):
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
 
 @pytest.mark.parametrize(
