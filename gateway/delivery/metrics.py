@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
@@ -14,7 +16,18 @@ BYTES = Counter("headgate_delivery_bytes", "Bytes of content sent to screens.", 
 REFUSALS = Counter(
     "headgate_delivery_refusals", "Requests refused or failed, by reason.", ["zone", "reason"], registry=REGISTRY
 )
-SECONDS = Histogram(
+
+
+class Observed(Histogram):
+    """One that takes many alike at once."""
+
+    def observe_all(self, amount: float, count: int) -> None:
+        """Observe ``amount`` so many times."""
+        self._sum.inc(amount * count)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(count)
+
+
+SECONDS = Observed(
     "headgate_delivery_seconds", "Seconds from a request until its last byte was sent.", ["zone", "cache"],
     buckets=(0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30), registry=REGISTRY,
 )  # fmt: skip

@@ -305,7 +305,7 @@ class Screens:
                 self.ahead_live.served(manifest, code, path)
         if cache == "hit" and manifest.live is None and sent == count and self.front is None:
             self._hot.learn(request, response, manifest, code, path)
-        self._count(response.status, cache, sent, [time.monotonic() - began], broken=int(sent < count))
+        self._count(response.status, cache, sent, time.monotonic() - began, broken=int(sent < count))
         return response
 
     async def _open(
@@ -425,9 +425,9 @@ class Screens:
             )
         if self.doubts is not None:
             self.doubts.hear(ended, carried)
-        sent = sum([answer.body for answer in ended.answers])
-        seconds = [answer.seconds for answer in ended.answers]
-        self._count(ended.status, carried.cache, sent, seconds, broken=0 if ended.done else len(seconds))
+        count = ended.requests
+        sent, broken = ended.body * count, 0 if ended.done else count
+        self._count(ended.status, carried.cache, sent, ended.seconds, count=count, broken=broken)
 
     def turned(self, reason: str) -> None:
         """Count a request that nginx refused by itself."""
@@ -449,14 +449,12 @@ class Screens:
         if self.ahead_live is not None and manifest.live is not None and path.startswith(PREFIX):
             self.ahead_live.served(manifest, manifest.release, path)
 
-    def _count(self, status: int, cache: str, sent: int, seconds: Sequence[float], *, broken: int) -> None:
-        """Count answers that are alike, ``sent`` bytes of content all together, each with its seconds."""
-        metrics.REQUESTS.labels(self._zone, str(status), cache).inc(len(seconds))
+    def _count(self, status: int, cache: str, sent: int, seconds: float, *, count: int = 1, broken: int) -> None:
+        """Count answers that are alike, ``sent`` bytes of content all together, each with its ``seconds``."""
+        metrics.REQUESTS.labels(self._zone, str(status), cache).inc(count)
         metrics.BYTES.labels(self._zone, cache).inc(sent)
         self.line.sent(sent)
-        observed = metrics.SECONDS.labels(self._zone, cache)
-        for one in seconds:
-            observed.observe(one)
+        metrics.SECONDS.labels(self._zone, cache).observe_all(seconds, count)
         if broken:
             metrics.BROKEN_OFF.labels(self._zone).inc(broken)
 

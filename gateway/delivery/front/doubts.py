@@ -34,12 +34,11 @@ class Doubts:
     def hear(self, ended: Ended, carried: Carried) -> None:
         """Take note of what nginx delivered by itself; with too much to look at, whoever comes next will tell."""
         key = carried.release, carried.path
-        body = min([answer.body for answer in ended.answers])
-        if ended.length is None or ended.head or body >= ended.length:
+        if ended.length is None or ended.head or ended.body >= ended.length:
             return
         if key in self._waiting or key in self._looking or len(self._waiting) >= MOST:
             return
-        self._waiting[key] = ended.first + body
+        self._waiting[key] = ended.first + ended.body
         if self._lookers < AT_ONCE:
             self._lookers += 1
             self._tasks.create_task(self._look_on())

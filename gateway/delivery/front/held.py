@@ -27,7 +27,7 @@ class Held:
     __slots__ = ("_missing", "carried", "ended", "sent", "settled")
 
     def __init__(self, ended: Ended, carried: Carried | None = None) -> None:
-        self.ended, self.carried, self.sent = ended, carried, ended.sent
+        self.ended, self.carried, self.sent = ended, carried, ended.sent * ended.requests
         self._missing = 0
         self.settled = not ended.done  # nothing more is asked about it: its connection is destroyed
 
@@ -36,25 +36,21 @@ class Held:
         """Its connection, by the end at the screen."""
         return self.ended.screen, self.ended.port
 
-    @property
-    def lefts(self) -> list[int]:
-        """How many bytes of content left, of each answer."""
+    def lefts(self) -> list[tuple[int, int]]:
+        """Return how many bytes of content left, and of how many answers each time: whole ones, one in part, and none of the last ones."""
+        one = self.ended
         if not self._missing:
-            return [answer.body for answer in self.ended.answers]
-        lefts, missing = list[int](), self._missing
-        for answer in reversed(self.ended.answers):
-            lefts.append(max(0, answer.body - missing))
-            missing = max(0, missing - answer.sent)
-        return lefts[::-1]
+            return [(one.body, one.requests)]
+        none, rest = divmod(self._missing, one.sent)
+        whole = one.requests - none - (rest > 0)
+        return [(one.body, whole), *([(max(0, one.body - rest), 1)] if rest else []), (0, none)]
 
     @property
     def broken(self) -> int:
         """Of how many answers fewer bytes left than were to."""
         if not self.ended.done:
-            return len(self.ended.answers)
-        if not self._missing:
-            return 0
-        return sum(left < answer.body for left, answer in zip(self.lefts, self.ended.answers, strict=True))
+            return self.ended.requests
+        return sum(count for left, count in self.lefts() if left < self.ended.body)
 
     def miss(self, count: int) -> int:
         """Take note that up to ``count`` bytes of it never left; return how many are to be missed of what came before it."""
@@ -97,7 +93,7 @@ class Holding:
         for held in batch.held:
             self._by_screen[held.screen].append((held, batch.since))
             self._bytes[held.screen] += held.sent
-            self._answers += len(held.ended.answers)
+            self._answers += held.ended.requests
 
     def never_left(self, screen: Screen, count: int, at: float, *, fin: bool = True) -> int:
         """Take what never left of a connection that ended at ``at`` off its transfers; return what cannot be: it is counted already.
@@ -157,6 +153,6 @@ class Holding:
             others = self._by_screen[held.screen]
             others.popleft()  # it is the oldest of these too
             self._bytes[held.screen] -= held.sent
-            self._answers -= len(held.ended.answers)
+            self._answers -= held.ended.requests
             if not others:
                 del self._by_screen[held.screen], self._bytes[held.screen]

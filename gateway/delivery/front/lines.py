@@ -20,12 +20,12 @@ MOST_REASON = 40  # characters
 _WORD = r"[0-9A-Za-z_.-]"
 _BEGAN = re.compile(rf"[bc] ({_WORD}+) ([0-9a-f.:]+) (\d{{1,5}}) ({_WORD}+) ({_WORD}*) ({_WORD}*)", re.ASCII)
 _NUMBER, _SECONDS = r"(\d{1,15})", r"(\d{1,11}\.\d{3})"
-_ANSWER = re.compile(rf"e ({_WORD}*) {_SECONDS} {_SECONDS} {_NUMBER} {_NUMBER} (.+)".encode(), re.ASCII)
-_REST = re.compile(
-    rf"(OK)?(close)? (\d{{3}}) \d+ ([0-9a-f.:]+) (\d{{1,5}}) ({_WORD}*) ({_WORD}*) ({_WORD}*) (\d{{0,18}}) "
-    r"(?:bytes (\d{1,18})-\d{1,18}/\d{1,18})?".encode(),
+_ENDED = re.compile(
+    rf"e ({_WORD}*) {_SECONDS} {_SECONDS} {_NUMBER} {_NUMBER} (OK)?(close)? (\d{{3}}) \d+ ([0-9a-f.:]+) (\d{{1,5}}) "
+    rf"({_WORD}*) ({_WORD}*) ({_WORD}*) (\d{{0,18}}) (?:bytes (\d{{1,18}})-\d{{1,18}}/\d{{1,18}})?".encode(),
     re.ASCII,
 )
+_SMALL, _AT = b"e  ", slice(3, 17)  # how a line without an id begins, and where it says when (until the year 2286)
 _RANGE = re.compile(r"bytes (\d{1,18})-", re.ASCII)  # Content-Range
 
 
@@ -41,15 +41,6 @@ class Began(NamedTuple):
     carried: bool = False  # said again by delivery, so that it is not forgotten with what is old
 
 
-class Answer(NamedTuple):
-    """What nginx sent in answer to one request."""
-
-    sent: int  # bytes that the kernel took, head and content
-    body: int  # bytes of content among them
-    seconds: float
-    at: float  # seconds since 1970 at which it was over
-
-
 class Ended(NamedTuple):
     """A request is over, complete or broken off; or several of one connection that are alike."""
 
@@ -57,7 +48,10 @@ class Ended(NamedTuple):
     screen: str
     port: int
     status: int
-    answers: list[Answer]  # in their order
+    sent: int  # bytes that the kernel took, head and content, of each
+    body: int  # bytes of content among them
+    seconds: float  # of each
+    at: float  # when the last one was over, in seconds since 1970
     done: bool
     meter: str  # empty: not counted
     subject: str
@@ -70,16 +64,8 @@ class Ended(NamedTuple):
     closed: bool = False  # nginx closed the connection then: behind its bytes goes a FIN, which TCP counts as one more
     query: str = ""
     cmcd: tuple[str, ...] = ()  # the fields in which a player tells of itself
-
-    @property
-    def sent(self) -> int:
-        """Bytes that the kernel took, head and content."""
-        return sum([answer.sent for answer in self.answers])
-
-    @property
-    def at(self) -> float:
-        """When the last one was over, in seconds since 1970."""
-        return self.answers[-1].at
+    requests: int = 1  # so many
+    since: float = 0.0  # when the first one was over; 0 of one
 
 
 class Turned(NamedTuple):
@@ -93,20 +79,33 @@ Said = Began | Ended | Turned | None  # None: it is no such line, or says what c
 
 def read_all(texts: Iterable[bytes]) -> list[Said]:
     """Return what lines say, in their order; small answers of one connection that are alike are one, at the place of the first."""
-    said, alike = list[Said](), dict[bytes, Ended]()
+    said, alike = list[Said](), dict[bytes, _Alike]()
     for text in texts:
         # Its id is empty: nothing said before or after refers to it, so that it may be told with others.
-        if not text.startswith(b"e  ") or (found := _ANSWER.fullmatch(text)) is None:
+        if not text.startswith(_SMALL):
             said.append(read(text))
             continue
-        _, at, seconds, sent, body, rest = found.groups()
-        if (known := alike.get(rest)) is not None:
-            known.answers.append(_answer(sent, body, seconds, at))
-            continue
-        said.append(one := read(text))
-        if isinstance(one, Ended):
-            alike[rest] = one
+        rest = text[_AT.stop :]
+        if (known := alike.get(rest)) is None:
+            alike[rest] = _Alike(len(said))
+            said.append(read(text))
+        else:
+            known.count += 1
+            known.last = text
+    for one in alike.values():
+        ended = said[one.place]
+        if isinstance(ended, Ended) and one.count > 1:
+            said[one.place] = ended._replace(requests=one.count, since=ended.at, at=float(one.last[_AT]))
     return said
+
+
+class _Alike:
+    """Lines that differ in nothing but when."""
+
+    __slots__ = ("count", "last", "place")
+
+    def __init__(self, place: int) -> None:
+        self.place, self.count, self.last = place, 1, b""
 
 
 def read(line: bytes) -> Said:
@@ -134,20 +133,21 @@ def carried(began: Began) -> str:
 
 
 def _ended(line: bytes) -> Ended | None:
-    if (found := _ANSWER.fullmatch(line)) is None or (rest := _REST.fullmatch(found[6])) is None:
+    if (found := _ENDED.fullmatch(line)) is None:
         return None
-    name, at, seconds, sent, body, _ = found.groups()
-    texts = [one.decode() if one else "" for one in rest.groups()]
-    done, then, status, screen, port, meter, subject, marks, length, first = texts
+    texts = [one.decode() if one else "" for one in found.groups()]
+    name, at, seconds, sent, body, done, then, status, screen, port, meter, subject, marks, length, first = texts
     if not _is_port(int(port)):
         return None
-    answer = _answer(sent, body, seconds, at)
     return Ended(
-        name.decode(),
+        name,
         screen,
         int(port),
         int(status),
-        [answer],
+        max(int(sent), int(body)),
+        int(body),
+        float(seconds),
+        float(at),
         done == "OK",
         meter,
         subject,
@@ -156,11 +156,6 @@ def _ended(line: bytes) -> Ended | None:
         length=int(length) if length else None,
         closed=bool(done and then),
     )
-
-
-def _answer(sent: bytes, body: bytes, seconds: bytes, at: bytes) -> Answer:
-    whole, content = int(sent), int(body)
-    return Answer(max(whole, content), content, float(seconds), float(at))
 
 
 def _told(told: dict[str, Any]) -> Ended:
@@ -172,7 +167,10 @@ def _told(told: dict[str, Any]) -> Ended:
         _text(told["screen"]),
         _port(told["port"]),
         _number(told["status"], 999),
-        [Answer(max(sent, body), body, _seconds(told["seconds"]), _seconds(told["at"]))],
+        max(sent, body),
+        body,
+        _seconds(told["seconds"]),
+        _seconds(told["at"]),
         through and not short,
         _text(told["meter"]),
         _text(told.get("subject", "")),

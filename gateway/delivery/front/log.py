@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from gateway.delivery.front.lines import LONGEST
 
-AT_ONCE = 64 << 10  # bytes read at a time: what reads lets others run in between
+AT_ONCE = 256 << 10  # bytes read at a time: what is alike in them is counted together, and others run in between
 HOLE = 1 << 20  # bytes: smaller ones are not worth a call
 PAGE = 4096  # bytes; holes are whole pages
 OFFSET = 48  # bits of a mark

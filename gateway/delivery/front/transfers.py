@@ -26,7 +26,7 @@ from gateway.delivery.metering.meter import Meter
 
 EVERY = 0.25  # seconds between two looks
 ASK = 1.0  # seconds between two questions what waits in the kernel
-BLOCKS = 64  # of the log, 64 KiB each, read in one look
+BLOCKS = 16  # of the log, 256 KiB each, read in one look
 FURTHEST = 32 << 20  # bytes of log kept for the line of one transfer; then it is said again
 UNREAD = 16 << 20  # bytes of log that wait: above, nginx should begin nothing more
 ROOM = 16 << 20  # bytes that its file system must have left: some seconds of lines
@@ -199,11 +199,9 @@ class Transfers:
                 continue
             what = What(carried.release, carried.path, carried.body, self._meter.zone, self._meter.screen,
                         ended.status, carried.cache, carried.subject)  # fmt: skip
-            answers = ended.answers
-            started = min([answer.at - answer.seconds for answer in answers])
-            seconds = sum([answer.seconds for answer in answers])
-            sent = sum(map(carried.content, held.lefts))
-            yield Delivery(what, sent, started, seconds, held.broken, len(answers), ended.at)
+            sent = sum([carried.content(left) * count for left, count in held.lefts()])
+            started, seconds = (ended.since or ended.at) - ended.seconds, ended.seconds * ended.requests
+            yield Delivery(what, sent, started, seconds, held.broken, ended.requests, ended.at)
 
     def _tidy(self) -> None:
         """Keep the log small: nothing is needed before the oldest line that is held, or whose transfer runs."""

@@ -157,7 +157,7 @@ class Box:
         deadline = time.monotonic() + 2 * PATIENCE
         while True:
             said = read_all((self.folder / "all.log").read_bytes().splitlines())
-            over = sum(len(one.answers) for one in said if isinstance(one, Ended) and one.meter)
+            over = sum(one.requests for one in said if isinstance(one, Ended) and one.meter)
             if self.counted()[1].total() >= over and not _busy(said):
                 return
             assert time.monotonic() < deadline, (over, self.counted())
