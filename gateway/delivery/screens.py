@@ -451,10 +451,11 @@ class Screens:
 
     def _count(self, status: int, cache: str, sent: int, seconds: float, *, count: int = 1, broken: int) -> None:
         """Count answers that are alike, ``sent`` bytes of content all together, each with its ``seconds``."""
-        metrics.REQUESTS.labels(self._zone, str(status), cache).inc(count)
-        metrics.BYTES.labels(self._zone, cache).inc(sent)
+        requests, served, observed = metrics.of_answers(self._zone, status, cache)
+        requests.inc(count)
+        served.inc(sent)
         self.line.sent(sent)
-        metrics.SECONDS.labels(self._zone, cache).observe_all(seconds, count)
+        observed.observe_all(seconds, count)
         if broken:
             metrics.BROKEN_OFF.labels(self._zone).inc(broken)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -39,10 +40,24 @@ def chain_with_a_door(
         made = CliRunner().invoke(commands, argv)
         assert made.exit_code == 0, made.output
         change(chain)
-        with chain:
+        with ExitStack() as stack:
+            with held_on(SERVER):  # nginx has a worker for each core that it may use when it starts
+                stack.enter_context(chain)
             for name, process in chain.processes.items():
                 pin(family(process.pid), SERVER if name.startswith(("delivery", "front")) else CLIENT)
             yield chain, f"{NAME}: {made.output.strip()}"
+
+
+@contextmanager
+def held_on(core: int) -> Iterator[None]:
+    """Hold this process, and what it starts, on one core meanwhile."""
+    before = os.sched_getaffinity(0)
+    if len(before) > 1:
+        os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def delivery(chain: Chain, zone: str = "bigscreen") -> Cache:

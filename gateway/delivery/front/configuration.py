@@ -66,8 +66,8 @@ def generation(policy: Policy) -> str:
     return policy.digest[:16]
 
 
-def render(policy: Policy, zone: str, folder: Path, own: Path, *, quick: bool) -> str:
-    """Return the configuration of the nginx in front of the delivery of ``zone``.
+def render(policy: Policy, zone: str, folder: Path, own: Path, *, quick: bool, workers: int) -> str:
+    """Return the configuration of the nginx in front of the delivery of ``zone``, of so many ``workers``.
 
     ``folder`` is where it meets delivery, ``own`` is its own; ``quick``: it has ``MODULES``.
 
@@ -81,7 +81,9 @@ def render(policy: Policy, zone: str, folder: Path, own: Path, *, quick: bool) -
     address = f"[{service.address}]" if ":" in service.address else service.address
     tls = service.tls
     of_object = ("found", "size", "meter", "type", *map(_variable, SAID))
+    always = {**fields.CORS, **fields.SIGNED}
     return _template().render(
+        workers=workers,
         zone=zone,
         generation=generation(policy),
         folder=folder,
@@ -116,7 +118,9 @@ def render(policy: Policy, zone: str, folder: Path, own: Path, *, quick: bool) -
         cmcd=",".join(f'"$http_{_variable(name)}"' for name in cmcd.HEADERS),
         said=[(name, _variable(name)) for name in SAID],
         hidden=places.HIDDEN,
-        always={**fields.CORS, **fields.SIGNED},
+        always=always,
+        words=", ".join(f'{{"{name}", "{_variable(name)}"}}' for name in SAID),
+        constant="".join(rf"\r\n{name}: {value}" for name, value in always.items()),
     )
 
 

@@ -65,7 +65,9 @@ def _try(policy: Policy, zone: str, tried: Path, *, quick: bool) -> None:
     Raises:
         CommandFailed: it takes none.
     """
-    tried.write_text(configuration.render(policy, zone, places.folder(zone), places.own(zone), quick=quick))
+    cores = len(os.sched_getaffinity(0))  # that its unit may use; nginx's own "auto" counts all of the machine
+    text = configuration.render(policy, zone, places.folder(zone), places.own(zone), quick=quick, workers=cores)
+    tried.write_text(text)
     try:
         command.run([NGINX, "-t", "-q", *_options(tried)])
     except command.CommandFailed as error:

@@ -65,11 +65,12 @@ local function remember(where, key, names, upto, number, at)
 end
 
 -- ``folder`` is where nginx meets delivery; an object of more than ``small`` bytes is told to begin; ``of_object`` and ``of_session`` are
--- nginx's variables that an answer gives, none of a session where no permission is asked for.
-return function(folder, small, of_object, of_session)
+-- nginx's variables that an answer gives, none of a session where no permission is asked for. ``fields`` are the fields of an answer,
+-- each with the variable that has it, and ``constant`` those that are always the same, as they are written.
+return function(folder, small, of_object, of_session, fields, constant)
     local objects = lrucache.new(OBJECTS)
     local sessions = #of_session > 0 and lrucache.new(SESSIONS)
-    local nobody = {subject = "", marks = ""}
+    local nobody = {door = "/trees", subject = "", marks = "", values = {}}
     local recalls, log, looked
 
     -- Each worker opens both, and looks for what delivery has not made yet once a second.
@@ -93,7 +94,19 @@ return function(folder, small, of_object, of_session)
         return C.write(log, line, #line) == #line
     end
 
-    -- Return ``small`` or ``large`` with all variables set where everything is remembered, else the number that is to be learned under.
+    -- Return the media type, with all other fields behind it: what HTTP/1 writes between a field and the next is a line's end.
+    local function words(object)
+        local lines = {object.type}
+        for _, field in ipairs(fields) do
+            if object[field[2]] ~= "" then
+                lines[#lines + 1] = field[1] .. ": " .. object[field[2]]
+            end
+        end
+        return table.concat(lines, "\r\n") .. constant
+    end
+
+    -- Return ``small``, ``spoken`` (it is small, and more is told of it than how it ended) or ``large``, with all variables set, where
+    -- everything is remembered, else the number that is to be learned under.
     local function way()
         local at = now()
         if not meets(at) then
@@ -109,15 +122,21 @@ return function(folder, small, of_object, of_session)
             if not holds(session, number, at) then
                 return number
             end
-            set(of_session, session.values)
         end
         local large = object.bytes > small
+        if not large and var.silent == "1" then
+            object.words = object.words or words(object)
+            var.found, var.type = session.door .. object.found, object.words
+            var.meter = object.meter .. " " .. session.subject .. " " .. session.marks
+            return "small"
+        end
         -- What is taken back after it was told is found in the log, and broken off: so it is looked at once more.
         if large and not (tell(object, session) and recalls[0] == number) then
             return number
         end
+        set(of_session, session.values)
         set(of_object, object.values)
-        return large and "large" or "small"
+        return large and "large" or "spoken"
     end
 
     -- Remember what the long way was told, once it has opened the object.
