@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, assert_never
+from typing import BinaryIO, assert_never, cast
 from urllib.parse import parse_qsl
 
 from aiohttp import HttpVersion10, web
@@ -47,7 +47,7 @@ from gateway.playlists.blocking import wanted
 from gateway.playlists.ladder import HLS, Limits
 from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
-from gateway.serving.coming import Coming, Object
+from gateway.serving.coming import Coming, Growing, Object, Superseded
 from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.serving.parts import SPANS, send_parts
 from gateway.serving.running import Running as Requests
@@ -190,7 +190,10 @@ class Screens:
             raise Refused("bad-request", fault, 400)
         granted = self._admitted(request)
         with self._running.of(code, request, granted.permit if granted else None) as turn:
-            return await self._answer_running(turn, request, code, path, began, granted)
+            try:
+                return await self._answer_running(turn, request, code, path, began, granted)
+            except Superseded:  # before the first byte
+                return await self._answer_running(turn, request, code, path, began, granted, patient=True)
 
     def _admitted(self, request: web.Request) -> Granted | None:
         """Return what a token permits, or None where none is asked for.
@@ -263,13 +266,17 @@ class Screens:
         path: str,
         began: float,
         granted: Granted | None,
+        *,
+        patient: bool = False,
     ) -> web.StreamResponse:
+        """Answer; ``patient``: nothing is made ready before the exchange has said what comes."""
         manifest = await self._exchange.manifest(code)
         if self.beyond is not None:
             await self.beyond.check(manifest, code, path)
         if self.ahead is not None:
             self.ahead.asked(manifest, path)
-        file, opened, cache, keep, coming = await self._open(manifest, code, path, request.query)
+        early = None if patient else self._open_early(manifest, path, request, turn)
+        file, opened, cache, keep, coming = early or await self._open(manifest, code, path, request.query)
         if self.ladder.filters(file.type):
             file, opened, coming = await self.ladder.show(file, opened, coming)
         live = manifest.live is not None and path.startswith(PREFIX)
@@ -278,13 +285,17 @@ class Screens:
             if delta.asked(request.query):
                 file, opened, coming = await self._deltas.show(file, opened, coming)
         seconds = manifest.live.segment if manifest.live is not None and live else 0.0
-        request[SAYS] = cmsd.static(path, file.type, manifest.entry, live=live, seconds=seconds), began
+        request[SAYS] = (
+            cmsd.static(path, file.type, manifest.entry, live=live, seconds=seconds),
+            None if early else began,
+        )
         subject = granted.subject if granted else ""
         with (
             opened,
             self._meter.begin(request.transport, manifest.release, path, manifest.body, cache, subject) as running,
         ):
-            turn.begin()
+            if early is None:
+                turn.begin()
             request[COUNTED] = running.what
             try:
                 response, sent, count, readable = await self._answer(
@@ -307,6 +318,26 @@ class Screens:
             self._hot.learn(request, response, manifest, code, path)
         self._count(response.status, cache, sent, time.monotonic() - began, broken=int(sent < count))
         return response
+
+    def _open_early(
+        self, manifest: Manifest, path: str, request: web.Request, turn: Turn
+    ) -> tuple[Object, BinaryIO, str, int, Coming] | None:
+        """Return as ``_open`` what the exchange is asked for and has not answered yet; None where its answer must be waited for.
+
+        Of what a crowd waits for all is ready then, so that each has its first byte as soon as there is one.
+        """
+        file = manifest.files.get(path)
+        plain = request.method == "GET" and not any(name in request.headers for name in ("Range", "If-None-Match"))
+        if file is None or not plain or self.ladder.filters(file.type) or manifest.live is not None:
+            return None
+        if self._exchange.allows(manifest, path) or self._store.has(file.sha256, file.size):
+            return None
+        coming = self._exchange.coming(manifest, path)
+        if coming.has_begun:
+            return None
+        what = Object(file.sha256, file.size, file.type)
+        growing = Growing(coming, what, self._store, self._incoming, turn.begin)
+        return what, cast("BinaryIO", growing), "miss", fields.keep(file.type), coming
 
     async def _open(
         self, manifest: Manifest, code: str, path: str, query: Mapping[str, str]
@@ -395,7 +426,7 @@ class Screens:
         # What is small says nothing of a line, and is answered the same to everybody for a moment.
         large = (response.content_length or 0) > SMALL
         link = line.look(request.transport) if large else None
-        if told := self.told(link, time.monotonic() - began if large else None):
+        if told := self.told(link, time.monotonic() - began if large and began is not None else None):
             response.headers[cmsd.DYNAMIC] = told
 
     def told(self, link: cmsd.Link | None = None, delay: float | None = None) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +33,11 @@ class Coming:
         self._over = False
         self._failure: HeadgateError | None = None
         self._news = asyncio.Event()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the exchange has answered."""
+        return self._verified >= 0 or self._over
 
     def began(self, what: Object, incoming: str | None, *, stored: bool) -> None:
         """Take the exchange's first word."""
@@ -81,6 +88,43 @@ class Coming:
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+
+class Superseded(HeadgateError):
+    """What comes is not what was expected: another version has it."""
+
+
+class Growing(io.RawIOBase):
+    """The object ``what`` before the exchange has answered: opened when it is read from first, which is after ``coming.reach``.
+
+    ``begins`` is called then: what it raises is raised instead.
+    """
+
+    def __init__(
+        self, coming: Coming, what: Object, store: Objects, incoming: Path, begins: Callable[[], None]
+    ) -> None:
+        self._coming, self._what, self._store, self._incoming, self._begins = coming, what, store, incoming, begins
+        self._file: BinaryIO | None = None
+
+    def fileno(self) -> int:
+        """Return the descriptor.
+
+        Raises:
+            Superseded: another object came.
+            Corrupt: it is nowhere.
+        """
+        if self._file is None:
+            self._begins()
+            if self._coming.object != self._what:
+                raise Superseded("another version of the release has another object there")
+            self._file = self._coming.open(self._store, self._incoming)
+        return self._file.fileno()
+
+    def close(self) -> None:
+        """Let it go."""
+        if self._file is not None:
+            self._file.close()
+        super().close()
 
 
 def _again(failure: HeadgateError) -> HeadgateError:

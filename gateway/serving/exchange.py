@@ -177,6 +177,16 @@ class Exchange:
         Raises:
             Refused, Unreachable: as the exchange answered.
         """
+        coming = self.coming(manifest, path, via)
+        await coming.reach(0)
+        return coming
+
+    def coming(self, manifest: Manifest, path: str, via: Sequence[str] = ()) -> Coming:
+        """Return the object at once, which the exchange is asked for if it was not yet.
+
+        Raises:
+            Refused: too much is under way (``busy``).
+        """
         key = (manifest.digest, path)
         coming = self._coming.get(key)
         if coming is None:
@@ -184,7 +194,6 @@ class Exchange:
                 raise Refused("busy", "too much is being fetched already: ask again", 503)
             coming = self._coming[key] = Coming()
             self._tasks.create_task(self._follow(manifest, path, coming, via))
-        await coming.reach(0)
         return coming
 
     async def _follow(self, manifest: Manifest, path: str, coming: Coming, via: Sequence[str]) -> None:
