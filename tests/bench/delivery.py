@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +26,7 @@ SECONDS = 2  # of a turn
 SEGMENT, SMALL = 2 << 20, 16 << 10  # bytes
 FRONT = ("smallscreen",) if shutil.which("nginx", path="/usr/sbin") else ()  # the zone with nginx in front of delivery
 OURS = ("delivery", "nginx in front")
+AS_WE = "proxy_cache, set as we do"  # the same, with what we found of nginx and large objects
 FILES = {"segment.m4s": SEGMENT, "small.m4s": SMALL}
 
 
@@ -52,8 +54,14 @@ def side_by_side(console: Console) -> None:
         others = [stack.enter_context(run(chain.base / run.__name__, origin)) for run in _caches.peers()]
         servers = [_box.delivery(chain), *(_box.in_front(chain, zone) for zone in FRONT), *others]
 
+        servers += [replace(server, name=AS_WE) for server in others if server.name == "nginx proxy_cache"]
+
         def target(server: Cache, name: str) -> str:
-            return f"/r/{CODE}/{name}" if server.name in OURS else f"/{name}"
+            return (
+                f"/r/{CODE}/{name}"
+                if server.name in OURS
+                else f"{_caches.PIECES if server.name == AS_WE else '/'}{name}"
+            )
 
         for name, size in FILES.items():
             if name == "small.m4s" and not has_wrk():
@@ -65,8 +73,9 @@ def side_by_side(console: Console) -> None:
                     return large(server, target(server, name), size, shown, SECONDS)
                 return small(server, target(server, name), shown, SECONDS)
 
-            with console.status(f"{name}: {', '.join(server.name for server in servers)}"):
-                told = turns(servers, ask)
+            those = [server for server in servers if size == SEGMENT or server.name != AS_WE]
+            with console.status(f"{name}: {', '.join(server.name for server in those)}"):
+                told = turns(those, ask)
             show(console, name, size, told)
 
 
