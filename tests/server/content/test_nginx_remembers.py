@@ -26,6 +26,7 @@ pytestmark = [
 SMALL, LARGE = media.segment(b"small" * 1000), media.sized(300_000)
 FILM = {"1.m4s": SMALL, "2.m4s": LARGE}
 ZONE = "bigscreen"
+TOLD = {("", ("",) * 4), ("CMCD=br%3D800", ("",) * 4), ("", ("bl=2100", "", "", ""))}  # queries, and fields of players
 
 
 class Portal:
@@ -76,6 +77,14 @@ class Screen:
         self._connection.request("GET", f"/r/{CODE}/{path}", headers=fields or {})
         answer = self._connection.getresponse()
         return answer.status, str(answer.headers["Server"]), answer.read()
+
+    def head(self, path: str, fields: dict[str, str], method: str = "GET") -> list[tuple[str, str]]:
+        """Return the fields of an answer of nginx's, but for what each moment has its own of, in the order of their names."""
+        self._connection.request(method, f"/r/{CODE}/{path}", headers=fields)
+        answer = self._connection.getresponse()
+        answer.read()
+        assert (answer.status, answer.headers["Server"]) == (200, "nginx")
+        return sorted((name, value) for name, value in answer.getheaders() if name not in ("Date", "CMSD-Dynamic"))
 
     def close(self) -> None:
         self._connection.close()
@@ -141,6 +150,25 @@ def test_a_hit_that_is_remembered_asks_nobody(portal, until):
     over = {one.id for one in said(chain)[len(before) :] if isinstance(one, Ended)}
     assert begun == over
     assert "" not in over
+
+
+def test_an_answer_that_is_remembered_has_the_words_of_the_long_way(portal, until):
+    """Each field once, and what a player tells of itself arrives with it."""
+    chain, fields, screen = portal.chain, portal.token(), portal.screen()
+    until(lambda: screen.ask("1.m4s", portal.token())[1] == "nginx", "nginx serves it")
+    long = screen.head("1.m4s", portal.token())  # of a session that nobody knows yet
+    before = remembered(chain)
+    until(lambda: screen.head("1.m4s", fields) == long and remembered(chain) > before, "it is remembered")
+    before = remembered(chain)
+    assert screen.head("1.m4s", fields) == long
+    names = [name for name, _ in long]
+    assert sorted(set(names)) == names
+    assert {"Cache-Control", "Content-Type", "ETag", "Repr-Digest", "Access-Control-Allow-Origin"} < set(names)
+    assert screen.head("1.m4s", fields, "HEAD") == long
+    assert screen.head("1.m4s?CMCD=br%3D800", fields) == long
+    assert screen.head("1.m4s", fields | {"CMCD-Request": "bl=2100"}) == long
+    until(lambda: {(one.query, one.cmcd) for one in said(chain)[-3:] if isinstance(one, Ended)} == TOLD, "it is told")
+    assert remembered(chain) == before + 1
 
 
 def test_a_large_object_that_is_remembered_is_held_open(portal, until):
