@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.permission.door import NAME
 from tests.server.content.conftest import until
 from tests.server.ports import free_port
 
@@ -75,22 +76,32 @@ http {{
   client_body_temp_path {base}/t1; proxy_temp_path {base}/t2; fastcgi_temp_path {base}/t3; uwsgi_temp_path {base}/t4;
   scgi_temp_path {base}/t5;
   proxy_cache_path {base}/cache keys_zone=all:10m levels=1:2 use_temp_path=off max_size=1g inactive=1h;
+  log_format account '$msec $request_time $bytes_sent $body_bytes_sent $request_completion $status $remote_addr $remote_port'
+    ' $uri $http_{token}';
+  server {{ listen unix:{base}/authority.sock; return 204; }}
   server {{ listen {address}:{port} backlog=16000; {location} }}
 }}
 """
-# As its documentation says; and below /pieces/ with what we found: pieces of 512 KiB without waiting for more cost a large one two thirds.
+# As its documentation says; below /pieces/ with what we found: pieces of 512 KiB without waiting for more cost a large one two thirds; and
+# below /guarded/ with a permission that an authority gave, remembered for the token, and a line for each answer, as delivery's nginx has.
 CACHED = """proxy_http_version 1.1; proxy_set_header Connection ""; proxy_cache all;
   proxy_cache_key $uri; proxy_cache_valid 200 1h; proxy_cache_lock on; proxy_cache_lock_timeout 60s; proxy_cache_lock_age 60s;
   proxy_cache_use_stale updating error timeout; proxy_ignore_headers Cache-Control Expires; proxy_buffers 16 64k;
   location / {{ proxy_pass http://{origin}; }}
-  location {pieces} {{ proxy_pass http://{origin}/; tcp_nopush off; sendfile_max_chunk 512k; }}"""
-PIECES = "/pieces/"
+  location {pieces} {{ proxy_pass http://{origin}/; tcp_nopush off; sendfile_max_chunk 512k; }}
+  location {guarded} {{ auth_request /-/authority; access_log {base}/account.log account; proxy_pass http://{origin}/; }}
+  location = /-/authority {{ internal; proxy_pass http://unix:{base}/authority.sock; proxy_pass_request_body off;
+    proxy_cache_key permit$http_{token}; proxy_cache_valid 204 10s; }}"""
+PIECES, GUARDED = "/pieces/", "/guarded/"
+TOKEN = NAME.lower().replace("-", "_")  # as nginx names the field in its variables
 
 
 @contextmanager
 def _nginx(name: str, base: Path, location: str, address: str, port: int) -> Iterator[Cache]:
     base.mkdir()
-    (base / "nginx.conf").write_text(NGINX.format(base=base, address=address, port=port, location=location))
+    (base / "nginx.conf").write_text(
+        NGINX.format(base=base, address=address, port=port, location=location, token=TOKEN)
+    )
     with _process(name, base, (address, port), ["nginx", "-p", str(base), "-c", str(base / "nginx.conf")]) as cache:
         yield cache
 
@@ -106,7 +117,11 @@ def nginx_files(base: Path, root: Path, address: str = ADDRESS, port: int | None
 def nginx(base: Path, origin: str) -> Iterator[Cache]:
     """Run nginx's proxy_cache."""
     with _nginx(
-        "nginx proxy_cache", base, CACHED.format(origin=origin, pieces=PIECES), ADDRESS, free_port(ADDRESS)
+        "nginx proxy_cache",
+        base,
+        CACHED.format(base=base, origin=origin, pieces=PIECES, guarded=GUARDED, token=TOKEN),
+        ADDRESS,
+        free_port(ADDRESS),
     ) as cache:
         yield cache
 

@@ -26,7 +26,8 @@ SECONDS = 2  # of a turn
 SEGMENT, SMALL = 2 << 20, 16 << 10  # bytes
 FRONT = ("smallscreen",) if shutil.which("nginx", path="/usr/sbin") else ()  # the zone with nginx in front of delivery
 OURS = ("delivery", "nginx in front")
-AS_WE = "proxy_cache, set as we do"  # the same, with what we found of nginx and large objects
+# The same nginx: with what we found of it and large objects; and with a permission to ask for and an account to write, as delivery has.
+ALSO = {"proxy_cache, set as we do": _caches.PIECES, "proxy_cache, same duties": _caches.GUARDED}
 FILES = {"segment.m4s": SEGMENT, "small.m4s": SMALL}
 
 
@@ -54,28 +55,23 @@ def side_by_side(console: Console) -> None:
         others = [stack.enter_context(run(chain.base / run.__name__, origin)) for run in _caches.peers()]
         servers = [_box.delivery(chain), *(_box.in_front(chain, zone) for zone in FRONT), *others]
 
-        servers += [replace(server, name=AS_WE) for server in others if server.name == "nginx proxy_cache"]
+        servers += [replace(one, name=name) for one in others if one.name == "nginx proxy_cache" for name in ALSO]
 
         def target(server: Cache, name: str) -> str:
-            return (
-                f"/r/{CODE}/{name}"
-                if server.name in OURS
-                else f"{_caches.PIECES if server.name == AS_WE else '/'}{name}"
-            )
+            return f"/r/{CODE}/{name}" if server.name in OURS else ALSO.get(server.name, "/") + name
 
         for name, size in FILES.items():
             if name == "small.m4s" and not has_wrk():
                 continue
 
             def ask(server: Cache, name: str = name, size: int = size) -> Measured:
-                shown = [token] if server.name in OURS else []
+                shown = [token] if server.name in OURS or server.name in ALSO else []
                 if size == SEGMENT:
                     return large(server, target(server, name), size, shown, SECONDS)
                 return small(server, target(server, name), shown, SECONDS)
 
-            those = [server for server in servers if size == SEGMENT or server.name != AS_WE]
-            with console.status(f"{name}: {', '.join(server.name for server in those)}"):
-                told = turns(those, ask)
+            with console.status(f"{name}: {', '.join(server.name for server in servers)}"):
+                told = turns(servers, ask)
             show(console, name, size, told)
 
 

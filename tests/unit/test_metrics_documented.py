@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("appliance", "gateway", "firmware", "monitoring", "provisioning")
 COUNTERS = {"Counter", "CounterMetricFamily", "_counter"}
-OTHERS = {"Gauge", "Histogram", "Summary", "GaugeMetricFamily", "HistogramMetricFamily", "_gauge"}
+OTHERS = {"Gauge", "Histogram", "Observed", "Summary", "GaugeMetricFamily", "HistogramMetricFamily", "_gauge"}
 # Which argument is the reason, of what makes a refusal or tells one.
 REASONS = {"Refused": 0, "Refuse": 0, "WrongCode": 0, "NotFound": 0, "Wrong": 2, "_told": 1, "answer": 1}
 # What operators meet: the daemons and the fleet. The lab and the image's builder speak to people who read them on the spot.
