@@ -25,7 +25,7 @@ _ENDED = re.compile(
     rf"({_WORD}*) ({_WORD}*) ({_WORD}*) (\d{{0,18}}) (?:bytes (\d{{1,18}})-\d{{1,18}}/\d{{1,18}})?".encode(),
     re.ASCII,
 )
-_SMALL, _AT = b"e  ", slice(3, 17)  # how a line without an id begins, and where it says when (until the year 2286)
+_SMALL, _AT = b"e  ", slice(3, 17)  # how a line without an id begins, and where it says when (from 2001 to 2286)
 _RANGE = re.compile(r"bytes (\d{1,18})-", re.ASCII)  # Content-Range
 
 
@@ -86,16 +86,17 @@ def read_all(texts: Iterable[bytes]) -> list[Said]:
             said.append(read(text))
             continue
         rest = text[_AT.stop :]
-        if (known := alike.get(rest)) is None:
-            alike[rest] = _Alike(len(said))
-            said.append(read(text))
-        else:
+        if (known := alike.get(rest)) is not None:
             known.count += 1
             known.last = text
-    for one in alike.values():
-        ended = said[one.place]
-        if isinstance(ended, Ended) and one.count > 1:
-            said[one.place] = ended._replace(requests=one.count, since=ended.at, at=float(one.last[_AT]))
+            continue
+        if rest.startswith(b" ") and b" " not in text[_AT]:  # else the clock was never set: it is 1970
+            alike[rest] = _Alike(len(said))
+        said.append(read(text))
+    for one in (one for one in alike.values() if one.count > 1):
+        first, last = said[one.place], read(one.last)
+        if isinstance(first, Ended) and isinstance(last, Ended):
+            said[one.place] = first._replace(requests=one.count, since=first.at, at=last.at)
     return said
 
 

@@ -63,6 +63,15 @@ def test_small_answers_that_are_alike_are_told_as_one():
     assert (first.sent, first.body, first.since, first.at) == (1200, 1000, 1_800_000_000.25, 1_800_000_000.75)
 
 
+def test_small_answers_of_a_clock_that_was_never_set_stand_alone():
+    """And so does what is no line."""
+    said = [ended("", at=at, body=1000).strip(b"\n") for at in (12.345, 123.456, 123.456)]
+    read = lines.read_all([*said, b"e  ", b"e  x", b"e  xxxxxxxxxxxxxx y", b"e  yyyyyyyyyyyyyy y"])
+
+    assert [one.at for one in read if isinstance(one, Ended)] == [12.345, 123.456, 123.456]
+    assert read[3:6] == [None, None, None]
+
+
 @pytest.mark.parametrize(
     ("more", "done"),
     [
