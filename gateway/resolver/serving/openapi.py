@@ -8,8 +8,10 @@ from typing import Any
 from gateway.resolver.answer.as_batch import LARGEST, MOST
 from gateway.resolver.answer.as_handle import MOST_ASKED
 from gateway.resolver.answer.form import NAMED
+from gateway.resolver.codes.code import LONGEST_WRITTEN
 from gateway.resolver.serving.batch import LINES
 from gateway.resolver.serving.identifier import SCREENS
+from gateway.resolver.serving.links import LONGEST_AFTER
 from gateway.resolver.vocabulary import KINDS
 from gateway.resolver.walk_formats import JSON_LD, LINKSET
 from gateway.resolver.walks import BROADEST, DEEPEST
@@ -20,7 +22,7 @@ CODE = {
     "in": "path",
     "required": True,
     "description": "An identifier in any spelling; a slash in it is written %2F. Example: isli:999999-100000000000001-4",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_WRITTEN},
     "example": "isli:999999-100000000000001-4",
 }
 
@@ -156,7 +158,7 @@ def document() -> dict[str, Any]:
             _query("type", {"type": "array", "items": {"enum": list(KINDS)}}, "Only these types of GB/T 38378"),
             _query(
                 "after",
-                {"type": "string", "maxLength": 90},
+                {"type": "string", "maxLength": LONGEST_AFTER},
                 "Page by page, with direction=backward: empty, then by Link: rel=next",
             ),
             _query("depth", {"type": "integer", "minimum": 1, "maximum": DEEPEST}, "Links from the start"),
@@ -185,7 +187,7 @@ def document() -> dict[str, Any]:
                 "name": "suffix",
                 "in": "path",
                 "required": True,
-                "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+                "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_WRITTEN},
             },
             _query(
                 "type",

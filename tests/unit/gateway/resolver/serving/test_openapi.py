@@ -6,8 +6,11 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.resolver.codes import LONGEST
+from gateway.resolver.codes.code import LONGEST_WRITTEN
 from gateway.resolver.serving.application import application
 from gateway.resolver.serving.openapi import DOCUMENT
+from gateway.resolver.vocabulary import KINDS
 
 
 def test_every_route_is_in_the_document_and_nothing_else(monkeypatch: Any) -> None:
@@ -30,3 +33,15 @@ def test_every_answer_is_described() -> None:
         for operation in methods.values():
             assert operation["summary"]
             assert all(answer["description"] for answer in operation["responses"].values())
+
+
+def test_no_bound_is_narrower_than_what_is_answered() -> None:
+    """A program made of the document may ask for any code, and go on behind any link that an answer named."""
+    asked = {
+        parameter["name"]: parameter["schema"]
+        for methods in json.loads(DOCUMENT)["paths"].values()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", ())
+    }
+    assert asked["code"]["maxLength"] >= LONGEST_WRITTEN
+    assert asked["after"]["maxLength"] >= max(map(len, KINDS)) + 1 + LONGEST
