@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, assert_never, cast
+from typing import BinaryIO, assert_never
 from urllib.parse import parse_qsl
 
 from aiohttp import HttpVersion10, web
@@ -32,8 +32,9 @@ from gateway.delivery.hot import Hot
 from gateway.delivery.ladder import Shown
 from gateway.delivery.large import Answers
 from gateway.delivery.line import Line
-from gateway.delivery.live import PREFIX, Channels, longest
+from gateway.delivery.live import PREFIX, Channels
 from gateway.delivery.metering.meter import Meter, Running
+from gateway.delivery.opening import Opening
 from gateway.delivery.passing import Passed
 from gateway.delivery.quality import Quality
 from gateway.delivery.remade import Remade
@@ -43,11 +44,10 @@ from gateway.permission.door import Door, Granted
 from gateway.permission.judge import Asked
 from gateway.permission.withdrawn import Withdrawal, Withdrawn
 from gateway.playlists import delta
-from gateway.playlists.blocking import wanted
 from gateway.playlists.ladder import HLS, Limits
 from gateway.release import paths
 from gateway.serving.choose import NotModified, Part, Parts, Unsatisfiable, Whole, choose
-from gateway.serving.coming import Coming, Growing, Object, Superseded
+from gateway.serving.coming import Coming, Object, Superseded
 from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.serving.parts import SPANS, send_parts
 from gateway.serving.running import Running as Requests
@@ -73,7 +73,7 @@ class Screens:
         meter: Meter,
         quality: Quality,
     ) -> None:
-        self.site, self._zone, self._channels = site, zone, channels
+        self.site, self._zone = site, zone
         self.line = Line()
         self.ladder = Shown(Limits())
         self.beyond: Beyond | None = None  # refuses what the ladder leaves out
@@ -88,7 +88,8 @@ class Screens:
         self.doubts: Doubts | None = None  # looks at what nginx did not send whole
         self._stopped = 0  # responses broken off of which nobody was told yet
         self.plain: Middleware | None = None  # answers what is for origins of plain HTTP (``web.py``)
-        self._store, self._incoming, self._exchange, self._meter = store, incoming, exchange, meter
+        self._opening = Opening(store, incoming, channels, exchange)
+        self._exchange, self._meter = exchange, meter
         self._running, self._quality = Requests(self._broken_off), quality
         self._broken: set[tuple[str, int]] = set()  # connections of screens with nginx whose answers delivery broke off
         self._reports = Reports(exchange, quality)
@@ -275,8 +276,8 @@ class Screens:
             await self.beyond.check(manifest, code, path)
         if self.ahead is not None:
             self.ahead.asked(manifest, path)
-        early = None if patient else self._open_early(manifest, path, request, turn)
-        file, opened, cache, keep, coming = early or await self._open(manifest, code, path, request.query)
+        early = None if patient else self._opening.early(manifest, path, request, turn.begin)
+        file, opened, cache, keep, coming = early or await self._opening.open(manifest, code, path, request.query)
         if self.ladder.filters(file.type):
             file, opened, coming = await self.ladder.show(file, opened, coming)
         live = manifest.live is not None and path.startswith(PREFIX)
@@ -318,46 +319,6 @@ class Screens:
             self._hot.learn(request, response, manifest, code, path)
         self._count(response.status, cache, sent, time.monotonic() - began, broken=int(sent < count))
         return response
-
-    def _open_early(
-        self, manifest: Manifest, path: str, request: web.Request, turn: Turn
-    ) -> tuple[Object, BinaryIO, str, int, Coming] | None:
-        """Return as ``_open`` what the exchange is asked for and has not answered yet; None where its answer must be waited for.
-
-        Of what a crowd waits for all is ready then, so that each has its first byte as soon as there is one.
-        """
-        file = manifest.files.get(path)
-        plain = request.method == "GET" and not any(name in request.headers for name in ("Range", "If-None-Match"))
-        if file is None or not plain or self.ladder.filters(file.type) or manifest.live is not None:
-            return None
-        if self._exchange.allows(manifest, path) or self._store.has(file.sha256, file.size):
-            return None
-        coming = self._exchange.coming(manifest, path)
-        if coming.has_begun:
-            return None
-        what = Object(file.sha256, file.size, file.type)
-        growing = Growing(coming, what, self._store, self._incoming, turn.begin)
-        return what, cast("BinaryIO", growing), "miss", fields.keep(file.type), coming
-
-    async def _open(
-        self, manifest: Manifest, code: str, path: str, query: Mapping[str, str]
-    ) -> tuple[Object | LiveFile, BinaryIO, str, int, Coming | None]:
-        """Return the file, opened, whether it was a ``hit``, for how many seconds the screen may keep it, and whether it is coming."""
-        if manifest.live is not None and path.startswith(PREFIX):
-            live, opened, cache = await self._channels.open(
-                code, path.removeprefix(PREFIX), wanted(query) if path.endswith(".m3u8") else None
-            )
-            return live, opened, cache, longest(manifest.live, path), None
-        file = manifest.files.get(path)
-        if file is None:
-            raise Refused("unknown-path", "the release has no such file", 404)
-        keep = fields.keep(file.type)
-        # What is in the store is served only as what it passed as: the exchange says so, once for each file of each version.
-        if self._exchange.allows(manifest, path) and (stored := self._store.open(file.sha256, file.size)):
-            return Object(file.sha256, file.size, file.type), stored, "hit", keep, None
-        coming = await self._exchange.object(manifest, path)
-        opened = coming.open(self._store, self._incoming)
-        return coming.object, opened, "hit" if coming.stored else "miss", keep, coming
 
     async def _answer(
         self,
