@@ -33,6 +33,7 @@ from gateway.delivery.ladder import Shown
 from gateway.delivery.large import Answers
 from gateway.delivery.line import Line
 from gateway.delivery.live import PREFIX, Channels
+from gateway.delivery.metering.delivery import What
 from gateway.delivery.metering.meter import Meter, Running
 from gateway.delivery.opening import Opening
 from gateway.delivery.passing import Passed
@@ -52,11 +53,12 @@ from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.serving.parts import SPANS, send_parts
 from gateway.serving.running import Running as Requests
 from gateway.serving.running import Turn
-from gateway.serving.send import LATE, SMALL, is_readable, send
+from gateway.serving.send import LAST, LATE, SMALL, is_readable, send
 from gateway.store.objects import Objects
 
-COUNTED = "headgate.counted"  # of a request: what it is counted as
-SAYS = "headgate.says"  # of a request: CMSD-Static of what is asked for, and when it came (seconds)
+COUNTED = web.RequestKey("counted", What)  # what it is counted as
+# CMSD-Static of what is asked for, when that was (seconds), and whether the answer is made ready before it is known when it can begin.
+SAYS: web.RequestKey[tuple[str, float, bool]] = web.RequestKey("says", tuple)
 
 
 class Screens:
@@ -194,6 +196,7 @@ class Screens:
             try:
                 return await self._answer_running(turn, request, code, path, began, granted)
             except Superseded:  # before the first byte
+                request.pop(LAST, None)
                 return await self._answer_running(turn, request, code, path, began, granted, patient=True)
 
     def _admitted(self, request: web.Request) -> Granted | None:
@@ -288,7 +291,8 @@ class Screens:
         seconds = manifest.live.segment if manifest.live is not None and live else 0.0
         request[SAYS] = (
             cmsd.static(path, file.type, manifest.entry, live=live, seconds=seconds),
-            None if early else began,
+            began,
+            early is not None,
         )
         subject = granted.subject if granted else ""
         with (
@@ -380,15 +384,23 @@ class Screens:
         """Add what a player is told of the object, the box and its line (CTA-5006)."""
         if SAYS not in request or response.status not in (200, 206):
             return
-        says, began = request[SAYS]
+        says, began, early = request[SAYS]
         response.headers[cmsd.STATIC] = says
         if says.startswith("ot=m"):
             return
-        # What is small says nothing of a line, and is answered the same to everybody for a moment.
-        large = (response.content_length or 0) > SMALL
-        link = line.look(request.transport) if large else None
-        if told := self.told(link, time.monotonic() - began if large and began is not None else None):
+        tell: Callable[[], str] = (
+            self.told
+        )  # what is small says nothing of a line, and is answered the same to everybody for a moment
+        if (response.content_length or 0) > SMALL:
+            tell = partial(self._told_of_line, request.transport, began)
+            if early:  # how long it took is not known yet
+                request[LAST] = cmsd.DYNAMIC, tell
+                return
+        if told := tell():
             response.headers[cmsd.DYNAMIC] = told
+
+    def _told_of_line(self, transport: asyncio.Transport | None, began: float) -> str:
+        return self.told(line.look(transport), time.monotonic() - began)
 
     def told(self, link: cmsd.Link | None = None, delay: float | None = None) -> str:
         """Return ``CMSD-Dynamic`` of now, for everybody, or for the player at ``link`` whose answer took ``delay`` seconds."""

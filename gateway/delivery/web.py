@@ -164,6 +164,8 @@ class WebCache:
             return await self._instead(sending, asked, ask.stored, None, error)
         match outcome:
             case Coming(stored) if variants.matches(stored, asked) and self._may_share(asked, stored, early):
+                if stored.status == 206:
+                    return await self._completed(sending, asked, outcome, ask)
                 return await self._follow(sending, asked, outcome, Did(fwd=ask.why, collapsed=True))
             case Confirmed():
                 return None

@@ -13,7 +13,8 @@ from gateway.serving.choose import Part
 from gateway.serving.coming import Coming
 from gateway.serving.send import Counting, send_all
 
-SPANS = "headgate.spans"  # of a response in parts: where in its body content is, first byte and count
+# Of a response in parts: where in its body content is, first byte and count.
+SPANS: web.ResponseKey[list[tuple[int, int]]] = web.ResponseKey("spans", list)
 
 
 def spans(parts: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, Protocol
 
 from aiohttp import web
@@ -18,7 +18,9 @@ SMALL = 64 << 10  # bytes; below this one copy costs less than a second system c
 SLOWEST = 16 << 10  # bytes a second; slower screens would hold descriptors for ever
 FIRST = 4 << 10  # bytes that each screen waiting for the same object gets before one of them gets more
 GRACE = 30.0  # seconds before that is looked at
-LATE = "headgate.late"  # of a request: its screen read too slowly, and was broken off
+LATE = web.RequestKey("late", bool)  # its screen read too slowly, and was broken off
+# The last field of its answer, and what gives its value once the first byte is there.
+LAST: web.RequestKey[tuple[str, Callable[[], str]]] = web.RequestKey("last", tuple)
 
 
 class Counting(Protocol):
@@ -64,6 +66,8 @@ async def send(
         # Of what is coming the head is made before one waits, as all who wait go on at once; it is kept back, and gives way to a refusal.
         writer = await response.prepare(request)
         ready = 0 if coming is None else await coming.reach(first + 1) - first
+        if LAST in request:
+            _add(writer, *request[LAST])
         if request.transport is not None:
             begin = b"" if coming is None else _read(file, first, min(FIRST, ready, count))
             if counting is not None:
@@ -84,6 +88,12 @@ class _Together(web.StreamResponse):
     """A response whose head goes in one write with what is written first: a crowd that waits for the same costs half as much then."""
 
     _send_headers_immediately = False
+
+
+def _add(writer: object, name: str, value: Callable[[], str]) -> None:
+    """Add a field to the head that aiohttp keeps."""
+    if (head := getattr(writer, "_headers_buf", None)) and (text := value()):
+        setattr(writer, "_headers_buf", head[:-2] + f"{name}: {text}\r\n\r\n".encode())  # noqa: B010 (it has no other name)
 
 
 def _waiting(writer: object) -> int:

@@ -11,7 +11,7 @@ from aiohttp import web
 from appliance.runtime import http
 from gateway.serving import send as sends
 from gateway.serving.coming import Coming, Object
-from gateway.serving.send import FIRST, send
+from gateway.serving.send import FIRST, LAST, send
 
 DATA = os.urandom(1 << 20)
 
@@ -46,6 +46,7 @@ def test_each_who_waits_gets_its_head_with_the_first_bytes_before_one_gets_more(
             nonlocal waiting
             with path.open("rb", buffering=0) as file:
                 waiting += 1
+                request[LAST] = "Last", lambda: f"of {waiting}"
                 if waiting == screens:
                     asyncio.get_running_loop().call_soon(coming.end, None)
                 return (await send(request, 200, {}, file, 0, len(DATA), coming, Counting()))[0]
@@ -63,6 +64,7 @@ def test_each_who_waits_gets_its_head_with_the_first_bytes_before_one_gets_more(
         head, _, body = got.partition(b"\r\n\r\n")
         assert body == DATA
         assert heads.pop() == len(head) + 4
+        assert head.endswith(b"\r\nLast: of 3")  # said when the first byte was there
     assert not heads
     assert order[:3] == ["first"] * 3
     assert set(order[3:]) == {"more"}
