@@ -195,6 +195,20 @@ async def test_parts_are_kept_used_and_completed(tmp_path):
         assert origin.times("/a") == 2
 
 
+async def test_a_part_that_comes_is_nobody_s_who_asked_for_all(tmp_path):
+    """It is another version's, and no rest of what is stored: who asks while it comes is refused as who asked before."""
+    async with serving(tmp_path) as (origin, screen, _), asyncio.timeout(PLENTY):
+        kept = "Cache-Control: max-age=600"
+        origin.says["/a"] = [whole(b"01234", kept, 'ETag: "1"', "Content-Range: bytes 0-4/10", status="206 Part")]
+        assert (await get(screen, "/a", Range="bytes=0-4"))[:2] == (206, b"01234")
+        rest = whole(b"XXXXX", kept, 'ETag: "2"', "Content-Range: bytes 5-9/10", status="206 Part")
+        origin.says["/a"] = [rest[:-2], rest[-2:]]
+        for _ in range(2):
+            async with screen.get("/a") as answer:
+                assert (answer.status, (await answer.json())["reason"]) == (502, "unexpected-answer")
+        origin.go.set()
+
+
 async def test_what_was_whole_is_there_after_kill_9_and_what_was_not_is_asked_for_again(tmp_path):
     origin, port = Origin(), free_port(HOST)
     server = await asyncio.start_server(origin.serve, "127.0.0.1", origin.port)
