@@ -388,19 +388,18 @@ class Screens:
         response.headers[cmsd.STATIC] = says
         if says.startswith("ot=m"):
             return
-        tell: Callable[[], str] = (
-            self.told
-        )  # what is small says nothing of a line, and is answered the same to everybody for a moment
-        if (response.content_length or 0) > SMALL:
-            tell = partial(self._told_of_line, request.transport, began)
-            if early:  # how long it took is not known yet
-                request[LAST] = cmsd.DYNAMIC, tell
-                return
-        if told := tell():
+        if (response.content_length or 0) <= SMALL:
+            told = self.told()  # it says nothing of a line, and is answered the same to everybody for a moment
+        elif not early:
+            told = self._told_of_line(request, began)
+        else:  # how long it took is not known yet
+            request[LAST] = (cmsd.DYNAMIC, lambda: self._told_of_line(request, began))
+            return
+        if told:
             response.headers[cmsd.DYNAMIC] = told
 
-    def _told_of_line(self, transport: asyncio.Transport | None, began: float) -> str:
-        return self.told(line.look(transport), time.monotonic() - began)
+    def _told_of_line(self, request: web.Request, began: float) -> str:
+        return self.told(line.look(request.transport), time.monotonic() - began)
 
     def told(self, link: cmsd.Link | None = None, delay: float | None = None) -> str:
         """Return ``CMSD-Dynamic`` of now, for everybody, or for the player at ``link`` whose answer took ``delay`` seconds."""
