@@ -98,18 +98,16 @@ def holds(test: Comparison, text: str) -> bool:
     if isinstance(value, bytes):
         name = "sha256" if test.how == SHA256 else "sha512_256"
         return hashlib.new(name, text.encode()).digest() == value
-    match test.how:
-        case int(how) if how == EXACT:
-            return text == value
-        case int(how) if how == PREFIX:
-            return text.startswith(value)
-        case int(how) if how == SUFFIX:
-            return text.endswith(value)
-        case int(how) if how == CONTAINS:
-            return value in text
-        case int(how) if how == REGEX:
-            return _matches(value, text)
-    return False
+    how = test.how
+    if how == PREFIX:
+        return text.startswith(value)
+    if how == EXACT:
+        return text == value
+    if how == SUFFIX:
+        return text.endswith(value)
+    if how == CONTAINS:
+        return value in text
+    return how == REGEX and _matches(value, text)
 
 
 def _matches(pattern: str, text: str) -> bool:
