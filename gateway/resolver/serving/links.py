@@ -21,7 +21,7 @@ from gateway.resolver.vocabulary import types_of
 from gateway.resolver.walk_formats import JSON_LD, LINKSET, as_graph, as_json_ld, as_linkset
 from gateway.resolver.walks import Asked, Direction, LinksOf, Node, Walk, walk
 
-LONGEST_AFTER = 400  # bytes of what says where to go on
+LONGEST_AFTER = 300  # bytes of what says where to go on: a type and a code
 
 
 class Links:

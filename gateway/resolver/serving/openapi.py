@@ -8,7 +8,6 @@ from typing import Any
 from gateway.resolver.answer.as_batch import LARGEST, MOST
 from gateway.resolver.answer.as_handle import MOST_ASKED
 from gateway.resolver.answer.form import NAMED
-from gateway.resolver.codes.code import LONGEST_WRITTEN
 from gateway.resolver.serving.batch import LINES
 from gateway.resolver.serving.identifier import SCREENS
 from gateway.resolver.serving.links import LONGEST_AFTER
@@ -22,7 +21,7 @@ CODE = {
     "in": "path",
     "required": True,
     "description": "An identifier in any spelling; a slash in it is written %2F. Example: isli:999999-100000000000001-4",
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_WRITTEN},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
     "example": "isli:999999-100000000000001-4",
 }
 
@@ -187,7 +186,7 @@ def document() -> dict[str, Any]:
                 "name": "suffix",
                 "in": "path",
                 "required": True,
-                "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_WRITTEN},
+                "schema": {"type": "string", "minLength": 1, "maxLength": 200},
             },
             _query(
                 "type",
