@@ -36,6 +36,6 @@ def test_every_answer_is_described() -> None:
 
 def test_a_walk_may_go_on_behind_any_link() -> None:
     """What says where to go on is the link's type and its source."""
-    parameters = json.loads(DOCUMENT)["paths"]["/links/{code}"]["get"]["parameters"]
+    parameters = json.loads(DOCUMENT)["paths"]["/id/{code}/links"]["get"]["parameters"]
     (after,) = (one["schema"] for one in parameters if one["name"] == "after")
     assert after["maxLength"] >= max(map(len, KINDS)) + 1 + LONGEST
