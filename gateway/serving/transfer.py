@@ -12,10 +12,13 @@ import socket
 from typing import BinaryIO
 
 from gateway.serving.running import shut
-from gateway.serving.send import GRACE, SLOWEST, SMALL, is_readable
+from gateway.serving.send import GRACE, SLOWEST, is_readable
 
 # Bytes handed over at a time: a screen takes one piece while the next is handed over, which costs a tenth less than all of 2 MiB at once.
 PIECE = 512 << 10
+WRITTEN = (
+    16 << 10
+)  # bytes of content that are copied to go with the head; with 64 KiB a segment of 2 MiB cost a tenth more
 
 
 class Transfer:
@@ -45,7 +48,7 @@ class Transfer:
         """Write the answer's head and what is to be sent, as far as the kernel takes it at once; return whether that was all."""
         connection, file, self._head = self._connection.fileno(), self._file.fileno(), head
         try:
-            took = os.writev(connection, (head, content[:SMALL]))
+            took = os.writev(connection, (head, content[:WRITTEN]))
             self._head = head[took:]
             self._at += max(0, took - len(head))
             while not self._head and not self.whole and took:
