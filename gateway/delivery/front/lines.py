@@ -65,7 +65,7 @@ class Ended(NamedTuple):
     query: str = ""
     cmcd: tuple[str, ...] = ()  # the fields in which a player tells of itself
     requests: int = 1  # so many
-    since: float = 0.0  # when the first one was over; 0 of one
+    since: float = 0.0  # when the first one was over, or the last one where the clock was set back meanwhile; 0 of one
 
 
 class Turned(NamedTuple):
@@ -96,7 +96,7 @@ def read_all(texts: Iterable[bytes]) -> list[Said]:
     for one in (one for one in alike.values() if one.count > 1):
         first, last = said[one.place], read(one.last)
         if isinstance(first, Ended) and isinstance(last, Ended):
-            said[one.place] = first._replace(requests=one.count, since=first.at, at=last.at)
+            said[one.place] = first._replace(requests=one.count, since=min(first.at, last.at), at=last.at)
     return said
 
 

@@ -63,6 +63,14 @@ def test_small_answers_that_are_alike_are_told_as_one():
     assert (first.sent, first.body, first.since, first.at) == (1200, 1000, 1_800_000_000.25, 1_800_000_000.75)
 
 
+def test_a_clock_that_is_set_back_lets_nothing_end_before_it_began():
+    said = [ended("", at=at).strip(b"\n") for at in (1_800_000_009.5, 1_800_000_000.25)]
+    (one,) = lines.read_all(said)
+
+    assert isinstance(one, Ended)
+    assert (one.requests, one.since, one.at) == (2, 1_800_000_000.25, 1_800_000_000.25)
+
+
 def test_small_answers_of_a_clock_that_was_never_set_stand_alone():
     """And so does what is no line."""
     said = [ended("", at=at, body=1000).strip(b"\n") for at in (12.345, 123.456, 123.456)]
