@@ -69,7 +69,10 @@ class Opening:
         # A playlist may be shown otherwise than it is.
         if file is None or not plain or manifest.live is not None or file.type in (HLS, DASH):
             return None
-        if self._exchange.allows(manifest, path) or self._store.has(file.sha256, file.size):
+        try:
+            if self._exchange.allows(manifest, path) or self._store.has(file.sha256, file.size):
+                return None
+        except OSError:  # the disk cannot say: the exchange tells why
             return None
         coming = self._exchange.coming(manifest, path)
         if coming.has_begun:

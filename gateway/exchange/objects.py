@@ -141,10 +141,18 @@ class Fills:
             await fill.done()
 
     async def has(self, path: str, file: File, *, application: bool) -> bool:
-        """Return whether the object is in the store and passed as what it is in this place."""
-        return self._store.has(file.sha256, file.size) and await asyncio.to_thread(
-            self._passed.has, _as(path, file, application=application)
-        )
+        """Return whether the object is in the store and passed as what it is in this place.
+
+        Raises:
+            Refused: the disk cannot say (``store-broken``).
+        """
+        return self._has(file) and await asyncio.to_thread(self._passed.has, _as(path, file, application=application))
+
+    def _has(self, file: File) -> bool:
+        try:
+            return self._store.has(file.sha256, file.size)
+        except OSError as error:  # the folder that it is in, or would be
+            raise Refused("store-broken", f"the store's disk cannot be read: {error.strerror}", 507) from error
 
     async def _begin(
         self, held: Held, path: str, file: File, zone: str, bring: Bring, *, pace: Pace | None, application: bool
@@ -167,7 +175,7 @@ class Fills:
         failure: HeadgateError | None = Refused("busy", "the exchange is ending", 503)
         try:
             async with self._free:
-                if self._store.has(fill.file.sha256, fill.file.size):
+                if self._has(fill.file):
                     await self._inspect_again(fill, held, path)
                     await asyncio.to_thread(self._passed.add, fill.what)
                 else:

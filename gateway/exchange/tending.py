@@ -140,7 +140,7 @@ class Tending:
             self._another_plan.clear()
             try:
                 wait = await self._fetch_ahead()
-            except HeadgateError as error:
+            except (HeadgateError, OSError) as error:  # also a folder of the store that cannot be read
                 log.warning("fetching ahead stops for a while: %s", error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._another_plan.wait(), wait)

@@ -118,6 +118,23 @@ def test_a_disk_that_takes_nothing_in_is_served_after_a_restart(
     assert (told.status, b'"done"' in told.body) == (200, True), told.body
 
 
+def test_a_folder_that_cannot_be_read_costs_its_own_objects_alone(chain: Any) -> None:
+    """A screen is told why, by both ways in, and everybody else is served."""
+    names = {name[:2]: name for name in (hashlib.sha256(str(n).encode()).hexdigest() for n in range(4))}
+    files = {f"{n}.txt": str(n).encode() for n in range(4)}
+    assert len(names) == len(files)
+    chain.publish(files)
+    lost = chain.state / "store" / "objects" / hashlib.sha256(files["0.txt"]).hexdigest()[:2]
+    lost.symlink_to(lost)  # whatever is asked of it fails (ELOOP)
+    for zone in ("bigscreen", "smallscreen", "bigscreen"):
+        reply = chain.play("0.txt", zone=zone)
+        assert (reply.status, json.loads(reply.body)["reason"]) == (507, "store-broken")
+        assert chain.play("1.txt", zone=zone).body == files["1.txt"]
+    assert all(process.poll() is None for process in chain.processes.values())
+    lost.unlink()
+    assert chain.play("0.txt").body == files["0.txt"]
+
+
 def readable(path: Path) -> bool:
     try:
         path.read_bytes()
