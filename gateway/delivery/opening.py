@@ -50,8 +50,14 @@ class Opening:
             raise Refused("unknown-path", "the release has no such file", 404)
         keep = fields.keep(file.type)
         # What is in the store is served only as what it passed as: the exchange says so, once for each file of each version.
-        if self._exchange.allows(manifest, path) and (stored := self._store.open(file.sha256, file.size)):
-            return Opened(Object(file.sha256, file.size, file.type), stored, "hit", keep, None)
+        if self._exchange.allows(manifest, path):
+            try:
+                stored = self._store.open(file.sha256, file.size)
+            except OSError:
+                stored = None
+                await self._exchange.damaged(manifest, path)
+            if stored is not None:
+                return Opened(Object(file.sha256, file.size, file.type), stored, "hit", keep, None)
         coming = await self._exchange.object(manifest, path)
         opened = coming.open(self._store, self._incoming)
         return Opened(coming.object, opened, "hit" if coming.stored else "miss", keep, coming)

@@ -118,7 +118,7 @@ def test_a_disk_that_takes_nothing_in_is_served_after_a_restart(
     assert (told.status, b'"done"' in told.body) == (200, True), told.body
 
 
-def test_a_folder_that_cannot_be_read_costs_its_own_objects_alone(chain: Any) -> None:
+def test_a_folder_that_cannot_be_read_costs_its_own_objects_alone(chain: Any, until: Until) -> None:
     """A screen is told why, by both ways in, and everybody else is served."""
     names = {name[:2]: name for name in (hashlib.sha256(str(n).encode()).hexdigest() for n in range(4))}
     files = {f"{n}.txt": str(n).encode() for n in range(4)}
@@ -133,6 +133,15 @@ def test_a_folder_that_cannot_be_read_costs_its_own_objects_alone(chain: Any) ->
     assert all(process.poll() is None for process in chain.processes.values())
     lost.unlink()
     assert chain.play("0.txt").body == files["0.txt"]
+    lost.rename(lost.with_name("aside"))
+    lost.symlink_to(lost)  # and now it was served before
+
+    def told() -> bool:  # a moment it is remembered
+        reply = chain.play("0.txt")
+        return reply.status != 200 and (reply.status, json.loads(reply.body)["reason"]) == (507, "store-broken")
+
+    until(told, "it is told")
+    assert all(process.poll() is None for process in chain.processes.values())
 
 
 def readable(path: Path) -> bool:
