@@ -139,7 +139,9 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
                 service.tasks.create_task(screens.transfers.run())
             trees = Trees(places.trees(zone), STATE / "store", exchange)
             service.tasks.create_task(trees.watch())
-            return Front(Objects(STATE / "store"), channels, exchange, trees, screens)
+            front = Front(Objects(STATE / "store"), channels, exchange, trees, screens)
+            service.tasks.create_task(front.lend())
+            return front
 
         def take_front(policy: Policy) -> None:
             listens = _listen(policy, config, zone)

@@ -25,8 +25,7 @@ from gateway.delivery.beyond import Beyond
 from gateway.delivery.front import counted, seen
 from gateway.delivery.front.asked import Front
 from gateway.delivery.front.doubts import Doubts
-from gateway.delivery.front.lines import Ended
-from gateway.delivery.front.opaque import Carried
+from gateway.delivery.front.held import Held, alike, own
 from gateway.delivery.front.transfers import Transfers
 from gateway.delivery.hot import Hot
 from gateway.delivery.ladder import Shown
@@ -416,21 +415,19 @@ class Screens:
         if self.transfers is not None and self.transfers.full:
             raise Refused("busy", "more of nginx's deliveries cannot be accounted for now", 503)
 
-    def heard(self, ended: Ended, carried: Carried | None) -> None:
+    def heard(self, some: Sequence[Held]) -> None:
         """Take note of requests that nginx answered by itself."""
-        if carried is None or ended.passed:
-            return
-        if ended.query or any(ended.cmcd):
-            self._quality.hear(
-                carried.release,
-                {name: told for name, told in zip(cmcd.HEADERS, ended.cmcd, strict=False) if told},
-                dict(parse_qsl(ended.query)),
-            )
-        if self.doubts is not None:
-            self.doubts.hear(ended, carried)
-        count = ended.requests
-        sent, broken = ended.body * count, 0 if ended.done else count
-        self._count(ended.status, carried.cache, sent, ended.seconds, count=count, broken=broken)
+        for ended, carried in own(some):
+            if ended.query or any(ended.cmcd):
+                self._quality.hear(
+                    carried.release,
+                    {name: told for name, told in zip(cmcd.HEADERS, ended.cmcd, strict=False) if told},
+                    dict(parse_qsl(ended.query)),
+                )
+            if self.doubts is not None:
+                self.doubts.hear(ended, carried)
+        for (status, cache, seconds, done), (count, sent) in alike(own(some)).items():
+            self._count(status, cache, sent, seconds, count=count, broken=0 if done else count)
 
     def turned(self, reason: str) -> None:
         """Count a request that nginx refused by itself."""

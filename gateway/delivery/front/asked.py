@@ -1,12 +1,13 @@
 """What nginx asks: once for a session, whether it is permitted, and once for an object, what it is and where.
 
-Every answer is a success, which nginx keeps for as long as ``X-Accel-Expires`` says, and its workers remember no longer than
-``Headgate-Until``; where it names no link, nginx passes the request on.
+Every answer is a success, which nginx keeps for as long as ``X-Accel-Expires`` says, and its workers remember until ``Headgate-Until``,
+while delivery lends them that: one that is away, or cannot account for more, does not. Where it names no link, nginx passes the request on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -32,7 +33,9 @@ from gateway.serving.exchange import Exchange, LiveFile, Manifest
 from gateway.store.objects import Objects
 
 SESSION = 60  # seconds for which a permission is kept
-OBJECT = 2  # seconds for which nginx knows an object, and how busy the line is
+OBJECT = 2  # seconds for which nginx keeps what it was told of an object
+REMEMBERED = 20  # for which a worker does, as long as delivery lends it that
+LEASE, RENEW = 2.0, 0.5  # seconds for which delivery lends it, and after which it does so again
 # Seconds after which a worker has answered what it had looked up when it was recalled: that takes it microseconds, and longer where others
 # have the processor meanwhile.
 SETTLE = 0.05
@@ -86,6 +89,17 @@ class Front:
         """Let pass what nginx was about to answer when something was withdrawn."""
         await asyncio.sleep(SETTLE)
 
+    async def lend(self) -> None:
+        """Let nginx's workers answer by what they remember as long as anything may begin, for ever."""
+        while True:
+            try:
+                self._zone.may_begin()
+            except Refused:
+                pass  # what was lent runs out; who asks is told why
+            else:
+                self._trees.lend(time.time() + LEASE, self._zone.told())
+            await asyncio.sleep(RENEW)
+
     async def permit(self, request: web.Request) -> web.Response:
         """Answer whether what this screen shows permits it all of a release, and for how long."""
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -109,7 +123,8 @@ class Front:
             places.SUBJECT: granted.subject,
             places.MARKS: marks(granted.permit),
         }
-        return _answer(seconds, said if seconds else {})
+        # As long as nginx keeps it: what is remembered no more is looked for there.
+        return _answer(seconds, said if seconds else {}, int(now) + seconds + 1)
 
     async def object(self, request: web.Request) -> web.Response:
         """Answer what is said of a file and where it is, if it is here and may be served; nobody else is asked."""
@@ -126,7 +141,7 @@ class Front:
         if not self._exchange.allows(manifest, path) or not self._store.has(file.sha256, file.size):
             return _answer(0)
         static = cmsd.static(path, file.type, manifest.entry, live=False)
-        return self._found(manifest, path, file, self._store.path(file.sha256), fields.keep(file.type), static, OBJECT)
+        return self._found(manifest, path, file, self._store.path(file.sha256), fields.keep(file.type), static)
 
     def _segment(self, manifest: Manifest, live: Live, code: str, path: str) -> web.Response:
         """Answer what is said of a segment of a live channel that came a moment ago; playlists and what is yet to come are delivery's."""
@@ -135,7 +150,7 @@ class Front:
             return _answer(0)
         file, where, left = known
         static = cmsd.static(path, file.type, manifest.entry, live=True, seconds=live.segment)
-        return self._found(manifest, path, file, where, longest(live, path), static, min(OBJECT, int(left)))
+        return self._found(manifest, path, file, where, longest(live, path), static, left)
 
     def _found(
         self,
@@ -145,7 +160,7 @@ class Front:
         where: Path,
         keep: int,
         static: str,
-        seconds: int,
+        left: float = math.inf,
     ) -> web.Response:
         if not self._zone.grants(manifest, path):
             return _answer(0)
@@ -163,7 +178,8 @@ class Front:
             places.METER: opaque.told(Carried(manifest.release, path, manifest.body, "hit")),
             "Content-Type": file.type,
         }
-        return _answer(seconds, said)
+        # nginx counts whole seconds, and keeps up to one more.
+        return _answer(int(max(0, min(OBJECT, left - 1))), said, time.time() + min(REMEMBERED, left))
 
     async def end(self, request: web.Request) -> web.Response:
         """Break off what nginx delivers, as who runs it asks before it ends: it says how far each came, and that is counted.
@@ -195,6 +211,6 @@ def lasting(granted: Granted, folder: str, skew: float, now: float) -> int:
     return max(0, min(SESSION, int(until - now) - 1))  # nginx counts whole seconds, and keeps up to one more
 
 
-def _answer(seconds: int, said: dict[str, str] | None = None) -> web.Response:
-    until = {places.UNTIL: f"{time.time() + seconds:.3f}"} if said else {}
-    return web.Response(headers=CIMultiDict({"X-Accel-Expires": str(seconds), **until, **(said or {})}))
+def _answer(seconds: int, said: dict[str, str] | None = None, until: float = 0.0) -> web.Response:
+    held = {places.UNTIL: f"{until:.3f}"} if said else {}
+    return web.Response(headers=CIMultiDict({"X-Accel-Expires": str(seconds), **held, **(said or {})}))

@@ -39,6 +39,10 @@ PLAIN = (
     rf"~^(/r/(?![.])[0-9A-Za-z.:-]{{1,100}}/(?:[{_LETTER}][.{_LETTER}]*/){{0,7}}"
     rf"(?![^/]*\.(?:m3u8|mpd)$)[{_LETTER}][.{_LETTER}]*)$"
 )
+# What nginx says of a request that asks for a whole file, in no special way, and tells nothing: each of these is empty.
+UNSAID = ("http2", "args", "http_range", "http_if_range", "http_if_none_match", "http_if_match", "http_if_modified_since",
+          "http_if_unmodified_since", "http_expect", "http_content_length", "http_transfer_encoding")  # fmt: skip
+_ASCII = "0-9A-Za-z_~+@=,()-"
 # Whether A < B in "A/B", decimal numbers of 18 digits or more whose last 18 count: by the first digit in which they differ.
 LESS = r"~^\d*(?=\d{18}/)(\d*)(?:" + "|".join(rf"{d}\d*/\d*(?=\d{{18}}$)\1[{d + 1}-9]" for d in range(9)) + ")"
 # What nginx refuses by itself, by who answered (nobody, or delivery was asked and did not) and the status: the reason it is counted with.
@@ -81,6 +85,7 @@ def render(policy: Policy, zone: str, folder: Path, own: Path, *, quick: bool, w
     address = f"[{service.address}]" if ":" in service.address else service.address
     tls = service.tls
     of_object = ("found", "size", "meter", "type", *map(_variable, SAID))
+    unsaid = (*UNSAID, *(f"http_{_variable(name)}" for name in cmcd.HEADERS))
     always = {**fields.CORS, **fields.SIGNED}
     return _template().render(
         workers=workers,
@@ -97,6 +102,8 @@ def render(policy: Policy, zone: str, folder: Path, own: Path, *, quick: bool, w
         written=WRITTEN,
         plain=PLAIN,
         less=LESS,
+        unsaid=unsaid,
+        simple=PLAIN.replace("^", f"^GET{' ' * (len(unsaid) + 1)}", 1).replace(_LETTER, _ASCII),
         refused=REFUSED,
         box=policy.site,
         head=HEAD,

@@ -7,8 +7,8 @@ kernel says how much that was (``gateway/isolation/cutting.py``). It is taken fr
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Collection
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.delivery.front.lines import Ended
@@ -18,23 +18,19 @@ Screen = tuple[str, int]
 LAG = 2.0  # seconds for the kernel's word about a connection that ended
 LONGEST = 30.0  # seconds for what a slow screen has not been sent yet
 SMALL = 64 << 10  # bytes that a connection was given lately: what waits of less is not asked about
-MOST = 100_000  # answers; with more, the oldest are let go at once
+MOST = 100_000  # alike ones are one; with more, the oldest are let go at once
 
 
 class Held:
     """One transfer that is over, or several of one connection that are alike."""
 
-    __slots__ = ("_missing", "carried", "ended", "sent", "settled")
+    __slots__ = ("_missing", "carried", "ended", "screen", "sent", "settled")
 
     def __init__(self, ended: Ended, carried: Carried | None = None) -> None:
         self.ended, self.carried, self.sent = ended, carried, ended.sent * ended.requests
+        self.screen = ended.screen, ended.port  # its connection, by the end at the screen
         self._missing = 0
         self.settled = not ended.done  # nothing more is asked about it: its connection is destroyed
-
-    @property
-    def screen(self) -> Screen:
-        """Its connection, by the end at the screen."""
-        return self.ended.screen, self.ended.port
 
     def lefts(self) -> list[tuple[int, int]]:
         """Return how many bytes of content left, and of how many answers each time: whole ones, one in part, and none of the last ones."""
@@ -59,6 +55,21 @@ class Held:
         return count - taken
 
 
+def own(some: Iterable[Held]) -> Iterator[tuple[Ended, Carried]]:
+    """Yield what nginx answered by itself, with what that carried."""
+    return ((held.ended, held.carried) for held in some if held.carried is not None and not held.ended.passed)
+
+
+def alike(some: Iterable[tuple[Ended, Carried]]) -> dict[tuple[int, str, float, bool], tuple[int, int]]:
+    """Return how many answers have the same status, cache, seconds and end (whole or not), and the bytes of content of all of them."""
+    sums = dict[tuple[int, str, float, bool], tuple[int, int]]()
+    for ended, carried in some:
+        key = ended.status, carried.cache, ended.seconds, ended.done
+        count, sent = sums.get(key, (0, 0))
+        sums[key] = count + ended.requests, sent + ended.body * ended.requests
+    return sums
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What a stretch of the log said is over, which is counted together."""
@@ -75,12 +86,12 @@ class Holding:
     def __init__(self) -> None:
         self._batches: deque[Batch] = deque()
         self._by_screen: defaultdict[Screen, deque[tuple[Held, float]]] = defaultdict(deque)
-        self._bytes: Counter[Screen] = Counter()  # that are held of each connection
-        self._answers = 0
+        self._bytes: defaultdict[Screen, int] = defaultdict(int)  # that are held of each connection
+        self._count = 0
 
     def __len__(self) -> int:
-        """Return how many answers are held."""
-        return self._answers
+        """Return how many are held; those that are alike are one."""
+        return self._count
 
     @property
     def first(self) -> Batch | None:
@@ -90,10 +101,10 @@ class Holding:
     def add(self, batch: Batch) -> None:
         """Hold some more."""
         self._batches.append(batch)
+        self._count += len(batch.held)
         for held in batch.held:
             self._by_screen[held.screen].append((held, batch.since))
             self._bytes[held.screen] += held.sent
-            self._answers += held.ended.requests
 
     def never_left(self, screen: Screen, count: int, at: float, *, fin: bool = True) -> int:
         """Take what never left of a connection that ended at ``at`` off its transfers; return what cannot be: it is counted already.
@@ -139,20 +150,17 @@ class Holding:
             return None
         batch = self._batches[0]
         age = now - batch.since
-        if (
-            (age >= LAG and all(self._is_settled(held) for held in batch.held))
-            or age >= LONGEST
-            or self._answers > MOST
-        ):
+        if (age >= LAG and all(self._is_settled(held) for held in batch.held)) or age >= LONGEST or self._count > MOST:
             return batch
         return None
 
     def pop(self) -> None:
         """Let the oldest ones go: they are counted."""
-        for held in self._batches.popleft().held:
+        batch = self._batches.popleft()
+        self._count -= len(batch.held)
+        for held in batch.held:
             others = self._by_screen[held.screen]
             others.popleft()  # it is the oldest of these too
             self._bytes[held.screen] -= held.sent
-            self._answers -= held.ended.requests
             if not others:
                 del self._by_screen[held.screen], self._bytes[held.screen]

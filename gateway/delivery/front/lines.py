@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 LONGEST = 256 << 10  # bytes of a line: a head of 32 KiB, of which each byte may be written as six
@@ -19,13 +21,16 @@ MOST_REASON = 40  # characters
 
 _WORD = r"[0-9A-Za-z_.-]"
 _BEGAN = re.compile(rf"[bc] ({_WORD}+) ([0-9a-f.:]+) (\d{{1,5}}) ({_WORD}+) ({_WORD}*) ({_WORD}*)", re.ASCII)
-_NUMBER, _SECONDS = r"(\d{1,15})", r"(\d{1,11}\.\d{3})"
+_NUMBER, _SECONDS = r"\d{1,15}", r"\d{1,11}\.\d{3}"
+# How it went is the same of many lines, and so is whose it was: both are read once.
 _ENDED = re.compile(
-    rf"e ({_WORD}*) {_SECONDS} {_SECONDS} {_NUMBER} {_NUMBER} (OK)?(close)? (\d{{3}}) \d+ ([0-9a-f.:]+) (\d{{1,5}}) "
-    rf"({_WORD}*) ({_WORD}*) ({_WORD}*) (\d{{0,18}}) (?:bytes (\d{{1,18}})-\d{{1,18}}/\d{{1,18}})?".encode(),
+    rf"e ({_WORD}*) ({_SECONDS}) ({_SECONDS} {_NUMBER} {_NUMBER} (?:OK)?(?:close)? \d{{3}}) \d+ "
+    rf"([0-9a-f.:]+ \d{{1,5}} {_WORD}* {_WORD}* {_WORD}* \d{{0,18}}) (?:bytes (\d{{1,18}})-\d{{1,18}}/\d{{1,18}})?".encode(),
     re.ASCII,
 )
-_SMALL, _AT = b"e  ", slice(3, 17)  # how a line without an id begins, and where it says when (from 2001 to 2286)
+REMEMBERED = 16_384  # of either
+_SMALL, _AT = b"e  ", slice(3, 17)  # how a line without an id begins, and where it says when
+_SET = re.compile(rb"\d{10}\.\d{3}")  # of a clock that was set: from 2001 to 2286
 _RANGE = re.compile(r"bytes (\d{1,18})-", re.ASCII)  # Content-Range
 
 
@@ -77,36 +82,25 @@ class Turned(NamedTuple):
 Said = Began | Ended | Turned | None  # None: it is no such line, or says what cannot be
 
 
-def read_all(texts: Iterable[bytes]) -> list[Said]:
+def read_all(texts: Sequence[bytes]) -> list[Said]:
     """Return what lines say, in their order; small answers of one connection that are alike are one, at the place of the first."""
-    said, alike = list[Said](), dict[bytes, _Alike]()
-    for text in texts:
-        # Its id is empty: nothing said before or after refers to it, so that it may be told with others.
-        if not text.startswith(_SMALL):
-            said.append(read(text))
-            continue
-        rest = text[_AT.stop :]
-        if (known := alike.get(rest)) is not None:
-            known.count += 1
-            known.last = text
-            continue
-        if rest.startswith(b" ") and b" " not in text[_AT]:  # else the clock was never set: it is 1970
-            alike[rest] = _Alike(len(said))
-        said.append(read(text))
-    for one in (one for one in alike.values() if one.count > 1):
-        first, last = said[one.place], read(one.last)
-        if isinstance(first, Ended) and isinstance(last, Ended):
-            said[one.place] = first._replace(requests=one.count, since=min(first.at, last.at), at=last.at)
-    return said
-
-
-class _Alike:
-    """Lines that differ in nothing but when."""
-
-    __slots__ = ("count", "last", "place")
-
-    def __init__(self, place: int) -> None:
-        self.place, self.count, self.last = place, 1, b""
+    # Its id is empty: nothing said before or after refers to it, so that it may be told with others.
+    places = [place for place, text in enumerate(texts) if text.startswith(_SMALL)]
+    rests = [texts[place][_AT.stop :] for place in places]
+    last = dict(zip(rests, places, strict=True))
+    if len(last) == len(rests):
+        return list(map(read, texts))
+    first = dict(zip(reversed(rests), reversed(places), strict=True))
+    said: dict[int, Said] = {place: read(texts[place]) for place in set(range(len(texts))).difference(places)}
+    for rest, count in Counter(rests).items():
+        begins, ends = read(texts[first[rest]]), texts[last[rest]][_AT]
+        if count > 1 and isinstance(begins, Ended) and _SET.fullmatch(ends):
+            at = float(ends)
+            begins = begins._replace(requests=count, since=min(begins.at, at), at=at)
+        elif count > 1:
+            said |= {place: read(texts[place]) for place, other in zip(places, rests, strict=True) if other == rest}
+        said[first[rest]] = begins
+    return [said[place] for place in sorted(said)]
 
 
 def read(line: bytes) -> Said:
@@ -136,27 +130,42 @@ def carried(began: Began) -> str:
 def _ended(line: bytes) -> Ended | None:
     if (found := _ENDED.fullmatch(line)) is None:
         return None
-    texts = [one.decode() if one else "" for one in found.groups()]
-    name, at, seconds, sent, body, done, then, status, screen, port, meter, subject, marks, length, first = texts
-    if not _is_port(int(port)):
+    name, at, how, whose, first = found.groups()
+    screen, port, meter, subject, marks, length = _whose(whose)
+    if not _is_port(port):
         return None
+    seconds, sent, body, done, closed, status = _how(how)
     return Ended(
-        name,
+        name.decode(),
         screen,
-        int(port),
-        int(status),
-        max(int(sent), int(body)),
-        int(body),
-        float(seconds),
+        port,
+        status,
+        sent,
+        body,
+        seconds,
         float(at),
-        done == "OK",
+        done,
         meter,
         subject,
         marks,
         first=int(first or 0),
-        length=int(length) if length else None,
-        closed=bool(done and then),
+        length=length,
+        closed=closed,
     )
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _how(text: bytes) -> tuple[float, int, int, bool, bool, int]:
+    """Return seconds, bytes sent, bytes of content, whether it is complete, whether the connection was closed then, and the status."""
+    seconds, sent, body, done, status = text.decode().split(" ")
+    return float(seconds), max(int(sent), int(body)), int(body), done.startswith("OK"), done == "OKclose", int(status)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _whose(text: bytes) -> tuple[str, int, str, str, str, int | None]:
+    """Return address and port of the screen, what is counted, the subject, the marks, and the bytes of content that were to come."""
+    screen, port, meter, subject, marks, length = text.decode().split(" ")
+    return screen, int(port), meter, subject, marks, int(length) if length else None
 
 
 def _told(told: dict[str, Any]) -> Ended:

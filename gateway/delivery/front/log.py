@@ -17,6 +17,7 @@ from typing import NamedTuple
 from gateway.delivery.front.lines import LONGEST
 
 AT_ONCE = 256 << 10  # bytes read at a time: what is alike in them is counted together, and others run in between
+ALIKE = 8 * AT_ONCE  # while much in them is alike, which takes as long then
 HOLE = 1 << 20  # bytes: smaller ones are not worth a call
 PAGE = 4096  # bytes; holes are whole pages
 OFFSET = 48  # bits of a mark
@@ -99,9 +100,9 @@ class Log:
         while (some := self.some()) is not None:
             yield some
 
-    def some(self) -> Block | None:
-        """Return the next lines, as ``blocks`` does, not all at once; None where there are none now."""
-        data = os.pread(self._descriptor, AT_ONCE, self._offset + len(self._rest))
+    def some(self, *, alike: bool = False) -> Block | None:
+        """Return the next lines, as ``blocks`` does, not all at once, but more where they are ``alike``; None where there are none now."""
+        data = os.pread(self._descriptor, ALIKE if alike else AT_ONCE, self._offset + len(self._rest))
         if not data:
             return Block([], self.mark, self.mark) if self._follow() else None
         begins, texts = self._offset, list[bytes]()

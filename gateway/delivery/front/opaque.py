@@ -59,6 +59,16 @@ def read(text: str) -> Carried:
     return Carried(release, path, body, cache, tuple((first, count) for one in spans for first, count in one))
 
 
+@lru_cache(maxsize=16_384)
+def of(text: str, subject: str, marks: str) -> Carried:
+    """Return what ``told`` made the text of, with what nginx says beside it.
+
+    Raises:
+        ValueError: it made no such text.
+    """
+    return read(text)._replace(subject=subject, marks=marks)
+
+
 def _are_spans(spans: object) -> bool:
     return (
         isinstance(spans, Sequence)

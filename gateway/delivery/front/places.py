@@ -20,7 +20,7 @@ MARKS = "Headgate-Marks"  # by which a permit is known again (``permission.withd
 OBJECT, SIZE, METER = "Headgate-Object", "Headgate-Size", "Headgate-Meter"
 UNTIL = "Headgate-Until"  # seconds since 1970 until which it holds
 HIDDEN = (DOOR, SUBJECT, MARKS, OBJECT, SIZE, METER, UNTIL)
-RECALLS = "recalls"  # the file that says how often answers were taken back
+RECALLS = "recalls"  # the memory that delivery and nginx have in common (``recalls``)
 
 
 def folder(zone: str) -> Path:

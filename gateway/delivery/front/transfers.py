@@ -28,15 +28,17 @@ EVERY = 0.25  # seconds between two looks
 ASK = 1.0  # seconds between two questions what waits in the kernel
 BLOCKS = 16  # of the log, 256 KiB each, read in one look
 FURTHEST = 32 << 20  # bytes of log kept for the line of one transfer; then it is said again
+BEHIND = 1 << 20  # bytes of log that wait after a look: from so many on the next one is due
 UNREAD = 16 << 20  # bytes of log that wait: above, nginx should begin nothing more
 ROOM = 16 << 20  # bytes that its file system must have left: some seconds of lines
 SWEEP = 60.0  # seconds after which a transfer's connection is looked for: nginx may have been killed
+ALIKE = 12  # lines for each of those that are told as one, on the whole: so many are alike
 AGAIN = 0.1  # seconds until the guard is asked again
 log = logging.getLogger("headgate.delivery")
 
 
 class Transfers:
-    """The transfers of the nginx in front of one zone's delivery; ``heard`` is told each request that is over as soon as nginx says so.
+    """The transfers of the nginx in front of one zone's delivery; ``heard`` is told of requests that are over as soon as nginx says so.
 
     ``turned`` is told the reason of each that nginx refused by itself.
 
@@ -49,7 +51,7 @@ class Transfers:
         path: Path,
         meter: Meter,
         guard: Guard,
-        heard: Callable[[Ended, Carried | None], None] = lambda ended, carried: None,
+        heard: Callable[[Sequence[Held]], None] = lambda some: None,
         clock: Callable[[], float] = time.monotonic,
         turned: Callable[[str], None] = lambda reason: None,
     ) -> None:
@@ -57,6 +59,7 @@ class Transfers:
         self._log, self._meter, self._guard, self._heard, self._clock = Log(path), meter, guard, heard, clock
         self._running, self._holding = Running(), Holding()
         self._alone, self._drained = asyncio.Lock(), False
+        self._alike = False  # what was read last was alike in most
         self._clear: set[Screen] = set()  # in whose connections nothing waited at the last look
         self._broken: set[Screen] = set()  # whose connections nginx has given up
         self._swept, self._asked, self._away = clock(), 0.0, False
@@ -92,8 +95,9 @@ class Transfers:
             self._take(block)
 
     def _take(self, block: Block) -> None:
-        over = list[Ended]()
-        for said in lines.read_all(block.texts):
+        over, read = list[Ended](), lines.read_all(block.texts)
+        self._alike = len(read) * ALIKE < len(block.texts)
+        for said in read:
             match said:
                 case Ended() as ended:
                     self._running.end(ended.id)
@@ -121,13 +125,14 @@ class Transfers:
         for held in batch.held:
             if not held.ended.done and not held.ended.http2:  # nginx closes it; what waits there is for nobody
                 self._broken.add(held.screen)
-            self._heard(held.ended, held.carried)
+        self._heard(batch.held)
 
     async def run(self) -> None:
         """Read, ask, count, until ``drain``."""
         while not self._drained:
             await self.look()
-            await asyncio.sleep(EVERY)
+            # Of more than one look can take the next one takes some at once: nginx is let begin nothing more where too much waits.
+            await asyncio.sleep(EVERY if self._log.unread < BEHIND else 0)
 
     async def look(self) -> None:
         """Read, ask and count once."""
@@ -136,7 +141,7 @@ class Transfers:
 
     async def _look(self) -> None:
         for _ in range(BLOCKS):  # what is said without end keeps nothing from being counted
-            if (some := self._log.some()) is None:
+            if (some := self._log.some(alike=self._alike)) is None:
                 break
             self._take(some)
             await asyncio.sleep(0)
@@ -267,7 +272,7 @@ def _carried(ended: Ended) -> Carried | None:
     if not ended.meter:
         return None
     try:
-        return Carried(*opaque.read(ended.meter)[:5], ended.subject, ended.marks)
+        return opaque.of(ended.meter, ended.subject, ended.marks)
     except ValueError:
         metrics.FRONT_UNREAD.inc()
         return None

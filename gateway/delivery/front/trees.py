@@ -22,7 +22,7 @@ from gateway.serving.exchange import Exchange, Manifest
 
 LOOK = 1.0  # seconds between two looks whether what is linked may still be served
 RENEWED = 1.5  # seconds after which a manifest is asked for again: before it is too old for an answer to nginx
-IDLE = 60.0  # seconds after which a link goes that nobody asked for: far longer than nginx keeps an answer
+IDLE = 60.0  # seconds after which a link goes that nobody asked for: far longer than nginx remembers an answer
 MOST = 150  # links: fewer than the manifests that are kept in mind
 log = logging.getLogger("headgate.delivery")
 
@@ -59,6 +59,10 @@ class Trees:
         self._recalls.recall()
         self._door = f"door.{secrets.token_hex(8)}"  # a name that no answer that is still kept knows
         (self._folder.parent / self._door).symlink_to(self._folder.name)
+
+    def lend(self, until: float, told: str) -> None:
+        """Let nginx's workers answer by what they remember until ``until`` (seconds since 1970), and tell players ``told`` with it."""
+        self._recalls.lend(until, told)
 
     def path(self, code: str, manifest: Manifest, file: Path) -> str:
         """Return where nginx finds the ``file`` of the store, which is of the release ``code`` and may be served now."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import signal
 import struct
 import time
 from collections.abc import Iterator
@@ -12,6 +14,8 @@ from threading import Event, Thread
 import pytest
 
 from appliance.identity.keys import PrivateKey
+from gateway.delivery.front import opaque
+from gateway.delivery.front.asked import OBJECT, REMEMBERED
 from gateway.delivery.front.configuration import MODULES
 from gateway.delivery.front.lines import Began, Ended, read
 from gateway.permission.door import NAME
@@ -86,6 +90,13 @@ class Screen:
         assert (answer.status, answer.headers["Server"]) == (200, "nginx")
         return sorted((name, value) for name, value in answer.getheaders() if name not in ("Date", "CMSD-Dynamic"))
 
+    def told(self, path: str, fields: dict[str, str]) -> str:
+        """Return what every player is told with it, but for what is of this connection."""
+        self._connection.request("GET", f"/r/{CODE}/{path}", headers=fields)
+        answer = self._connection.getresponse()
+        answer.read()
+        return re.sub(";(rtt|rd|etp)=[0-9]+|;du", "", answer.headers.get("CMSD-Dynamic", ""))
+
     def close(self) -> None:
         self._connection.close()
 
@@ -103,7 +114,7 @@ def remembered(chain: Chain) -> int:
 
 def recalls(chain: Chain) -> int:
     """Return the number that delivery raises when it takes an answer back."""
-    found: int = struct.unpack("<I", (chain.run / "front" / ZONE / "recalls").read_bytes())[0]
+    found: int = struct.unpack_from("<I", (chain.run / "front" / ZONE / "recalls").read_bytes())[0]
     return found
 
 
@@ -131,14 +142,19 @@ def asking(chain: Chain, path: str, fields: dict[str, str]) -> Iterator[list[tup
 
 
 def test_a_hit_that_is_remembered_asks_nobody(portal, until):
-    """Of a kept connection's requests delivery hears once in two seconds; a large object is told when it begins all the same."""
+    """Of a kept connection's requests delivery hears once in twenty seconds; a large object is told when it begins all the same."""
     chain, fields, screen = portal.chain, portal.token(), portal.screen()
     until(lambda: screen.ask("1.m4s", fields)[1] == "nginx", "nginx serves it")
-    before, began = said(chain), time.monotonic()
-    for _ in range(50):
-        assert screen.ask("1.m4s", fields) == (200, "nginx", SMALL)
-    rounds = 2 + int(time.monotonic() - began)
-    until(lambda: len(said(chain)) >= len(before) + 50, "nginx told of all")
+    before, began, answers = said(chain), time.monotonic(), list[tuple[int, str, bytes]]()
+
+    def asked_for_long() -> bool:
+        answers.append(screen.ask("1.m4s", fields))
+        return time.monotonic() > began + 3 * OBJECT
+
+    until(asked_for_long, "longer than nginx keeps an answer")
+    assert set(answers) == {(200, "nginx", SMALL)}
+    rounds = 2 + (time.monotonic() - began) // REMEMBERED
+    until(lambda: len(said(chain)) >= len(before) + len(answers), "nginx told of all")
     asked = sum(isinstance(one, Began) for one in said(chain)[len(before) :])
     assert asked <= rounds
     until(lambda: screen.ask("2.m4s", fields)[1] == "nginx", "nginx serves it")
@@ -259,6 +275,38 @@ def test_a_token_that_ends_is_not_remembered_beyond_its_end(portal, until):
     assert found > before + 10
     assert {status for at, status in answers if at > ends + 0.1} == {401}
     assert answers[0][1] == 200
+
+
+@pytest.mark.parametrize("path", list(FILM))
+def test_what_is_remembered_ends_soon_after_delivery_does(portal, until, path):
+    """It lends it for seconds only: who is away could neither take it back nor account for it."""
+    chain, fields, screen = portal.chain, portal.token(), portal.screen()
+    until(lambda: screen.ask(path, fields)[1] == "nginx", "nginx serves it")
+    for _ in range(10):
+        assert screen.ask(path, fields)[1] == "nginx"
+    at = time.monotonic()
+    chain.stop(f"delivery-{ZONE}", signal.SIGKILL)
+    until(lambda: screen.ask(path, fields)[0] == 503, "it is not served any more")
+    assert time.monotonic() - at < REMEMBERED / 2
+
+
+def test_players_are_told_what_holds_now_with_what_is_remembered(portal, until):
+    """Also where the object is not asked about again: with one more player on the line each may choose less."""
+    chain, fields, screen = portal.chain, portal.token(), portal.screen()
+    line = f"lines: {{{ZONE}: 4000000}}\n"
+    chain.write_policy(lambda text: text + portal.orders + portal.door + line)
+    chain.reload("exchange", f"delivery-{ZONE}")
+
+    def tells(most: str) -> bool:
+        return all(screen.told(path, fields) == f'"testbox";mb={most}' for path in FILM)
+
+    until(lambda: tells("3600") and screen.ask("1.m4s", fields)[1] == "nginx", "players are told")
+    begun = {one.id for one in said(chain) if isinstance(one, Began)}
+    for player in ("a", "b"):
+        assert screen.ask(f"1.m4s?CMCD=sid%3D%22{player}%22", fields)[1] == "nginx"
+    until(lambda: tells("1800"), "they are told of each other")
+    since = [one for one in said(chain) if isinstance(one, Began) and one.id not in begun]
+    assert all(opaque.read(one.meter).path == "2.m4s" for one in since)
 
 
 def test_without_the_number_nginx_asks_as_ever(portal, until):

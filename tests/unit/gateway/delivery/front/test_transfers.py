@@ -71,7 +71,7 @@ class Front:
             self.path,
             self.meter,
             self.guard,
-            lambda said, _: self.heard.append(said.id),
+            lambda some: self.heard.extend(held.ended.id for held in some),
             lambda: self.now,  # type: ignore[arg-type]
         )
 
