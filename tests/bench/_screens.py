@@ -21,6 +21,7 @@ from tests.bench._caches import CLIENT, Cache
 from tests.bench._load import ahead, processor
 
 BUFFER = 4 << 20  # bytes asked for at once
+AMONG = Path(__file__).with_name("_among.lua")
 
 
 @dataclass
@@ -66,14 +67,18 @@ def threads(cache: Cache) -> list[int]:
     return [int(task.name) for pid in there for task in Path(f"/proc/{pid}/task").iterdir()]
 
 
-def small(cache: Cache, target: str, headers: list[str], seconds: float, connections: int = 32) -> Measured:
-    """Ask for a small object as fast as answers come.
+def small(
+    cache: Cache, target: str, headers: list[str], seconds: float, connections: int = 32, among: int = 0
+) -> Measured:
+    """Ask for a small object as fast as answers come, or for one after the other of ``among`` whose names begin with ``target``.
 
     Raises:
         RuntimeError: connections broke, or hardly an answer was a success.
     """
     shown = [word for header in headers for word in ("-H", header)]
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", *shown, f"http://{cache.address}:{cache.port}{target}"]
+    argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", *shown]
+    place = f"http://{cache.address}:{cache.port}"
+    argv += ["-s", str(AMONG), place, "--", target, str(among)] if among else [place + target]
     with ahead(threads(cache)):
         before = processor(cache.pids)
         told = client(argv)

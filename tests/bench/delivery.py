@@ -29,6 +29,8 @@ OURS = ("delivery", "nginx in front")
 # The same nginx: with what we found of it and large objects; and with a permission to ask for and an account to write, as delivery has.
 ALSO = {"proxy_cache, set as we do": _caches.PIECES, "proxy_cache, same duties": _caches.GUARDED}
 FILES = {"segment.m4s": SEGMENT, "small.m4s": SMALL}
+MANY = 400  # small objects that are asked for one after the other, too: as screens that show posters do, and no two lines are alike
+POSTER = "poster-"  # how their names begin
 
 
 def turns(servers: list[Cache], ask: Callable[[Cache], Measured]) -> dict[str, Measured]:
@@ -45,8 +47,9 @@ def turns(servers: list[Cache], ask: Callable[[Cache], Measured]) -> dict[str, M
 def side_by_side(console: Console) -> None:
     """Segments and small objects."""
     with _box.chain_with_a_door(front=FRONT) as (chain, token), ExitStack() as stack:
-        chain.publish({name: media.sized(size) for name, size in FILES.items()})
-        for name in FILES:
+        posters = {f"{POSTER}{number}.m4s": SMALL for number in range(MANY)}
+        chain.publish({name: media.sized(size) for name, size in (FILES | posters).items()})
+        for name in (*FILES, *posters):
             for zone in ("bigscreen", *FRONT):
                 chain.play(name, headers=_box.as_dictionary(token), zone=zone)
         source = chain.base / f"source-{CODE}-1"
@@ -60,15 +63,15 @@ def side_by_side(console: Console) -> None:
         def target(server: Cache, name: str) -> str:
             return f"/r/{CODE}/{name}" if server.name in OURS else ALSO.get(server.name, "/") + name
 
-        for name, size in FILES.items():
-            if name == "small.m4s" and not has_wrk():
+        for name, size in (FILES | {POSTER: SMALL}).items():
+            if size == SMALL and not has_wrk():
                 continue
 
             def ask(server: Cache, name: str = name, size: int = size) -> Measured:
                 shown = [token] if server.name in OURS or server.name in ALSO else []
                 if size == SEGMENT:
                     return large(server, target(server, name), size, shown, SECONDS)
-                return small(server, target(server, name), shown, SECONDS)
+                return small(server, target(server, name), shown, SECONDS, among=MANY if name == POSTER else 0)
 
             with console.status(f"{name}: {', '.join(server.name for server in servers)}"):
                 told = turns(servers, ask)
@@ -78,7 +81,8 @@ def side_by_side(console: Console) -> None:
 def show(console: Console, name: str, size: int, told: dict[str, Measured]) -> None:
     """Print one table: each server, and its ratio to delivery."""
     table = Table("", "requests/s", "CPU us/request", "CPU s/GB", "delivery's rate / its", "delivery's CPU / its")
-    table.title = f"{size >> 10} KiB ({name}), permission and metering on at delivery"
+    named = f"one of {MANY} after the other" if name == POSTER else name
+    table.title = f"{size >> 10} KiB ({named}), permission and metering on at delivery"
     ours = told["delivery"]
     for server, one in told.items():
         per_gigabyte = one.cpu / (one.requests * size / 1e9)

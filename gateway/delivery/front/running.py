@@ -53,10 +53,8 @@ class Running:
         Raises:
             ValueError: what it carries is not as delivery tells nginx.
         """
-        carried = opaque.read(began.meter)
-        self._transfers[began.id] = Transfer(
-            began, carried._replace(subject=began.subject, marks=began.marks), begins, now
-        )
+        carried = opaque.of(began.meter, began.subject, began.marks)
+        self._transfers[began.id] = Transfer(began, carried, begins, now)
         self._transfers.move_to_end(began.id)
 
     def end(self, name: str) -> None:

@@ -28,7 +28,6 @@ EVERY = 0.25  # seconds between two looks
 ASK = 1.0  # seconds between two questions what waits in the kernel
 BLOCKS = 16  # of the log, 256 KiB each, read in one look
 FURTHEST = 32 << 20  # bytes of log kept for the line of one transfer; then it is said again
-BEHIND = 1 << 20  # bytes of log that wait after a look: from so many on the next one is due
 UNREAD = 16 << 20  # bytes of log that wait: above, nginx should begin nothing more
 ROOM = 16 << 20  # bytes that its file system must have left: some seconds of lines
 SWEEP = 60.0  # seconds after which a transfer's connection is looked for: nginx may have been killed
@@ -91,8 +90,8 @@ class Transfers:
 
     def read(self) -> None:
         """Take all that nginx has said."""
-        for block in self._log.blocks():
-            self._take(block)
+        while (some := self._log.some(alike=self._alike)) is not None:
+            self._take(some)
 
     def _take(self, block: Block) -> None:
         over, read = list[Ended](), lines.read_all(block.texts)
@@ -131,8 +130,7 @@ class Transfers:
         """Read, ask, count, until ``drain``."""
         while not self._drained:
             await self.look()
-            # Of more than one look can take the next one takes some at once: nginx is let begin nothing more where too much waits.
-            await asyncio.sleep(EVERY if self._log.unread < BEHIND else 0)
+            await asyncio.sleep(EVERY)
 
     async def look(self) -> None:
         """Read, ask and count once."""

@@ -2,7 +2,9 @@
 
 import pytest
 
-from gateway.delivery.front.asked import SESSION, lasting
+from appliance.runtime.errors import Refused
+from gateway.delivery.front import asked
+from gateway.delivery.front.asked import LEASE, SESSION, Front, lasting
 from gateway.permission.door import Granted
 from gateway.permission.permit import EXACT, PREFIX, SUFFIX, Comparison, Permit
 from gateway.permission.pseudonym import DAY
@@ -53,3 +55,41 @@ def test_what_fits_only_some_of_a_release_is_judged_each_time(tests, kept):
 def test_what_asks_for_other_headers_is_judged_each_time():
     permit = Permit("portal", LATER, headers={"user-agent": ()})
     assert lasting(Granted(permit, "", None), FOLDER, SKEW, NOW) == 0
+
+
+class Zone:
+    """Delivers, or refuses to begin anything."""
+
+    refuses = False
+
+    def may_begin(self) -> None:
+        if self.refuses:
+            raise Refused("busy", "too much waits", 503)
+
+    def told(self) -> str:
+        return '"box";du'
+
+
+class Trees:
+    """Writes down what it lent."""
+
+    def __init__(self) -> None:
+        self.lent: list[tuple[float, str]] = []
+
+    def lend(self, until: float, told: str) -> None:
+        self.lent.append((until, told))
+
+
+async def test_what_is_remembered_is_lent_while_something_may_begin(monkeypatch):
+    """For two seconds from then; while nothing may begin it is not lent again."""
+    zone, trees, times = Zone(), Trees(), iter(range(5))
+
+    async def later(_: float) -> None:
+        zone.refuses = next(times) in (1, 2)
+
+    monkeypatch.setattr(asked.asyncio, "sleep", later)
+    monkeypatch.setattr(asked.time, "time", lambda: 1000.0)
+    with pytest.raises((StopIteration, RuntimeError)):
+        await Front(None, None, None, trees, zone).lend()  # type: ignore[arg-type]
+
+    assert trees.lent == [(1000.0 + LEASE, '"box";du')] * 4

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gateway.delivery.front import held as holding
 from gateway.delivery.front import lines
-from gateway.delivery.front.held import LAG, LONGEST, SMALL, Batch, Held, Holding
+from gateway.delivery.front.held import LAG, LONGEST, SMALL, Batch, Held, Holding, alike, own
+from gateway.delivery.front.opaque import Carried
 from tests.unit.gateway.delivery.front.said import ended, told
 
 SCREEN = ("10.20.0.50", 40000)
@@ -64,6 +65,19 @@ def test_of_answers_that_are_alike_the_last_ones_never_left():
 
     assert (alike.lefts(), alike.broken) == ([(1000, 1), (700, 1), (0, 1)], 2)
     assert len(made) == 1
+
+
+def test_answers_that_are_alike_are_counted_together():
+    """Of those that nginx gave by itself."""
+    some = [over(3, body=1000), over(body=500), over(body=10, done=""), over(body=7, status=206)]
+    for held in some:
+        held.carried = Carried("999999-1-4", "1.m4s", "library", "hit")
+
+    assert alike(own([*some, over(body=9)])) == {
+        (200, "hit", 0.25, True): (4, 3500),
+        (200, "hit", 0.25, False): (1, 10),
+        (206, "hit", 0.25, True): (1, 7),
+    }
 
 
 def test_what_is_told_together_is_let_go_together():

@@ -51,6 +51,16 @@ def test_lines_longer_than_a_read_come_whole(path, monkeypatch):
     log.close()
 
 
+def test_of_lines_that_are_alike_more_are_read_at_a_time(path, monkeypatch):
+    """They take as long as fewer that are not."""
+    monkeypatch.setattr(logs, "AT_ONCE", 8)
+    monkeypatch.setattr(logs, "ALIKE", 16)
+    log = Log(path)
+    say(path, b"line\n" * 6)
+    assert [len(block.texts) for block in (log.some(), log.some(alike=True), log.some()) if block] == [1, 3, 2]
+    log.close()
+
+
 def test_a_line_that_never_ends_is_one_without_text(path, monkeypatch):
     """It is not kept in memory, and what comes after its end is read."""
     monkeypatch.setattr(logs, "AT_ONCE", 1000)
