@@ -208,6 +208,26 @@ def test_a_large_object_that_is_remembered_is_held_open(portal, until):
 
 
 @pytest.mark.parametrize("path", list(FILM))
+def test_what_is_not_where_it_was_is_asked_about_again(portal, until, path):
+    """Delivery takes links away that are asked for least; what is behind one is served by it meanwhile, and by nginx at once afterwards."""
+    chain, fields, screen = portal.chain, portal.token(), portal.screen()
+    until(lambda: screen.ask(path, fields)[1] == "nginx", "nginx serves it")
+    for _ in range(3):
+        assert screen.ask(path, fields)[1] == "nginx"  # it is remembered
+    hidden = [(link, chain.base / link.name) for link in (chain.run / "front" / ZONE / "trees").iterdir()]
+    for link, aside in hidden:
+        link.rename(aside)
+    until(lambda: screen.ask(path, fields) == (200, "headgate", FILM[path]), "what nginx held open is closed")
+    for link, aside in hidden:
+        aside.rename(link)
+    begun = {one.id for one in said(chain) if isinstance(one, Began)}
+    at = time.monotonic()
+    until(lambda: screen.ask(path, fields) == (200, "nginx", FILM[path]), "nginx serves it again")
+    until(lambda: {one.id for one in said(chain) if isinstance(one, Began)} > begun, "it was asked about")
+    assert time.monotonic() - at < REMEMBERED / 2
+
+
+@pytest.mark.parametrize("path", list(FILM))
 @pytest.mark.parametrize("what", ["release", "token", "policy"])
 def test_nothing_begins_any_more_once_it_is_taken_back(portal, until, path, what):
     """A screen that asks without pause gets nothing from the moment on at which the order is confirmed, or the number is another one."""

@@ -200,6 +200,12 @@ return function(folder, most, of_object, of_session, fields, constant)
         end
     end
 
+    -- Forget an object that is not where it was: delivery makes a link anew for whoever asks.
+    local function forget()
+        objects:delete(var.target)
+        return ""
+    end
+
     local function safely(act)
         return function()
             local well, told = pcall(act)
@@ -211,5 +217,5 @@ return function(folder, most, of_object, of_session, fields, constant)
         end
     end
 
-    return {small = safely(small), way = safely(way), learn = safely(learn)}
+    return {small = safely(small), way = safely(way), learn = safely(learn), forget = safely(forget)}
 end
