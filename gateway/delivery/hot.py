@@ -11,7 +11,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
@@ -28,6 +28,7 @@ from gateway.delivery import cmcd, metrics
 from gateway.delivery.known import Known, What
 from gateway.delivery.large import Answers, Large
 from gateway.delivery.line import Line
+from gateway.delivery.metering.delivery import What as Delivered
 from gateway.delivery.metering.meter import Meter
 from gateway.delivery.quality import Quality
 from gateway.permission.door import NAME, Door, Granted
@@ -51,6 +52,7 @@ class Small(Known):
     body: bytes
     line: bytes = b""  # status and date of this second
     whole: bytes = b""  # all of it, with that line
+    delivered: dict[str, Delivered] = field(default_factory=dict)  # what is counted, by the token's subject
 
 
 class Hot:
@@ -73,9 +75,7 @@ class Hot:
         self._known: OrderedDict[tuple[str | None, str], Small | Large] = OrderedDict()
         self._bytes = self._open = 0
         self._second, self._lines = 0, dict[int, bytes]()
-        self._requests = metrics.REQUESTS.labels(zone, "200", "hit")
-        self._sent = metrics.BYTES.labels(zone, "hit")
-        self._seconds = metrics.SECONDS.labels(zone, "hit")
+        self._tally = metrics.Tally(zone, 200, "hit")
 
     def forget(self) -> None:
         """Forget all: another policy may decide otherwise."""
@@ -161,10 +161,8 @@ class Hot:
         except Refused:
             return False  # the long way tells why
         self._hear(known, message)
-        self._requests.inc()
-        self._sent.inc(len(known.body))
         self._load.sent(len(known.body))
-        self._seconds.observe(time.monotonic() - began)
+        self._tally.count(len(known.body), time.monotonic() - began)
         return True
 
     def _is_damaged(self, known: Known) -> bool:
@@ -201,11 +199,11 @@ class Hot:
         line = self._status_line(200)
         if known.line is not line:
             known.line, known.whole = line, b"".join((line, known.head, known.body))
-        manifest, size = known.manifest, len(known.body)
-        with self._meter.begin(transport, manifest.release, known.path, manifest.body, "hit", subject, 200) as running:
-            running.content(200, size, len(known.whole) - size)
-            transport.write(known.whole)
-            running.end(200, size, size)
+        if (what := known.delivered.get(subject)) is None:
+            release, body, meter = known.manifest.release, known.manifest.body, self._meter
+            what = Delivered(release, known.path, body, meter.zone, meter.screen, 200, "hit", subject)
+            known.delivered[subject] = what
+        self._meter.write(transport, what, known.whole, len(known.body))
 
     def _admitted(
         self, door: Door, headers: CIMultiDictProxy[str], transport: asyncio.Transport, uri: str

@@ -93,9 +93,7 @@ class Answers:
     ) -> None:
         self._zone, self._exchange, self._line, self._requests, self._tell = zone, exchange, line, requests, tell
         self._under_way: dict[asyncio.Transport, Answer] = {}
-        self._answered = {status: metrics.REQUESTS.labels(zone, str(status), "hit") for status in (200, 206)}
-        self._sent = metrics.BYTES.labels(zone, "hit")
-        self._seconds = metrics.SECONDS.labels(zone, "hit")
+        self._tallies = {status: metrics.Tally(zone, status, "hit") for status in (200, 206)}
 
     def begin(
         self,
@@ -186,7 +184,5 @@ class Answers:
     def _count(self, answer: Answer) -> None:
         sent = answer.transfer.sent
         answer.running.end(answer.status, sent, answer.count)
-        self._answered[answer.status].inc()
-        self._sent.inc(sent)
         self._line.sent(sent)
-        self._seconds.observe(time.monotonic() - answer.began)
+        self._tallies[answer.status].count(sent, time.monotonic() - answer.began)

@@ -156,9 +156,30 @@ class Meter:
         Raises:
             Refused: the screen asks for more and more and reads nothing of it (``busy``).
         """
+        self._not_crowded(transport)
+        return Running(self, transport, What(release, path, body, self.zone, self.screen, status, cache, subject))
+
+    def write(self, transport: asyncio.Transport, what: What, answer: bytes, count: int) -> None:
+        """Write a whole ``answer``, which ends with ``count`` bytes of content: a delivery of its own, as by ``begin``, in less time.
+
+        Raises:
+            Refused: it could not be accounted for (``busy``); nothing is written.
+        """
+        self._not_crowded(transport)
+        started, whole = time.time(), False
+        span = self.span(transport, what, count, len(answer) - count, started, Fate(), first=True) if count else None
+        try:
+            transport.write(answer)
+            whole = True
+        finally:
+            if span is not None:
+                span.over, span.whole, span.seconds = True, whole, time.time() - started
+        if not count and self.meters(transport):
+            self.add(Delivery(what, 0, started, time.time() - started))
+
+    def _not_crowded(self, transport: asyncio.Transport | None) -> None:
         if self.is_crowded(transport):
             raise Refused("busy", "read what was asked for before, first", 503)
-        return Running(self, transport, What(release, path, body, self.zone, self.screen, status, cache, subject))
 
     def is_crowded(self, transport: asyncio.Transport | None) -> bool:
         """Return whether too many stretches on this connection have not arrived."""

@@ -62,7 +62,9 @@ class Window:
             raise
         self._descriptor = descriptor
         self._numbers: dict[What, int] = {}
-        self._figures: list[Figures] = []
+        self._figures: list[
+            tuple[int, int, int, int, float, float, float]
+        ] = []  # ``Figures``, which take longer to make
         self._end = _TEXT
         for number_of, what, figures in self._read():
             self._numbers[what] = number_of
@@ -126,7 +128,7 @@ class Window:
         """Count deliveries, or one more part of one (``requests`` is 0), in the cell ``number``; ``end`` is ``seconds`` after ``start``."""
         _ticket, before, broken_before, sent_before, first, last, seconds_before = self._figures[number]
         end = start + seconds if end is None else end
-        figures = Figures(
+        figures = (
             ticket,
             before + requests,
             broken_before + broken,
@@ -143,12 +145,12 @@ class Window:
 
     def counted(self, number: int, ticket: int) -> bool:
         """Return whether ``ticket`` was the last that was counted in the cell."""
-        return number < len(self._figures) and self._figures[number].ticket == ticket
+        return number < len(self._figures) and self._figures[number][0] == ticket
 
     def undo(self, ticket: int) -> None:
         """Take back what was counted last in each cell, where that was with ``ticket`` or a later one."""
         for number, figures in enumerate(self._figures):
-            if figures.ticket >= ticket:
+            if figures[0] >= ticket:
                 at = _CELLS + number * _CELL
                 other = 1 - self._map[at + _WHICH]
                 self._map[at + _WHICH] = other
