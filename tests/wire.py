@@ -19,7 +19,7 @@ IP, TCP = 0x0800, 6  # ETH_P_IP, IPPROTO_TCP
 SOL_PACKET, PACKET_STATISTICS, SO_RCVBUFFORCE, SO_ATTACH_FILTER = 263, 6, 33, 26
 PACKET_HOST = 0  # as it comes in: the loopback interface shows each packet as it goes out, too
 BUFFER = 512 << 20  # bytes
-FIN, SYN = 1, 2
+FIN, SYN, RST = 1, 2, 4
 
 
 @dataclass
@@ -83,7 +83,8 @@ class Capture:
         here, there, sequence, _, offset, flags = struct.unpack_from("!HHIIBB", packet, head)
         source, target = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
         flows = self.flows[source, here, target, there]
-        if flags & SYN or not flows:
+        # Who connects where nobody listens is refused with the sequence number 0 (RFC 9293, section 3.10.7.1): a conversation of its own.
+        if flags & SYN or not flows or (flags & RST and sequence == 0):
             flows.append(Flow())
         flows[-1].add(sequence, flags, packet[head + (offset >> 4) * 4 : total])
 
