@@ -18,6 +18,7 @@ from gateway.delivery.front import opaque
 from gateway.delivery.front.asked import OBJECT, REMEMBERED
 from gateway.delivery.front.configuration import MODULES
 from gateway.delivery.front.lines import Began, Ended, read
+from gateway.delivery.front.recalls import Recalls
 from gateway.permission.door import NAME
 from tests.server.content import media
 from tests.server.content.conftest import ADDRESSES, CODE, Chain, give_order, hand_over, running, seal_order
@@ -307,6 +308,17 @@ def test_what_is_remembered_ends_soon_after_delivery_does(portal, until, path):
     at = time.monotonic()
     chain.stop(f"delivery-{ZONE}", signal.SIGKILL)
     until(lambda: screen.ask(path, fields)[0] == 503, "it is not served any more")
+    assert time.monotonic() - at < REMEMBERED / 2
+
+
+def test_what_was_lent_by_a_clock_that_was_set_back_is_not_lent(portal, until):
+    """It would go on for as long as the clock was set back, with delivery gone."""
+    chain, fields, screen = portal.chain, portal.token(), portal.screen()
+    until(lambda: screen.ask("1.m4s", fields)[1] == "nginx", "nginx serves it")
+    chain.stop(f"delivery-{ZONE}", signal.SIGKILL)
+    Recalls(chain.run / "front" / ZONE / "recalls").lend(time.time() + 3600, "")
+    at = time.monotonic()
+    until(lambda: screen.ask("1.m4s", fields)[0] == 503, "it is not served any more")
     assert time.monotonic() - at < REMEMBERED / 2
 
 

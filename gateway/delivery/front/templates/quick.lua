@@ -23,6 +23,7 @@ local SIZE = ffi.sizeof("headgate_common")
 local OBJECTS, SESSIONS = 10000, 16384 -- that each worker remembers
 local LONGEST_KEY = 2048 -- bytes of what a session is known by; with more it goes the long way
 local LONGEST = 60 -- seconds for which anything is remembered
+local FURTHEST = 5 -- seconds ahead: delivery lends for two, so that what is lent for longer is of a clock that was set back since
 local C, var, now = ffi.C, ngx.var, ngx.now
 
 -- Return the memory that the file at ``path`` is, nil where it is not there.
@@ -53,7 +54,7 @@ local function set(names, values)
 end
 
 -- Return what nginx's variables ``names`` hold now, nil where that is not to be remembered.
-local function told(names, upto, number, at)
+local function remembered(names, upto, number, at)
     upto = math.min(tonumber(upto) or 0, at + LONGEST)
     if at >= upto then
         return nil
@@ -89,7 +90,7 @@ return function(folder, most, of_object, of_session, fields, constant)
             end
             common = map(folder .. "/recalls")
         end
-        return common and at < common.lease
+        return common and at < common.lease and common.lease <= at + FURTHEST
     end
 
     -- Return what every player is told now.
@@ -183,12 +184,12 @@ return function(folder, most, of_object, of_session, fields, constant)
         if not number or ngx.status >= 300 then
             return
         end
-        local object = told(of_object, var.object_until, number, at)
+        local object = remembered(of_object, var.object_until, number, at)
         if object then
             object.bytes, object.folder, object.words = tonumber(object.size), var.folder, words(object)
             objects:set(var.target, object)
         end
-        local session = sessions and #var.session <= LONGEST_KEY and told(of_session, var.session_until, number, at)
+        local session = sessions and #var.session <= LONGEST_KEY and remembered(of_session, var.session_until, number, at)
         if session then
             local screen = screens:get(var.session)
             if not screen then
