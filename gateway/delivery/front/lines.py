@@ -92,14 +92,16 @@ def read_all(texts: Sequence[bytes]) -> list[Said]:
         return list(map(read, texts))
     first = dict(zip(reversed(rests), reversed(places), strict=True))
     said: dict[int, Said] = {place: read(texts[place]) for place in set(range(len(texts))).difference(places)}
+    apart = set[bytes]()  # what says nothing, or when by a clock that was never set
     for rest, count in Counter(rests).items():
         begins, ends = read(texts[first[rest]]), texts[last[rest]][_AT]
         if count > 1 and isinstance(begins, Ended) and _SET.fullmatch(ends):
             at = float(ends)
             begins = begins._replace(requests=count, since=min(begins.at, at), at=at)
         elif count > 1:
-            said |= {place: read(texts[place]) for place, other in zip(places, rests, strict=True) if other == rest}
+            apart.add(rest)
         said[first[rest]] = begins
+    said |= {place: read(texts[place]) for place, rest in zip(places, rests, strict=True) if rest in apart}
     return [said[place] for place in sorted(said)]
 
 
