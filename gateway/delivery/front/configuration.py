@@ -34,7 +34,8 @@ CONNECTIONS = 16_384  # of each worker; a request that is passed on takes two
 _BYTE = r"[0-9A-Za-z_~+@=,()-]|%(?![01]|2[EFef])[0-9A-Fa-f]{2}"
 WRITTEN = rf"~^/r/(?![.])[0-9A-Za-z.:-]{{1,100}}(?:/(?:{_BYTE})(?:{_BYTE}|[.])*){{1,8}}(?:\?CMCD=[^&]*)?$"
 # The same name without its escapes, in UTF-8: as ``gateway/release/paths.py`` has names, and no playlist.
-_LETTER = r"0-9A-Za-z_~+@=,()\x80-\xff-"
+BEYOND_ASCII = r"\x80-\xff"
+_LETTER = rf"0-9A-Za-z_~+@=,(){BEYOND_ASCII}-"
 PLAIN = (
     rf"~^(/r/(?![.])[0-9A-Za-z.:-]{{1,100}}/(?:[{_LETTER}][.{_LETTER}]*/){{0,7}}"
     rf"(?![^/]*\.(?:m3u8|mpd)$)[{_LETTER}][.{_LETTER}]*)$"
@@ -42,7 +43,6 @@ PLAIN = (
 # What nginx says of a request that asks for a whole file, in no special way, and tells nothing: each of these is empty.
 UNSAID = ("http2", "args", "http_range", "http_if_range", "http_if_none_match", "http_if_match", "http_if_modified_since",
           "http_if_unmodified_since", "http_expect", "http_content_length", "http_transfer_encoding")  # fmt: skip
-_ASCII = "0-9A-Za-z_~+@=,()-"
 # Whether A < B in "A/B", decimal numbers of 18 digits or more whose last 18 count: by the first digit in which they differ.
 LESS = r"~^\d*(?=\d{18}/)(\d*)(?:" + "|".join(rf"{d}\d*/\d*(?=\d{{18}}$)\1[{d + 1}-9]" for d in range(9)) + ")"
 # What nginx refuses by itself, by who answered (nobody, or delivery was asked and did not) and the status: the reason it is counted with.
@@ -103,7 +103,7 @@ def render(policy: Policy, zone: str, folder: Path, own: Path, *, quick: bool, w
         plain=PLAIN,
         less=LESS,
         unsaid=unsaid,
-        simple=PLAIN.replace("^", f"^GET{' ' * (len(unsaid) + 1)}", 1).replace(_LETTER, _ASCII),
+        simple=PLAIN.replace("^", f"^GET{' ' * (len(unsaid) + 1)}", 1).replace(BEYOND_ASCII, ""),
         refused=REFUSED,
         box=policy.site,
         head=HEAD,

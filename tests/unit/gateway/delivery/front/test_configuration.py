@@ -82,6 +82,37 @@ def test_what_is_remembered_of_a_session_depends_on_all_that_delivery_is_told_of
     assert "{  }, {" in rendered(POLICY)  # no permission is asked for
 
 
+@pytest.mark.parametrize(
+    ("path", "plain"),
+    [
+        ("/r/999999-1-4/video/720p/seg-1.m4s", True),
+        ("/r/999999-1-4/a(1),(2)=3@4+5~.m4s", True),
+        ("/r/999999-1-4/../b.m4s", False),
+        ("/r/999999-1-4/%2e%2e/b.m4s", False),
+        ("/r/999999-1-4/%61.m4s", False),
+        ("/r/999999-1-4//b.m4s", False),
+        ("/r/999999-1-4/b.m4s?CMCD=br%3D1", False),
+        ("/r/999999-1-4/a.m3u8", False),
+        ("/r/999999-1-4/\u5218.m4s", False),
+        ("http://box/r/999999-1-4/b.m4s", False),
+    ],
+)
+def test_a_plain_request_is_one_that_names_a_file_and_says_nothing_else(path, plain):
+    """Whatever it says besides makes it another one."""
+    found = re.search(
+        r'map "\$request_method ((?:\$\w+ )+)\$request_uri" \$plain \{ "(.*)" \$1;', rendered(POLICY + DOOR)
+    )
+    assert found is not None
+    names = found[1].split()
+    assert {"$http2", "$args", "$http_range", "$http_if_none_match", "$http_cmcd_request"} < set(names)
+    for said in range(-1, len(names)):
+        values = ["x" if place == said else "" for place in range(len(names))]
+        one = matched(found[2], " ".join(("GET", *values, path)).encode())
+        assert (one is not None) == (plain and said < 0)
+        assert one is None or one[1] == path.encode()
+    assert matched(found[2], " ".join(("HEAD", *[""] * len(names), path)).encode()) is None
+
+
 def test_every_way_on_to_delivery_says_nothing_that_a_screen_said_for_nginx():
     text = rendered(POLICY + DOOR + WEB)
     ways = text.count("proxy_pass http://delivery$request_uri;")
