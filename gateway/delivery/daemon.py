@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.delivery.ahead import Ahead
 from gateway.delivery.ahead_live import AheadLive
 from gateway.delivery.beyond import Beyond
 from gateway.delivery.front import configuration, places
+from gateway.delivery.front.accounts import Accounts
 from gateway.delivery.front.asked import Front
 from gateway.delivery.front.cutting import Guard
 from gateway.delivery.front.doubts import Doubts
@@ -135,7 +137,10 @@ async def main(service: Service, config: Path, zone: str | None) -> None:
             places.log(zone).chmod(0o660)  # nginx, whose group the folder has, writes it
             if screens.transfers is None:
                 screens.doubts = Doubts(Objects(STATE / "store"), exchange, service.tasks)
-                screens.transfers = Transfers(places.log(zone), meter, guard, screens.heard, turned=screens.turned)
+                accounts = Accounts(places.folder(zone), 2 * (os.cpu_count() or 1))
+                screens.transfers = Transfers(
+                    places.log(zone), accounts, meter, guard, screens.heard, turned=screens.turned
+                )
                 service.tasks.create_task(screens.transfers.run())
             trees = Trees(places.trees(zone), STATE / "store", exchange)
             service.tasks.create_task(trees.watch())

@@ -60,7 +60,7 @@ REFUSED = {
 }
 # Of Debian's libnginx-mod-http-lua: with them a worker remembers what it was answered.
 MODULES = tuple(Path("/usr/lib/nginx/modules") / name for name in ("ndk_http_module.so", "ngx_http_lua_module.so"))
-LUA = Path(__file__).parent / "templates" / "quick.lua"
+LUA = Path(__file__).parent / "templates"
 # Of a file, as delivery says them: each is asked for with the object.
 SAID = ("Cache-Control", "ETag", "Repr-Digest", "Cache-Status", "CMSD-Static", "CMSD-Dynamic")
 
@@ -127,7 +127,7 @@ def render(policy: Policy, zone: str, folder: Path, own: Path, *, quick: bool, w
         hidden=places.HIDDEN,
         always=always,
         words=", ".join(f'{{"{name}", "{_variable(name)}"}}' for name in SAID),
-        constant="".join(rf"\r\n{name}: {value}" for name, value in always.items()),
+        constant="".join(rf"\r\n{name}: {value}" for name, value in {**always, "Accept-Ranges": "bytes"}.items()),
     )
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.delivery.front.lines import Ended
+from gateway.delivery.front.lines import Account, Ended
 from gateway.delivery.front.opaque import Carried
 
 Screen = tuple[str, int]
@@ -78,6 +78,7 @@ class Batch:
     begins: int  # the mark of where the stretch begins
     mark: int  # of where it ends
     since: float  # seconds of a clock, when it was read
+    accounts: Sequence[Account] = ()  # that were read with it
 
 
 class Holding:
@@ -111,8 +112,9 @@ class Holding:
 
         ``fin``: where nginx closed the connection, its FIN is among them.
         """
-        # A later connection may have the same name.
+        # A later connection may have the same name. What was read together is not in the order in which it was over.
         ended = [held for held, _ in reversed(self._by_screen.get(screen, ())) if held.ended.at <= at]
+        ended.sort(key=lambda held: held.ended.at, reverse=True)
         if fin and ended and ended[0].ended.closed:
             count -= 1
         for held in ended:
@@ -154,8 +156,8 @@ class Holding:
             return batch
         return None
 
-    def pop(self) -> None:
-        """Let the oldest ones go: they are counted."""
+    def pop(self) -> Batch:
+        """Let the oldest ones go and return them: they are counted."""
         batch = self._batches.popleft()
         self._count -= len(batch.held)
         for held in batch.held:
@@ -164,3 +166,4 @@ class Holding:
             self._bytes[held.screen] -= held.sent
             if not others:
                 del self._by_screen[held.screen], self._bytes[held.screen]
+        return batch

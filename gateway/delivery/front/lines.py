@@ -1,7 +1,7 @@
 """nginx's lines about what it delivers (``log_format`` in ``templates/nginx.conf``), read; pure.
 
 Where a screen can say nothing in it, a line is plain: a letter and its values with a space between, ``b`` for what begins, ``c`` where
-delivery said that again, ``e`` for what is over. Any other is JSON.
+delivery said that again, ``e`` for what is over, ``a`` where delivery read a worker's account. Any other is JSON.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ MOST_BYTES = 1 << 50  # of one transfer: more is no figure
 MOST_SECONDS = 1e11  # since 1970
 MOST_REASON = 40  # characters
 
-_WORD = r"[0-9A-Za-z_.-]"
-_BEGAN = re.compile(rf"[bc] ({_WORD}+) ([0-9a-f.:]+) (\d{{1,5}}) ({_WORD}+) ({_WORD}*) ({_WORD}*)", re.ASCII)
+WORD = r"[0-9A-Za-z_.-]"
+_BEGAN = re.compile(rf"[bc] ({WORD}+) ([0-9a-f.:]+) (\d{{1,5}}) ({WORD}+) ({WORD}*) ({WORD}*)", re.ASCII)
 _NUMBER, _SECONDS = r"\d{1,15}", r"\d{1,11}\.\d{3}"
 # How it went is the same of many lines, and so is whose it was: both are read once.
 _ENDED = re.compile(
-    rf"e ({_WORD}*) ({_SECONDS}) ({_SECONDS} {_NUMBER} {_NUMBER} (?:OK)?(?:close)? \d{{3}}) \d+ "
-    rf"([0-9a-f.:]+ \d{{1,5}} {_WORD}* {_WORD}* {_WORD}* \d{{0,18}}) (?:bytes (\d{{1,18}})-\d{{1,18}}/\d{{1,18}})?".encode(),
+    rf"e ({WORD}*) ({_SECONDS}) ({_SECONDS} {_NUMBER} {_NUMBER} (?:OK)?(?:close)? \d{{3}}) \d+ "
+    rf"([0-9a-f.:]+ \d{{1,5}} {WORD}* {WORD}* {WORD}* \d{{0,18}}) (?:bytes (\d{{1,18}})-\d{{1,18}}/\d{{1,18}})?".encode(),
     re.ASCII,
 )
 REMEMBERED = 16_384  # of either
 _SMALL, _AT = b"e  ", slice(3, 17)  # how a line without an id begins, and where it says when
 _SET = re.compile(rb"\d{10}\.\d{3}")  # of a clock that was set: from 2001 to 2286
+_ACCOUNT = re.compile(rb"a (\d{1,4}) (\d{1,15}) (\d{1,15}) (\d{1,15})", re.ASCII)
 _RANGE = re.compile(r"bytes (\d{1,18})-", re.ASCII)  # Content-Range
 
 
@@ -79,7 +80,16 @@ class Turned(NamedTuple):
     reason: str
 
 
-Said = Began | Ended | Turned | None  # None: it is no such line, or says what cannot be
+class Account(NamedTuple):
+    """Answers in a worker's memory (``accounts``) are to be read here."""
+
+    number: int  # of the account
+    begins: int  # of the first answer
+    upto: int  # of the one behind the last
+    texts: int  # how many bytes of texts were written before
+
+
+Said = Began | Ended | Turned | Account | None  # None: it is no such line, or says what cannot be
 
 
 def read_all(texts: Sequence[bytes]) -> list[Said]:
@@ -111,6 +121,8 @@ def read(line: bytes) -> Said:
         return None
     if line.startswith(b"e "):
         return _ended(line)
+    if line.startswith(b"a "):
+        return Account(*map(int, account.groups())) if (account := _ACCOUNT.fullmatch(line)) is not None else None
     # What a screen sent stands in it as it came, in whatever encoding; nginx escapes the rest.
     text = line.decode(errors="replace")
     if (found := _BEGAN.fullmatch(text)) is not None:
@@ -122,6 +134,11 @@ def read(line: bytes) -> Said:
         return Turned(_text(told["refused"])[:MOST_REASON]) if "refused" in told else _told(told)
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None
+
+
+def noted(account: Account) -> str:
+    """Return the line that says it."""
+    return " ".join(("a", *map(str, account)))
 
 
 def carried(began: Began) -> str:

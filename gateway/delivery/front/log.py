@@ -8,6 +8,7 @@ file it is of and how far that was read; a file that is another one (after a boo
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -150,5 +151,11 @@ class Log:
             self._holed = end
 
     def append(self, text: str) -> None:
-        """Add a line, between two of nginx's."""
-        os.write(self._descriptor, text.encode() + b"\n")
+        """Add a line, between two of nginx's.
+
+        Raises:
+            OSError: the file system is full.
+        """
+        line = text.encode() + b"\n"
+        if os.write(self._descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))

@@ -6,6 +6,7 @@ Lines are read at once, and counted in their order, each together with the mark 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -15,9 +16,10 @@ from appliance.runtime.errors import HeadgateError, Refused
 from gateway.delivery import metrics
 from gateway.delivery.front import held as holding
 from gateway.delivery.front import lines, opaque, running
+from gateway.delivery.front.accounts import Accounts
 from gateway.delivery.front.cutting import Guard, Screen
 from gateway.delivery.front.held import Batch, Held, Holding
-from gateway.delivery.front.lines import Began, Ended, Turned
+from gateway.delivery.front.lines import Account, Began, Ended, Turned
 from gateway.delivery.front.log import Block, Log
 from gateway.delivery.front.opaque import Carried
 from gateway.delivery.front.running import Running
@@ -48,13 +50,14 @@ class Transfers:
     def __init__(
         self,
         path: Path,
+        accounts: Accounts,
         meter: Meter,
         guard: Guard,
         heard: Callable[[Sequence[Held]], None] = lambda some: None,
         clock: Callable[[], float] = time.monotonic,
         turned: Callable[[str], None] = lambda reason: None,
     ) -> None:
-        self._turned = turned
+        self._turned, self._accounts = turned, accounts
         self._log, self._meter, self._guard, self._heard, self._clock = Log(path), meter, guard, heard, clock
         self._running, self._holding = Running(), Holding()
         self._alone, self._drained = asyncio.Lock(), False
@@ -74,7 +77,7 @@ class Transfers:
         """Read what is there: what was counted says what runs, the rest is counted."""
         over = set[str]()
         for block in self._log.blocks():
-            places, fresh = list(block.places()), list[bytes]()
+            places, fresh, accounts = list(block.places()), list[bytes](), list[Account]()
             for text, begins in places:
                 match lines.read(text):
                     case Began() as began if began.id not in over:
@@ -86,15 +89,37 @@ class Transfers:
                             fresh.append(text)
                     case Turned(reason) if not self._log.covers(mark, begins + len(text) + 1):
                         self._turned(reason)
-            self._hold([said for said in lines.read_all(fresh) if isinstance(said, Ended)], block)
+                    case Account() as account:
+                        if self._log.covers(mark, begins + len(text) + 1):
+                            self._accounts.free(account)
+                        else:
+                            accounts.append(account)
+            ended = [said for said in lines.read_all(fresh) if isinstance(said, Ended)]
+            ended += itertools.chain.from_iterable(map(self._accounted, accounts))
+            self._hold(ended, accounts, block)
 
     def read(self) -> None:
         """Take all that nginx has said."""
-        while (some := self._log.some(alike=self._alike)) is not None:
-            self._take(some)
+        while self._read_on():
+            pass
+
+    def _read_on(self) -> bool:
+        """Take what nginx has said next; return whether there was anything."""
+        if (fresh := self._accounts.fresh()) is not None:
+            # Noted among its lines: so it is counted once, with the mark of this one, whoever is killed meanwhile.
+            try:
+                self._log.append(lines.noted(fresh))
+            except OSError as error:
+                log.error("answers of nginx's wait to be counted: %s", error)
+            else:
+                self._accounts.noted(fresh)
+        if (some := self._log.some(alike=self._alike)) is None:
+            return False
+        self._take(some)
+        return True
 
     def _take(self, block: Block) -> None:
-        over, read = list[Ended](), lines.read_all(block.texts)
+        over, accounts, read = list[Ended](), list[Account](), lines.read_all(block.texts)
         self._alike = len(read) * ALIKE < len(block.texts)
         for said in read:
             match said:
@@ -106,9 +131,21 @@ class Transfers:
                         self._begin(began, block.begins)
                 case Turned(reason):
                     self._turned(reason)
+                case Account() as account:
+                    over += self._accounted(account)
+                    accounts.append(account)
                 case _:
                     metrics.FRONT_UNREAD.inc()
-        self._hold(over, block)
+        self._hold(over, accounts, block)
+
+    def _accounted(self, account: Account) -> list[Ended]:
+        try:
+            read = self._accounts.read(account)
+        except ValueError:
+            metrics.FRONT_UNREAD.inc()
+            return []
+        metrics.FRONT_UNREAD.inc(read.count(None))
+        return [ended for ended in read if ended is not None]
 
     def _begin(self, began: Began, begins: int) -> None:
         try:
@@ -116,10 +153,11 @@ class Transfers:
         except ValueError:
             metrics.FRONT_UNREAD.inc()
 
-    def _hold(self, over: Sequence[Ended], block: Block) -> None:
-        if not over:
+    def _hold(self, over: Sequence[Ended], accounts: Sequence[Account], block: Block) -> None:
+        if not over and not accounts:
             return
-        batch = Batch([Held(ended, _carried(ended)) for ended in over], block.begins, block.mark, self._clock())
+        some = [Held(ended, _carried(ended)) for ended in over]
+        batch = Batch(some, block.begins, block.mark, self._clock(), accounts)
         self._holding.add(batch)
         for held in batch.held:
             if not held.ended.done and not held.ended.http2:  # nginx closes it; what waits there is for nobody
@@ -139,9 +177,8 @@ class Transfers:
 
     async def _look(self) -> None:
         for _ in range(BLOCKS):  # what is said without end keeps nothing from being counted
-            if (some := self._log.some(alike=self._alike)) is None:
+            if not self._read_on():
                 break
-            self._take(some)
             await asyncio.sleep(0)
         try:
             await self._ask()
@@ -192,7 +229,8 @@ class Transfers:
             except Refused as error:
                 log.warning("transfers wait to be counted: %s", error)
                 return
-            self._holding.pop()
+            for account in self._holding.pop().accounts:
+                self._accounts.free(account)
             await asyncio.sleep(0)
 
     def _deliveries(self, batch: Batch) -> Iterator[Delivery]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import fcntl
+import os
 import re
 import signal
+import socket
 import struct
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from threading import Event, Thread
+from typing import BinaryIO
 
 import pytest
 
 from appliance.identity.keys import PrivateKey
 from gateway.delivery.front import opaque
+from gateway.delivery.front.accounts import Counts
 from gateway.delivery.front.asked import OBJECT, REMEMBERED
 from gateway.delivery.front.configuration import MODULES
 from gateway.delivery.front.lines import Began, Ended, read
@@ -108,9 +115,21 @@ def said(chain: Chain) -> list[Began | Ended]:
     return [one for one in told if isinstance(one, Began | Ended)]
 
 
+def written(account: Path, at: int = Counts.head.offset) -> int:
+    """Return how many answers a worker's account had ever."""
+    with account.open("rb") as file:
+        return int(struct.unpack_from("=d", file.read(ctypes.sizeof(Counts)), at)[0])
+
+
+def counted(account: Path) -> int:
+    """Return how many of them delivery counted."""
+    return written(account, Counts.tail.offset)
+
+
 def remembered(chain: Chain) -> int:
-    """Return how many small answers came from what a worker remembers: they are not told when they begin."""
-    return sum(isinstance(one, Ended) and one.id == "" for one in said(chain))
+    """Return how many small answers came from what a worker remembers: those are in its account, or the log has them without an id."""
+    accounts = sum(map(written, (chain.run / "front" / ZONE).glob("answers.*")))
+    return accounts + sum(isinstance(one, Ended) and one.id == "" for one in said(chain))
 
 
 def recalls(chain: Chain) -> int:
@@ -146,7 +165,7 @@ def test_a_hit_that_is_remembered_asks_nobody(portal, until):
     """Of a kept connection's requests delivery hears once in twenty seconds; a large object is told when it begins all the same."""
     chain, fields, screen = portal.chain, portal.token(), portal.screen()
     until(lambda: screen.ask("1.m4s", fields)[1] == "nginx", "nginx serves it")
-    before, began, answers = said(chain), time.monotonic(), list[tuple[int, str, bytes]]()
+    before, known, began, answers = said(chain), remembered(chain), time.monotonic(), list[tuple[int, str, bytes]]()
 
     def asked_for_long() -> bool:
         answers.append(screen.ask("1.m4s", fields))
@@ -155,7 +174,7 @@ def test_a_hit_that_is_remembered_asks_nobody(portal, until):
     until(asked_for_long, "longer than nginx keeps an answer")
     assert set(answers) == {(200, "nginx", SMALL)}
     rounds = 2 + (time.monotonic() - began) // REMEMBERED
-    until(lambda: len(said(chain)) >= len(before) + len(answers), "nginx told of all")
+    until(lambda: remembered(chain) >= known + len(answers) - 2 * rounds, "nothing else was remembered")
     asked = sum(isinstance(one, Began) for one in said(chain)[len(before) :])
     assert asked <= rounds
     until(lambda: screen.ask("2.m4s", fields)[1] == "nginx", "nginx serves it")
@@ -176,6 +195,7 @@ def test_an_answer_that_is_remembered_has_the_words_of_the_long_way(portal, unti
     long = screen.head("1.m4s", portal.token())  # of a session that nobody knows yet
     before = remembered(chain)
     until(lambda: screen.head("1.m4s", fields) == long and remembered(chain) > before, "it is remembered")
+    assert screen.head("1.m4s", fields, "HEAD") == long  # what was answered before on this connection is told by now
     before = remembered(chain)
     assert screen.head("1.m4s", fields) == long
     names = [name for name, _ in long]
@@ -188,19 +208,20 @@ def test_an_answer_that_is_remembered_has_the_words_of_the_long_way(portal, unti
     assert remembered(chain) == before + 1
 
 
-def test_a_large_object_that_is_remembered_is_held_open(portal, until):
-    """Its link can be out of sight for a moment: nginx has the file."""
+@pytest.mark.parametrize("path", list(FILM))
+def test_what_is_remembered_is_held(portal, until, path):
+    """Its link can be out of sight for a moment: nginx has the content of a small one, and the file of a large one."""
     chain, fields, screen = portal.chain, portal.token(), portal.screen()
     trees = chain.run / "front" / ZONE / "trees"
 
     def holds() -> bool:
         for _ in range(3):
-            screen.ask("2.m4s", fields)
+            screen.ask(path, fields)
         hidden = [(link, chain.base / link.name) for link in trees.iterdir()]
         for link, aside in hidden:
             link.rename(aside)
         try:
-            return bool(hidden) and screen.ask("2.m4s", fields) == (200, "nginx", LARGE)
+            return bool(hidden) and screen.ask(path, fields) == (200, "nginx", FILM[path])
         finally:
             for link, aside in hidden:
                 aside.rename(link)
@@ -208,9 +229,9 @@ def test_a_large_object_that_is_remembered_is_held_open(portal, until):
     until(holds, "it is held open")
 
 
-@pytest.mark.parametrize("path", list(FILM))
-def test_what_is_not_where_it_was_is_asked_about_again(portal, until, path):
+def test_what_is_not_where_it_was_is_asked_about_again(portal, until):
     """Delivery takes links away that are asked for least; what is behind one is served by it meanwhile, and by nginx at once afterwards."""
+    path = "2.m4s"  # the content of a small one is remembered as long as it holds
     chain, fields, screen = portal.chain, portal.token(), portal.screen()
     until(lambda: screen.ask(path, fields)[1] == "nginx", "nginx serves it")
     for _ in range(3):
@@ -280,6 +301,88 @@ def test_what_is_remembered_of_one_screen_is_no_other_s(portal, until):
     before = remembered(chain)
     assert portal.screen("127.0.0.2").ask("1.m4s", fields)[0] == 200
     assert remembered(chain) == before
+
+
+def answer(stream: BinaryIO) -> tuple[int, bytes]:
+    """Return status and content of the next answer on a connection."""
+    status, length = int(stream.readline().split()[1]), 0
+    while (line := stream.readline().strip()) != b"":
+        name, _, value = line.partition(b":")
+        length = int(value) if name.lower() == b"content-length" else length
+    return status, stream.read(length)
+
+
+def test_what_comes_in_one_piece_is_answered_one_by_one(portal, until):
+    """Each of several requests that a screen sends at once by its own head, however long that is, and with its own content."""
+    chain, good, screen = portal.chain, portal.token(), portal.screen()
+    stranger = PrivateKey.generate()
+    stranger.save(chain.base / "stranger.key")
+    forged = {NAME: token(chain.base / "stranger.key", CODE)}
+    for pad in (0, 300, 500, 700, 900, 1100, 1500):  # a head of nginx's is in a buffer of 1 KiB, or else in another one
+        padded = {"User-Agent": "p" * pad}
+        until(lambda padded=padded: screen.ask("1.m4s", good | padded)[1] == "nginx", "nginx serves it")
+        for _ in range(3):
+            screen.ask("1.m4s", good | padded)
+        before, asked = remembered(chain), [good, forged, {}, good, good, forged, good]
+        with socket.create_connection((ADDRESSES[ZONE], chain.port), timeout=60) as connection:
+            heads = ["".join(f"{name}: {value}\r\n" for name, value in (one | padded).items()) for one in asked]
+            line = (
+                f"GET /r/{CODE}/1.m4s HTTP/1.1\r\nHost: {ADDRESSES[ZONE]}:{chain.port}\r\nAccept-Encoding: identity\r\n"
+            )
+            connection.sendall("".join(f"{line}{head}\r\n" for head in heads).encode())
+            with connection.makefile("rb") as stream:
+                answers = [(status, data == SMALL) for status, data in (answer(stream) for _ in asked)]
+        assert answers == [(200, True) if one is good else (401, False) for one in asked], pad
+        if pad < 1500:  # the longest heads are not remembered
+            until(lambda before=before: remembered(chain) > before, "it is remembered")
+
+
+def test_an_account_goes_on_where_its_worker_was_killed(portal, until):
+    """The next worker writes behind what is there, which is counted as ever."""
+    chain, fields, screen = portal.chain, portal.token(), portal.screen()
+
+    def remembers() -> bool:
+        with contextlib.suppress(ConnectionError, HTTPException):
+            screen.ask("1.m4s", fields)
+        return remembered(chain) > before
+
+    for _ in range(3):
+        before = remembered(chain)
+        until(remembers, "it is remembered")
+        master = int((chain.run / "nginx" / ZONE / "nginx.pid").read_text())
+        for worker in Path(f"/proc/{master}/task/{master}/children").read_text().split():
+            os.kill(int(worker), signal.SIGKILL)
+        screen.close()
+    tails = lambda: sum(map(counted, (chain.run / "front" / ZONE).glob("answers.*")))  # noqa: E731
+    until(lambda: tails() >= before, "all of it is counted")
+
+
+def test_a_worker_without_an_account_writes_lines(portal, until):
+    """nginx's log has them then, and they are counted all the same."""
+    chain, fields = portal.chain, portal.token("--subject", "viewer")
+    chain.stop(f"front-{ZONE}")
+    with contextlib.ExitStack() as stack:
+        for account in (chain.run / "front" / ZONE).glob("answers.*"):
+            fcntl.flock(stack.enter_context(account.open("rb")), fcntl.LOCK_EX)
+        chain.start("front", ZONE)
+        screen = portal.screen()
+        until(lambda: screen.ask("1.m4s", fields)[1] == "nginx", "nginx serves it")
+        before = remembered(chain)
+        for _ in range(10):
+            assert screen.ask("1.m4s", fields) == (200, "nginx", SMALL)
+        until(lambda: remembered(chain) >= before + 8, "it is remembered")
+        assert not sum(map(written, (chain.run / "front" / ZONE).glob("answers.*")))
+        last = [one for one in said(chain) if isinstance(one, Ended) and one.id == ""][-1]
+        assert (last.screen, last.status, last.body, last.length, last.done) == (
+            "127.0.0.1",
+            200,
+            len(SMALL),
+            len(SMALL),
+            True,
+        )
+        assert opaque.read(last.meter).path == "1.m4s"
+        assert last.subject
+        assert last.marks
 
 
 def test_a_token_that_ends_is_not_remembered_beyond_its_end(portal, until):

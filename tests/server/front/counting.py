@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from gateway.delivery.front.accounts import Accounts
 from gateway.delivery.front.cutting import Guard
 from gateway.delivery.front.transfers import Transfers
 from gateway.delivery.metering.meter import Meter
@@ -16,7 +17,7 @@ from gateway.delivery.metering.meter import Meter
 async def main(folder: Path, log: Path, socket: Path) -> None:
     meter = Meter(folder, "bigscreen", "big", None, None, survive=False)  # type: ignore[arg-type]
     guard = Guard(socket)
-    transfers = Transfers(log, meter, guard)
+    transfers = Transfers(log, Accounts(log.parent, 2), meter, guard)
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     sys.stdout.write("up\n")

@@ -21,6 +21,8 @@ from pathlib import Path
 import pytest
 
 from gateway.delivery.front import opaque
+from gateway.delivery.front.accounts import Accounts
+from gateway.delivery.front.configuration import LUA, MODULES
 from gateway.delivery.front.cutting import Guard
 from gateway.delivery.front.lines import Began, Ended, Said, read_all
 from gateway.delivery.front.opaque import Carried
@@ -38,6 +40,7 @@ PATIENCE = 30.0  # seconds
 FILES = {"small.mp4": media.sized(16 << 10), "middle.mp4": media.sized(200_000), "large.mp4": media.sized(3 << 20)}
 # The lines are those of gateway/delivery/front/templates/nginx.conf.
 CONFIGURATION = """\
+{modules}
 daemon off;
 user root;
 worker_processes 2;
@@ -53,6 +56,7 @@ http {{
     map $request_uri $meter {{ default ""; {meters} }}
     map "$request_method $status" $counted {{ "~^GET 20[06]$" $meter; default ""; }}
     map $http_connection $then {{ default ""; close close; }}
+    map "$request_method $status" $odd {{ "GET 200" ""; default 1; }}
     access_log off;
     sendfile on;
     tcp_nopush on;
@@ -69,6 +73,7 @@ http {{
             access_log {folder}/deliveries.log ended;
             access_log {folder}/all.log ended;
         }}
+        {small}
         location = /-/object {{
             internal;
             log_subrequest on;
@@ -79,12 +84,33 @@ http {{
     }}
 }}
 """
+# The same, with small ones in accounts as of gateway/delivery/front/templates/quick.lua.
+SMALL = """\
+        location = /r/1/small.mp4 {{
+            max_ranges 1;
+            access_log {folder}/deliveries.log ended if=$odd;
+            access_log {folder}/all.log ended;
+            log_by_lua_block {{
+                if ngx.var.odd ~= "" then
+                    return
+                end
+                local ffi, lua = require "ffi", "{lua}"
+                if not account then
+                    local make = dofile(lua .. "/account.lua")
+                    account = make("{folder}", ffi.C.open("{folder}/deliveries.log", 0x401), dofile(lua .. "/values.lua"))
+                end
+                local meter, size, address = ngx.var.meter, ngx.var.sent_http_content_length, ngx.var.remote_addr
+                account({{meter = meter, size = size, bytes = tonumber(size), text = meter .. " " .. size}},
+                        {{address = address, session = " ", text = address .. "  "}})
+            }}
+        }}
+"""
 
 
 class Box:
-    """nginx in front of nothing, the guard, and a delivery that counts."""
+    """nginx in front of nothing, the guard, and a delivery that counts; small answers are ``accounted``, or lines of the log."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, accounted: bool = False) -> None:
         self.folder, self.ledger, self.log = folder, folder / "ledger", folder / "deliveries.log"
         with socket.create_server((ADDRESS, 0)) as free:
             self.port = int(free.getsockname()[1])
@@ -92,7 +118,11 @@ class Box:
         for name, data in FILES.items():
             (folder / "r" / "1" / name).write_bytes(data)
         meters = " ".join(f"/r/1/{name} {opaque.told(Carried('1', name, 'library', 'hit'))};" for name in FILES)
-        text = CONFIGURATION.format(folder=folder, address=ADDRESS, port=self.port, meters=meters)
+        small = SMALL.format(folder=folder, lua=LUA) if accounted else ""
+        modules = "".join(f"load_module {module};\n" for module in MODULES) if accounted else ""
+        text = CONFIGURATION.format(
+            folder=folder, address=ADDRESS, port=self.port, meters=meters, small=small, modules=modules
+        )
         (folder / "nginx.conf").write_text(text)
         self.socket = folder / "cut" / "delivery-bigscreen" / "cut.sock"
         self.delivery: subprocess.Popen[str] | None = None
@@ -169,9 +199,12 @@ def _busy(said: list[Said]) -> bool:
     return any(one.id not in over for one in said if isinstance(one, Began))
 
 
-@pytest.fixture
-def box(tmp_path: Path) -> Iterator[Box]:
-    made = Box(tmp_path)
+@pytest.fixture(params=["logged", "accounted"])
+def box(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Box]:
+    accounted = request.param == "accounted"
+    if accounted and not all(module.exists() for module in MODULES):
+        pytest.skip("libnginx-mod-http-lua is not installed")
+    made = Box(tmp_path, accounted=accounted)
     with made.up():
         yield made
 
@@ -293,7 +326,7 @@ async def test_what_is_withdrawn_stops_in_the_middle_and_counts_what_left(box: B
     """Downloads of the release end with a reset, as soon as delivery says so; the sum is what was on the wire."""
     meter = Meter(box.ledger, "bigscreen", "big", None, None, survive=False)  # type: ignore[arg-type]
     guard = Guard(box.socket)
-    transfers = Transfers(box.log, meter, guard)
+    transfers = Transfers(box.log, Accounts(box.folder, 2), meter, guard)
     with wire.captured(box.port) as seen, contextlib.ExitStack() as open_:
         readers = [open_.enter_context(screen(box, request("large.mp4"), room=8192)) for _ in range(5)]
         for reader in readers:

@@ -21,10 +21,12 @@ local PROT_READ, MAP_SHARED = 1, 1 -- <asm-generic/mman-common.h>
 local MAP_FAILED = ffi.cast("void *", -1)
 local SIZE = ffi.sizeof("headgate_common")
 local OBJECTS, SESSIONS = 10000, 16384 -- that each worker remembers
+local CONTENTS = 2048 -- small objects whose content each worker remembers: no more than 64 MiB
+local FOLDERS = 64 -- releases that one screen asks for
 local LONGEST_KEY = 2048 -- bytes of what a session is known by; with more it goes the long way
 local LONGEST = 60 -- seconds for which anything is remembered
 local FURTHEST = 5 -- seconds ahead: delivery lends for two, so that what is lent for longer is of a clock that was set back since
-local C, var, now = ffi.C, ngx.var, ngx.now
+local C, var = ffi.C, ngx.var
 
 -- Return the memory that the file at ``path`` is, nil where it is not there.
 local function map(path)
@@ -35,6 +37,33 @@ local function map(path)
     local memory = C.mmap(nil, SIZE, PROT_READ, MAP_SHARED, descriptor, 0)
     C.close(descriptor)
     return memory ~= MAP_FAILED and ffi.cast("volatile headgate_common *", memory) or nil
+end
+
+-- Return a memory of so many that forgets what was not asked for since half as many others came. It answers sooner than resty.lrucache,
+-- which knows which one was asked for least lately.
+local function generations(most)
+    return {young = {}, old = {}, count = 0, most = most / 2}
+end
+
+local function remember(memory, key, value)
+    if memory.young[key] == nil then
+        if memory.count >= memory.most then
+            memory.old, memory.young, memory.count = memory.young, {}, 0
+        end
+        memory.count = memory.count + 1
+    end
+    memory.young[key] = value
+end
+
+local function recall(memory, key)
+    local value = memory.young[key]
+    if value == nil then
+        value = memory.old[key]
+        if value ~= nil then
+            remember(memory, key, value)
+        end
+    end
+    return value
 end
 
 local function holds(known, number, at)
@@ -69,14 +98,19 @@ end
 
 -- ``folder`` is where nginx meets delivery; an object of more than ``most`` bytes is told to begin; ``of_object`` and ``of_session`` are
 -- nginx's variables that an answer gives, none of a session where no permission is asked for. ``fields`` are the fields of an answer,
--- each with the variable that has it, and ``constant`` those that are always the same, as they are written.
-return function(folder, most, of_object, of_session, fields, constant)
+-- each with the variable that has it, and ``constant`` those that are always the same, as they are written. ``values`` and ``accounts`` are
+-- the files of these names.
+return function(folder, most, of_object, of_session, fields, constant, values, accounts)
+    local get, now = values.get, values.now
     local objects = lrucache.new(OBJECTS)
     -- A session is one of a screen, which is known by a short name here, with one release.
     local screens, count = lrucache.new(SESSIONS), 0
     local sessions = #of_session > 0 and lrucache.new(SESSIONS)
+    -- Of small ones also what was asked for as a whole: by the line of the request, and by its head and where it came from.
+    local lines, persons = generations(CONTENTS), generations(SESSIONS)
+    local whats, whoses = {}, {} -- that are being answered, by nginx's request
     local nobody = {door = "/trees", subject = "", marks = "", values = {}}
-    local common, log, looked
+    local common, log, looked, account
     local turn, told_now
 
     -- Each worker opens both, and looks for what delivery has not made yet once a second.
@@ -88,6 +122,7 @@ return function(folder, most, of_object, of_session, fields, constant)
                 log = nil
                 return false
             end
+            account = account or accounts(folder, log, values)
             common = map(folder .. "/recalls")
         end
         return common and at < common.lease and common.lease <= at + FURTHEST
@@ -120,6 +155,19 @@ return function(folder, most, of_object, of_session, fields, constant)
         return table.concat(lines, "\r\n") .. constant
     end
 
+    -- Return what is in the file at ``place``, where it is all of the object; what was read before of the same place is not read again.
+    local function content(place, object, before)
+        if before and before.object.found == object.found and before.bytes == object.bytes then
+            return before.body
+        end
+        local file = io.open(folder .. place, "rb")
+        local body = file and file:read(object.bytes + 1)
+        if file then
+            file:close()
+        end
+        return body and #body == object.bytes and body or nil
+    end
+
     -- Return the object of this name and the session that it is asked for in, where both are remembered, else nil.
     local function known(name, number, at)
         local object = objects:get(name)
@@ -137,22 +185,68 @@ return function(folder, most, of_object, of_session, fields, constant)
         return object, session
     end
 
-    -- Return all fields of a small answer, with the variables that it takes set, where everything is remembered, else nothing.
-    local function small()
-        local name, at = var.plain, now()
-        if name ~= "" and meets(at) then
-            local object, session = known(name, common.number, at)
-            if object and object.bytes <= most then
-                if object.cmsd_dynamic ~= tells() then
-                    object.cmsd_dynamic = tells()
-                    object.words = words(object)
+    -- Remember what is answered to requests of this line, and to screens that send this head, so that ``small`` need not read either: what
+    -- nginx reads in the same bytes is the same.
+    local function adopt(object, session)
+        local line = var.request
+        if var.plain == "" or line:sub(1, 5) ~= "GET /" then
+            return
+        end
+        local screen = var.remote_addr .. ngx.req.raw_header(true)
+        if #screen > LONGEST_KEY then
+            return
+        end
+        local one = recall(lines, line)
+        if not one or one.object ~= object then
+            local body = content(session.door .. object.found, object, one)
+            if not body then
+                return
+            end
+            remember(lines, line, {object = object, body = body, meter = object.meter, size = object.size, bytes = object.bytes,
+                                   text = object.meter .. " " .. object.size})
+        end
+        local person = recall(persons, screen)
+        if not person or person.count == FOLDERS then
+            person = {count = 0}
+            remember(persons, screen, person)
+        end
+        if not person[object.folder] then
+            person.count = person.count + 1
+        end
+        local whose = session.subject .. " " .. session.marks
+        person[object.folder] = {known = session, address = var.remote_addr, session = whose, text = var.remote_addr .. " " .. whose}
+    end
+
+    -- Return the content of a small answer, with the fields that it takes set, where everything is remembered, else nothing. The bytes of the
+    -- ``head`` come from outside, since LuaJIT could not go on compiling behind the call that reads them; ``read``: nginx has them.
+    local function small(read, head)
+        local what, at = recall(lines, get("request")), now()
+        if what and read and meets(at) and holds(what.object, common.number, at) then
+            local person = recall(persons, get("remote_addr") .. head)
+            local whose = person and person[what.object.folder]
+            if whose and (whose.known == nobody or holds(whose.known, common.number, at)) then
+                if what.turn ~= common.turn then
+                    what.turn = common.turn
+                    what.object.cmsd_dynamic = tells()
+                    what.words = words(what.object)
                 end
-                var.found = session.door .. object.found
-                var.meter = object.meter .. " " .. session.subject .. " " .. session.marks .. " " .. object.size .. " "
-                return object.words
+                var.type = what.words
+                local key = values.key()
+                whats[key], whoses[key] = what, whose
+                return what.body
             end
         end
         return var.target and "" -- asked for as long as nginx has the name
+    end
+
+    -- Take down what ``small`` gave, now that it is over.
+    local function over()
+        local key = values.key()
+        local what, whose = whats[key], whoses[key]
+        if what then
+            whats[key], whoses[key] = nil, nil
+            account(what, whose)
+        end
     end
 
     -- Return ``spoken`` (it is small) or ``large``, with all variables set, where everything is remembered, else the number that is to be
@@ -172,6 +266,9 @@ return function(folder, most, of_object, of_session, fields, constant)
         if large and not (tell(object, session) and common.number == number) then
             return number
         end
+        if not large and object.bytes > 0 then
+            adopt(object, session)
+        end
         set(of_session, session.values)
         set(of_object, object.values)
         var.cmsd_dynamic = tells()
@@ -186,7 +283,7 @@ return function(folder, most, of_object, of_session, fields, constant)
         end
         local object = remembered(of_object, var.object_until, number, at)
         if object then
-            object.bytes, object.folder, object.words = tonumber(object.size), var.folder, words(object)
+            object.bytes, object.folder = tonumber(object.size), var.folder
             objects:set(var.target, object)
         end
         local session = sessions and #var.session <= LONGEST_KEY and remembered(of_session, var.session_until, number, at)
@@ -218,5 +315,6 @@ return function(folder, most, of_object, of_session, fields, constant)
         end
     end
 
-    return {small = safely(small), way = safely(way), learn = safely(learn), forget = safely(forget)}
+    -- The first two are called for each answer, and no trace of LuaJIT's begins in what is called by ``pcall``.
+    return {small = small, over = over, way = safely(way), learn = safely(learn), forget = safely(forget)}
 end

@@ -1,11 +1,14 @@
-"""What nginx says of transfers, for tests: lines as its ``log_format`` writes them."""
+"""What nginx says of transfers, for tests: lines as its ``log_format`` writes them, and accounts as its workers do."""
 
 from __future__ import annotations
 
 import json
+import mmap
+from pathlib import Path
 from typing import Any
 
 from gateway.delivery.front import opaque
+from gateway.delivery.front.accounts import ANSWER, ANSWERS, BEHIND, CLOSED, DONE, SIZE, TEXTS, Counts
 from gateway.delivery.front.opaque import Carried
 
 CARRIED = Carried("999999-100000000000001-4", "a.m4s", "library", "hit")
@@ -59,3 +62,46 @@ def told(name: str = "1", port: int = 40000, body: int = 1000, heads: int = 200,
         "length": str(body),
     } | more
     return json.dumps(said).encode() + b"\n"
+
+
+class Worker:
+    """A worker with the account at ``path``, which writes as ``account.lua`` does; it has room, since its tests see to that."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), SIZE)
+        self.counts, self.places = Counts.from_buffer(self.memory), dict[bytes, int]()
+
+    def answer(
+        self,
+        port: int = 40000,
+        body: int = 1000,
+        heads: int = 200,
+        *,
+        at: float = 1_800_000_000.5,
+        milliseconds: int = 250,
+        done: bool = True,
+        closed: bool = False,
+        screen: str = SCREEN,
+        meter: str = METER,
+        subject: str = "",
+        marks: str = "",
+        length: int | None = None,
+    ) -> None:
+        what = self.text(f"{meter} {body if length is None else length}".encode())
+        whose = self.text(f"{screen} {subject} {marks}".encode())
+        place = BEHIND + int(self.counts.head) % ANSWERS * ANSWER.size
+        how = (DONE if done else 0) | (CLOSED if closed else 0)
+        ANSWER.pack_into(self.memory, place, what, whose, body + heads, body, milliseconds, port, how, at)
+        self.counts.head += 1
+
+    def text(self, text: bytes) -> int:
+        head = int(self.counts.texts_head)
+        at = self.places.get(text)
+        if at is None or head - at >= TEXTS // 2:
+            at = head if head % TEXTS + len(text) < TEXTS else head + TEXTS - head % TEXTS
+            place = SIZE - TEXTS + at % TEXTS
+            self.memory[place : place + len(text) + 1] = text + b"\n"
+            self.places[text] = at
+            self.counts.texts_head = at + len(text) + 1
+        return at % TEXTS

@@ -65,6 +65,6 @@ def test_what_is_lent_is_there_with_what_players_are_told(tmp_path):
 
 def test_nginx_reads_it_as_it_is_written():
     """Its words are C's, in Lua's file."""
-    assert f"uint32_t number, turn; double lease; char told[2][{TOLD}];" in LUA.read_text()
+    assert f"uint32_t number, turn; double lease; char told[2][{TOLD}];" in (LUA / "quick.lua").read_text()
     assert [name for name, _ in Common._fields_] == ["number", "turn", "lease", "told"]
     assert (Common.turn.offset, Common.lease.offset, Common.told.offset) == (4, 8, 16)

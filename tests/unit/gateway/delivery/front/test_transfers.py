@@ -16,13 +16,14 @@ from appliance.runtime.errors import Refused, Unreachable
 from gateway.delivery import metrics
 from gateway.delivery.front import log as logs
 from gateway.delivery.front import opaque, running, transfers
+from gateway.delivery.front.accounts import Accounts
 from gateway.delivery.front.cutting import Gone
 from gateway.delivery.front.held import LAG, LONGEST, SMALL
 from gateway.delivery.front.transfers import Transfers
 from gateway.delivery.metering import window as windows
 from gateway.delivery.metering.meter import Meter
 from gateway.delivery.metering.window import Window
-from tests.unit.gateway.delivery.front.said import CARRIED, began, ended, told
+from tests.unit.gateway.delivery.front.said import CARRIED, Worker, began, ended, told
 
 SCREEN = ("10.20.0.50", 40000)
 AT = 1_800_000_000.5
@@ -64,11 +65,14 @@ class Front:
         self.heard: list[str] = []
         self.before = {name: value(name) for name in ("unread", "unsent_bytes", "forgotten")}
         self.start()
+        self.worker = Worker(folder / "answers.0")
 
     def start(self) -> None:
         self.meter = Meter(self.folder / "ledger", "bigscreen", "big", None, None, survive=False)  # type: ignore[arg-type]
+        self.accounts = Accounts(self.folder, 2)
         self.transfers = Transfers(
             self.path,
+            self.accounts,
             self.meter,
             self.guard,
             lambda some: self.heard.extend(held.ended.id for held in some),
@@ -236,6 +240,50 @@ async def test_what_cannot_be_written_down_waits(front: Front, monkeypatch: pyte
     assert front.counted() == (2, 0, 2000)
 
 
+async def test_what_a_worker_wrote_down_is_counted_with_the_lines_around_it(front: Front):
+    """Once, and what never left is taken off what was over last, wherever that was said."""
+    front.worker.answer(body=700, at=AT + 1)
+    front.say(ended("2", at=AT + 3))
+    front.worker.answer(body=700, at=AT + 2)
+    front.worker.answer(40001, body=50)
+    await front.transfers.look()
+    front.guard.told = [Gone(SCREEN, 1300, AT + 4)]
+    await front.later()
+    await front.later()
+
+    assert front.counted() == (4, 2, 700 + 0 + 600 + 50)
+    assert front.heard == ["2", "", ""]
+
+
+async def test_a_worker_has_room_again_once_what_it_wrote_is_counted(front: Front):
+    """And no earlier: until then it may be needed by whoever starts anew."""
+    for _ in range(10):
+        front.worker.answer(subject="p1")
+    await front.transfers.look()
+    assert (front.worker.counts.tail, front.worker.counts.texts_tail) == (0, 0)
+    await front.later()
+    await front.later()
+    assert (front.worker.counts.tail, front.worker.counts.texts_tail) == (10, front.worker.counts.texts_head)
+    assert front.counted() == (10, 0, 10_000)
+
+
+async def test_what_cannot_be_noted_waits(front: Front, monkeypatch: pytest.MonkeyPatch):
+    """With the file system full it is read later."""
+
+    def full(_: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    append = front.transfers._log.append
+    monkeypatch.setattr(front.transfers._log, "append", full)
+    front.worker.answer()
+    await front.later()
+    assert front.heard == []
+    monkeypatch.setattr(front.transfers._log, "append", append)
+    await front.later()
+    await front.later()
+    assert front.counted() == (1, 0, 1000)
+
+
 @pytest.mark.parametrize("after", range(0, 100, 4))
 def test_a_kill_at_any_instant_neither_loses_nor_doubles(tmp_path: Path, after: int):
     """Counting and its mark hold both or neither, whatever of it was done; the next start goes on in the log."""
@@ -250,6 +298,7 @@ def test_a_kill_at_any_instant_neither_loses_nor_doubles(tmp_path: Path, after: 
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     front = Front(folder)
     front.say(ended("last", body=7))
+    front.worker.answer(body=5)
 
     asyncio.run(front.later())
 
@@ -259,8 +308,8 @@ def test_a_kill_at_any_instant_neither_loses_nor_doubles(tmp_path: Path, after: 
         for line in path.read_text().splitlines()
     ]
     requests, _, sent = front.counted()
-    assert requests + sum(record["requests"] for record in waiting) == 5
-    assert sent + sum(record["bytes"] for record in waiting) == 4007
+    assert requests + sum(record["requests"] for record in waiting) == 10
+    assert sent + sum(record["bytes"] for record in waiting) == 4419
 
 
 def _killed(folder: Path, after: int) -> None:
@@ -284,11 +333,13 @@ def _killed(folder: Path, after: int) -> None:
     front.meter.add_all = counting  # type: ignore[method-assign]
     for said in ([ended("1")], [ended("2"), ended("3", meter=other)], [ended("4")]):
         front.say(*said)
+        front.worker.answer(body=100)
         asyncio.run(front.transfers.look())
+    front.worker.answer(body=107)
     front.now += LAG
 
     def trace(frame, event, arg):
-        if frame.f_code.co_name in ("add_all", "_count", "about_to_mark", "count", "marked"):
+        if frame.f_code.co_name in ("add_all", "free", "_count", "about_to_mark", "count", "marked"):
             step()
         return trace
 
