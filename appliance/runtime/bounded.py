@@ -60,18 +60,22 @@ CROWD: web.AppKey[Crowd] = web.AppKey("crowd")
 class Connection(web.RequestHandler):
     """aiohttp's, of a crowd."""
 
-    __slots__ = ("_address", "_crowd", "_head", "goes_on")
+    __slots__ = ("_address", "_alone", "_crowd", "_head", "again", "between", "goes_on")
 
     def __init__(self, server: web.Server, crowd: Crowd, **told: Any) -> None:
         super().__init__(server, **told)
         self._crowd, self._address, self._head = crowd, "", 0
         self.goes_on: Callable[[Connection], bool] = _goes_not_on  # writes what was put off; tells whether that goes on
+        # Answers what comes by its bytes (``quick.Again``), where a request begins with them: then nothing of one waits in the parser.
+        self.again: Callable[..., bool] | None = None
+        self.between, self._alone = True, False
         self._max_msg_queue_size, self._msg_queue_resume_size = MOST_WAITING, MOST_WAITING // 2
 
     def connection_made(self, transport: Any) -> None:
         """Let it in, or tell why not."""
         connection: socket.socket = transport.get_extra_info("socket")
         if connection.family == socket.AF_UNIX:  # our own front, which counts its screens itself
+            self.again = None
             super().connection_made(transport)
             return
         address = _site(transport.get_extra_info("peername")[0])
@@ -85,6 +89,29 @@ class Connection(web.RequestHandler):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._crowd.stalled * 1000))
         transport.max_size = self._crowd.read
         super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came: what cannot be answered at once is parsed."""
+        self._alone = self.again is not None and self._waits() and self.again(data, self.transport, alone=self._alone)
+        if self._alone:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        else:
+            super().data_received(data)
+
+    def _waits(self) -> bool:
+        """Return whether a request may begin now, and be answered at once."""
+        waiter, transport = self._waiter, self.transport
+        return (
+            self.between
+            and waiter is not None
+            and not waiter.done()
+            and not self._messages
+            and not self._force_close
+            and not self._close
+            and transport is not None
+            and not transport.get_write_buffer_size()
+            and not transport.is_closing()
+        )
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Keep the connection for an answer to a peer that has said all that it has to say."""

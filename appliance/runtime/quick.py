@@ -1,10 +1,11 @@
 """Requests answered the moment they are read, where the whole answer is known already.
 
-aiohttp's own parser reads every request, as ever. A request without a body, on a connection that waits for one and whose last answer
-has left, is offered to the application's ``QUICK``; what that does not answer goes aiohttp's way of tasks, routes and responses. An answer
-that the connection does not take at once is ended in a task of aiohttp's, so that the connection is as busy as with any other. One with
-much to write may be put off (``Later``) until all requests that came at the same time were read: small ones need not wait behind it, and
-what reads requests stays in the processor's cache, out of which so many bytes would drive it.
+aiohttp's own parser reads every request, but for one whose head says, byte for byte, what one before said: that is offered to the
+application's ``AGAIN``, if it has one. A request without a body, on a connection that waits for one and whose last answer has left, is
+offered to the application's ``QUICK``; what that does not answer goes aiohttp's way of tasks, routes and responses. An answer that the
+connection does not take at once is ended in a task of aiohttp's, so that the connection is as busy as with any other. One with much to
+write may be put off (``Later``) until all requests that came at the same time were read: small ones need not wait behind it, and what reads
+requests stays in the processor's cache, out of which so many bytes would drive it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http import SERVER_SOFTWARE
@@ -37,6 +38,22 @@ class Later(NamedTuple):
 # Writes the answer and returns True, or begins it and returns what ends it, or tells how to begin it, or does nothing and returns False.
 Quick = Callable[[RawRequestMessage, asyncio.Transport], bool | Rest | Later]
 QUICK: web.AppKey[Quick] = web.AppKey("quick")
+
+
+class Again(Protocol):
+    """Answers requests by the bytes of their head."""
+
+    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool:
+        """Write the answer if ``data`` is one whole request that can be answered so, and return whether.
+
+        ``alone``: to this connection nothing else was written since the last one that was answered so.
+        """
+
+    def head(self, data: bytes, message: RawRequestMessage) -> None:
+        """Take note that ``data`` is the whole of a request that was answered quickly, as ``message``."""
+
+
+AGAIN: web.AppKey[Again] = web.AppKey("again")
 
 
 def written(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> bytes:
@@ -64,8 +81,10 @@ class Runner(web.AppRunner):
     @property
     def server(self) -> Any:
         """What makes a protocol for each connection."""
-        quick, crowd, made = self.app.get(QUICK), self.app.get(CROWD), self.made
-        return made if made is None or (quick is None and crowd is None) else _Offering(made, quick or _nothing, crowd)
+        quick, again, crowd, made = self.app.get(QUICK), self.app.get(AGAIN), self.app.get(CROWD), self.made
+        if made is None or (quick is None and crowd is None):
+            return made
+        return _Offering(made, quick or _nothing, again, crowd)
 
 
 def _nothing(_: RawRequestMessage, __: asyncio.Transport) -> bool:
@@ -75,8 +94,8 @@ def _nothing(_: RawRequestMessage, __: asyncio.Transport) -> bool:
 class _Offering:
     """A server whose connections offer their requests, and belong to a crowd; all else of it is aiohttp's."""
 
-    def __init__(self, server: web.Server, quick: Quick, crowd: Crowd | None) -> None:
-        self._server, self._quick, self._crowd = server, quick, crowd
+    def __init__(self, server: web.Server, quick: Quick, again: Again | None, crowd: Crowd | None) -> None:
+        self._server, self._quick, self._again, self._crowd = server, quick, again, crowd
         self._put_off = _PutOff()
 
     def __call__(self) -> Any:
@@ -86,7 +105,8 @@ class _Offering:
         else:
             protocol = Connection(self._server, self._crowd, loop=self._server._loop, **self._server._kwargs)
             protocol.goes_on = self._put_off.write
-        protocol._parser = _Parser(protocol, protocol._parser, self._quick, self._put_off)
+            protocol.again = self._again.again if self._again is not None else None
+        protocol._parser = _Parser(protocol, protocol._parser, self._quick, self._again, self._put_off)
         return protocol
 
     def __getattr__(self, name: str) -> Any:
@@ -139,6 +159,7 @@ class _PutOff:
     def add(self, protocol: Connection, request: Any, answer: Later) -> None:
         """Write ``answer`` to the ``request`` (message and payload) of ``protocol`` once all that came meanwhile is read."""
         self._answers[protocol] = request, answer
+        protocol.between = False
         protocol._loop.call_soon(protocol._loop.call_soon, self.write, protocol)  # behind the next look at what came
 
     def write(self, protocol: Connection) -> bool:
@@ -159,19 +180,21 @@ class _PutOff:
 class _Parser:
     """The parser of one connection: what it reads is offered before it is queued."""
 
-    __slots__ = ("_body", "_bounded", "_feed", "_parser", "_protocol", "_put_off", "_quick")
+    __slots__ = ("_again", "_body", "_bounded", "_feed", "_parser", "_protocol", "_put_off", "_quick")
 
-    def __init__(self, protocol: Any, parser: Any, quick: Quick, put_off: _PutOff) -> None:
-        self._put_off = put_off
+    def __init__(self, protocol: Any, parser: Any, quick: Quick, again: Again | None, put_off: _PutOff) -> None:
+        self._again, self._put_off = again, put_off
         self._protocol, self._parser, self._quick, self._feed = protocol, parser, quick, parser.feed_data
         self._bounded: Connection | None = protocol if isinstance(protocol, Connection) else None
         self._body: StreamReader = EMPTY_PAYLOAD  # of the last request
 
     def feed_data(self, data: bytes) -> Any:
         """Return what aiohttp's parser makes of ``data``, without the requests that were answered."""
+        bounded, between = self._bounded, False
+        if bounded is not None:
+            between, bounded.between = bounded.between, False
         read = self._feed(data)
         messages = read[0]
-        bounded = self._bounded
         if not messages:
             if bounded is not None and data and self._body.is_eof():
                 bounded.partly(len(data))
@@ -179,6 +202,7 @@ class _Parser:
         if bounded is not None:
             bounded.whole()
             self._body = messages[-1][1]
+            bounded.between = self._body is EMPTY_PAYLOAD and data.endswith(b"\r\n\r\n")
             self._put_off.write(bounded)
         protocol = self._protocol
         waiter = protocol._waiter
@@ -210,6 +234,8 @@ class _Parser:
                 break
             answered += 1
             self._parser.message_consumed()
+            if answer is True and between and len(messages) == 1 and self._again is not None and bounded is not None:
+                self._again.head(data, message)
         if not answered:
             return read
         protocol._next_keepalive_close_time = protocol._loop.time() + protocol._keepalive_timeout

@@ -41,6 +41,8 @@ MOST = 64 << 20  # bytes of small ones in memory
 MOST_OPEN = 500  # large ones, each with two descriptors
 LONG_WAY = ("If-None-Match", "Expect", "Authorization")  # requests with one of these
 COOKIE = f"{NAME}="
+HEADS, LONGEST_HEAD = 10_000, 2048  # heads that are known again, and bytes of one
+LINE, LINE_END = b"GET /", b" HTTP/1.1"
 log = logging.getLogger("headgate.delivery")
 
 
@@ -75,6 +77,7 @@ class Hot:
         self._known: OrderedDict[tuple[str | None, str], Small | Large] = OrderedDict()
         self._bytes = self._open = 0
         self._second, self._lines = 0, dict[int, bytes]()
+        self._heads: OrderedDict[bytes, tuple[str | None, str]] = OrderedDict()  # what they say: host and token
         self._tally = metrics.Tally(zone, 200, "hit")
 
     def forget(self) -> None:
@@ -148,7 +151,7 @@ class Hot:
             return False
         granted: Granted | None = None
         if self.door is not None:
-            granted = self._admitted(self.door, headers, transport, known.uri)
+            granted = self._admits(self.door, _token(headers), transport, known.uri)
             if granted is None:
                 return False
         try:
@@ -164,6 +167,42 @@ class Hot:
         self._load.sent(len(known.body))
         self._tally.count(len(known.body), time.monotonic() - began)
         return True
+
+    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool:
+        """Answer a request for a small object whose head says, byte for byte, what one before said (``quick.Again``)."""
+        line, _, rest = data.partition(b"\r\n")
+        said = self._heads.get(rest)
+        if said is None or not line.startswith(LINE) or not line.endswith(LINE_END):
+            return False
+        host, token = said
+        known = self._known.get((host, str(line[len(LINE) - 1 : -len(LINE_END)], "utf-8", "surrogateescape")))
+        if not isinstance(known, Small) or not known.body:
+            return False
+        began, subject = time.monotonic(), ""
+        if began >= known.until or not self._exchange.is_fresh(known.code, known.manifest):
+            return False
+        if self.door is not None:
+            granted = self._admits(self.door, token, transport, known.uri)
+            if granted is None:
+                return False
+            subject = granted.subject
+        try:
+            self._meter.check()
+            self._write(known, transport, subject, alone=alone)
+        except Refused:
+            return False
+        self._load.sent(len(known.body))
+        self._tally.count(len(known.body), time.monotonic() - began)
+        return True
+
+    def head(self, data: bytes, message: RawRequestMessage) -> None:
+        """Take note of what a head says whose request was answered by ``answer``, if what it asks for is a whole small object."""
+        headers, rest = message.headers, data.partition(b"\r\n")[2]
+        told = "?" in message.path or "Range" in headers or any(map(headers.__contains__, cmcd.HEADERS))
+        if not told and len(rest) <= LONGEST_HEAD:
+            self._heads[rest] = headers.get("Host"), _token(headers)
+            if len(self._heads) > HEADS:
+                self._heads.popitem(last=False)
 
     def _is_damaged(self, known: Known) -> bool:
         """Return whether somebody found meanwhile that the disk does not give the object."""
@@ -195,7 +234,7 @@ class Hot:
         told = self._quality.hear(known.code, headers, said)
         return told.next if told is not None else ()
 
-    def _write(self, known: Small, transport: asyncio.Transport, subject: str) -> None:
+    def _write(self, known: Small, transport: asyncio.Transport, subject: str, *, alone: bool = False) -> None:
         line = self._status_line(200)
         if known.line is not line:
             known.line, known.whole = line, b"".join((line, known.head, known.body))
@@ -203,19 +242,11 @@ class Hot:
             release, body, meter = known.manifest.release, known.manifest.body, self._meter
             what = Delivered(release, known.path, body, meter.zone, meter.screen, 200, "hit", subject)
             known.delivered[subject] = what
-        self._meter.write(transport, what, known.whole, len(known.body))
+        self._meter.write(transport, what, known.whole, len(known.body), alone=alone)
 
-    def _admitted(
-        self, door: Door, headers: CIMultiDictProxy[str], transport: asyncio.Transport, uri: str
-    ) -> Granted | None:
-        token = headers.get(NAME)
-        if token is None:
-            cookie = headers.get("Cookie", "")
-            if not cookie.startswith(COOKIE) or ";" in cookie:
-                return None
-            token = cookie[len(COOKIE) :]
+    def _admits(self, door: Door, token: str, transport: asyncio.Transport, uri: str) -> Granted | None:
         place = transport.get_extra_info("peername")
-        return door.known(token, place[0], uri, time.time()) if isinstance(place, tuple) else None
+        return door.known(token, place[0], uri, time.time()) if token and isinstance(place, tuple) else None
 
     def _status_line(self, status: int) -> bytes:
         if (second := int(time.time())) != self._second:
@@ -240,6 +271,14 @@ def _small_of(what: What, response: web.StreamResponse) -> Small | None:
         return None
     lines = (f"{name}: {value}\r\n" for name, value in response.headers.items() if name not in ("Date", "Connection"))
     return Small(*what, "".join((*lines, "\r\n")).encode(), response.body)
+
+
+def _token(headers: CIMultiDictProxy[str]) -> str:
+    """Return the token that is shown, empty where there is none or it is not told at once."""
+    if (token := headers.get(NAME)) is not None:
+        return token
+    cookie = headers.get("Cookie", "")
+    return cookie[len(COOKIE) :] if cookie.startswith(COOKIE) and ";" not in cookie else ""
 
 
 def _is_cmcd(query: str) -> bool:

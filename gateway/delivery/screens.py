@@ -17,7 +17,7 @@ from aiohttp.typedefs import Middleware
 from appliance.runtime import http
 from appliance.runtime.bounded import CROWD, Crowd
 from appliance.runtime.errors import Corrupt, HeadgateError, Refused, Unreachable
-from appliance.runtime.quick import QUICK
+from appliance.runtime.quick import AGAIN, QUICK
 from gateway.delivery import cmcd, cmsd, fields, line, metrics, page
 from gateway.delivery.ahead import Ahead
 from gateway.delivery.ahead_live import AheadLive
@@ -126,7 +126,7 @@ class Screens:
         crowd = app[CROWD] = Crowd(lambda reason: metrics.REFUSALS.labels(self._zone, reason).inc())
         metrics.CONNECTIONS.labels(self._zone).set_function(crowd.here.total)
         if self.front is None:
-            app[QUICK] = self._hot.answer
+            app[QUICK], app[AGAIN] = self._hot.answer, self._hot
         else:
             app.router.add_get("/-/permit", self.front.permit)
             app.router.add_get("/-/object", self.front.object)

@@ -159,15 +159,20 @@ class Meter:
         self._not_crowded(transport)
         return Running(self, transport, What(release, path, body, self.zone, self.screen, status, cache, subject))
 
-    def write(self, transport: asyncio.Transport, what: What, answer: bytes, count: int) -> None:
+    def write(
+        self, transport: asyncio.Transport, what: What, answer: bytes, count: int, *, alone: bool = False
+    ) -> None:
         """Write a whole ``answer``, which ends with ``count`` bytes of content: a delivery of its own, as by ``begin``, in less time.
+
+        ``alone``: nothing else was written to the connection since the last one, so that the kernel need not be asked where it is.
 
         Raises:
             Refused: it could not be accounted for (``busy``); nothing is written.
         """
         self._not_crowded(transport)
         started, whole = time.time(), False
-        span = self.span(transport, what, count, len(answer) - count, started, Fate(), first=True) if count else None
+        head = len(answer) - count
+        span = self.span(transport, what, count, head, started, Fate(), first=True, alone=alone) if count else None
         try:
             transport.write(answer)
             whole = True
@@ -230,8 +235,9 @@ class Meter:
         fate: Fate,
         *,
         first: bool,
+        alone: bool = False,
     ) -> Span | None:
-        """Begin a stretch of content on a connection; None where it is not counted here.
+        """Begin a stretch of content on a connection; None where it is not counted here. ``alone``: as in ``write``.
 
         Raises:
             Refused: it could not be accounted for (``busy``).
@@ -241,6 +247,8 @@ class Meter:
             if not self.meters(transport):
                 return None
             stream = self._streams[transport] = Stream(self._ledger, transport.get_extra_info("socket"))
+        if alone:
+            return stream.follow(what, ahead, count, started, fate)
         return stream.begin(what, transport.get_write_buffer_size() + ahead, count, started, fate, first=first)
 
     def lost(self, transport: asyncio.Transport) -> None:

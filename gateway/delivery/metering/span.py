@@ -10,6 +10,8 @@ from gateway.delivery.metering import stream
 from gateway.delivery.metering.delivery import What
 from gateway.delivery.metering.ledger import Ledger
 
+UNSEEN = 16  # stretches that follow each other, of which is not asked before whether they left
+
 
 class Fate:
     """What became of one delivery, however many stretches it has: ``broken`` once it is counted as broken off."""
@@ -64,6 +66,7 @@ class Stream:
         self._held: socket.socket | None = None
         self.spans: deque[Span] = deque()
         self.until = 0.0
+        self._upto = 0  # where the last stretch ends
 
     def begin(self, what: What, ahead: int, count: int, started: float, fate: Fate, *, first: bool) -> Span:
         """Begin a stretch of ``count`` bytes behind what the kernel took so far and ``ahead`` more.
@@ -71,13 +74,26 @@ class Stream:
         Raises:
             Refused: it could not be accounted for (``busy``).
         """
-        here = self._look()
+        return self._begin(what, self._look().taken + ahead, count, started, fate, first=first)
+
+    def follow(self, what: What, ahead: int, count: int, started: float, fate: Fate) -> Span:
+        """Begin a delivery ``ahead`` bytes behind the last stretch, which the kernel took and nothing else was written behind.
+
+        Raises:
+            Refused: it could not be accounted for (``busy``).
+        """
+        if len(self.spans) >= UNSEEN:
+            self._look()
+        return self._begin(what, self._upto + ahead, count, started, fate, first=True)
+
+    def _begin(self, what: What, begins: int, count: int, started: float, fate: Fate, *, first: bool) -> Span:
         ledger = self._ledger
-        cell, ticket, begins = ledger.cell(what), ledger.ticket(), here.taken + ahead
+        cell, ticket = ledger.cell(what), ledger.ticket()
         slot = ledger.slots.put(ticket, begins, count, cell, started, self._connection.fileno(), first)
         span = Span(ledger, slot, ticket, cell, begins, count, started, fate)
         span.first = first
         self.spans.append(span)
+        self._upto = begins + count
         return span
 
     @property

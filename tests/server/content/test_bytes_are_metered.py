@@ -78,7 +78,7 @@ def settled(chain: Chain) -> None:
 
 def various(chain: Chain, pick: random.Random) -> None:
     """Behave as screens do: well, badly, and not at all."""
-    behaviour = pick.randrange(8)
+    behaviour = pick.randrange(10)
     with contextlib.suppress(ConnectionError, TimeoutError, HTTPException):
         if behaviour == 0:
             with contextlib.closing(HTTPConnection(BIG, chain.port, timeout=30)) as connection:
@@ -118,6 +118,16 @@ def various(chain: Chain, pick: random.Random) -> None:
             asked = (request("large.mp4", "Range: bytes=0-999999,1500000-3000000"),)
             with screen(chain, *asked, room=8192) as connected:
                 read(connected, pick.randrange(1, 2 << 20))
+        elif (
+            behaviour < 9
+        ):  # one after the other with the same head, much of it the same; leaves with the last one unread
+            with contextlib.closing(HTTPConnection(BIG, chain.port, timeout=30)) as connection:
+                for _ in range(40):
+                    path = pick.choice(["small.mp4"] * 12 + ["nothing.mp4", "middle.mp4", "large.mp4"])
+                    connection.request(pick.choice(["GET"] * 9 + ["HEAD"]), f"/r/{CODE}/{path}")
+                    with connection.getresponse() as answer:
+                        answer.read()
+                connection.request("GET", f"/r/{CODE}/small.mp4")
         else:
             chain.play(pick.choice(["nothing.mp4", "small.mp4"]))
 

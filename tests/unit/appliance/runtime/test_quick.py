@@ -9,7 +9,7 @@ from aiohttp import web
 
 from appliance.runtime import http
 from appliance.runtime.bounded import CROWD, Crowd
-from appliance.runtime.quick import QUICK, Later
+from appliance.runtime.quick import AGAIN, QUICK, Later
 
 NOW = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnow"
 
@@ -260,3 +260,101 @@ def test_what_is_small_goes_before_what_is_put_off():
         return said
 
     assert asyncio.run(ask()) == ["small", "large"]
+
+
+class Heads:
+    """Answers what begins as ``/now`` by the bytes of its head, once it was read."""
+
+    def __init__(self) -> None:
+        self.known, self.offered, self.read = set[bytes](), list[tuple[bytes, bool]](), list[str]()
+
+    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool:
+        self.offered.append((data.partition(b" HTTP")[0], alone))
+        if data not in self.known:
+            return False
+        transport.write(NOW)
+        return True
+
+    def head(self, data: bytes, message: object) -> None:
+        self.known.add(data)
+
+    def answer(self, message, transport):
+        self.read.append(message.path)
+        if message.path.startswith("/later"):
+            return False
+        if message.path.startswith("/put-off"):
+            return Later(lambda: transport.write(NOW))
+        transport.write(NOW)
+        return True
+
+
+def heads(*said: bytes) -> Heads:
+    """Return what became of pieces of requests on one connection, of which each that ends one waits for its answer."""
+
+    async def ask() -> Heads:
+        app, made = http.application(), Heads()
+
+        async def later(request: web.Request) -> web.Response:
+            return web.Response(text=f"now {await request.text()}", headers={"Connection": "keep-alive"})
+
+        app.router.add_route("*", "/{path:.*}", later)
+        app[QUICK], app[AGAIN], app[CROWD] = made.answer, made, Crowd(lambda _: None)
+        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
+            reader, writer = await asyncio.open_connection(*places[0])
+            for piece in said:
+                before = len(made.offered)
+                writer.write(piece)
+                async with asyncio.timeout(20):
+                    if piece.endswith(END):
+                        await reader.readuntil(b"now")
+                    else:
+                        while len(made.offered) == before:  # noqa: ASYNC110 (nobody tells)
+                            await asyncio.sleep(0)
+            writer.close()
+            await writer.wait_closed()
+        return made
+
+    return asyncio.run(ask())
+
+
+END = b"\r\n\r\n"
+ONE, LATER, OFF = ((ASK % name).encode() for name in ("now", "later", "put-off"))
+
+
+def test_a_head_that_was_read_before_is_not_read_again():
+    """By its bytes; who answers it is told whether anything else was written since."""
+    made = heads(ONE, ONE, ONE, LATER, ONE, ONE)
+    assert made.read == ["/now", "/later"]
+    now, later = b"GET /now", b"GET /later"
+    assert made.offered == [(now, False), (now, False), (now, True), (later, True), (now, False), (now, True)]
+
+
+@pytest.mark.parametrize(
+    ("before", "offered"),
+    [
+        ([ONE[:9]], [ONE[:9]]),  # the beginning of the same request
+        ([b"POST /later HTTP/1.1\r\nHost: box\r\nContent-Length: 9\r\n\r\n12345"], [b"POST /later"]),  # of a body
+    ],
+)
+def test_what_is_no_beginning_is_not_offered(before, offered):
+    """What a request goes on with may look like one."""
+    made = heads(ONE, *before, ONE[9:] if before == [ONE[:9]] else END, ONE)
+    assert [data for data, _ in made.offered] == [
+        b"GET /now",
+        *offered,
+        *([b"GET /now"] if before == [ONE[:9]] else []),
+    ]
+
+
+def test_several_in_one_piece_are_read():
+    """Each is answered in its turn, and what says two requests is not taken for one."""
+    made = heads(ONE, ONE + ONE, ONE)
+    assert made.read == ["/now"] * 3
+    assert ONE + ONE not in made.known
+
+
+def test_what_comes_behind_an_answer_that_is_put_off_is_read():
+    """Until then the connection is not where it was."""
+    made = heads(ONE, OFF, ONE, ONE)
+    assert made.read == ["/now", "/put-off", "/now"]
+    assert made.offered[-1] == (b"GET /now", False)

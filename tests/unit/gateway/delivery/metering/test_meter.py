@@ -9,6 +9,7 @@ import pytest
 
 from appliance.runtime.errors import Refused
 from gateway.delivery.metering import meter as metering
+from gateway.delivery.metering import span as spans
 from gateway.delivery.metering.delivery import What
 from gateway.delivery.metering.meter import Meter
 
@@ -77,3 +78,31 @@ async def test_who_reads_nothing_is_written_no_more(tmp_path, monkeypatch):
             meter.write(transport, WHAT, HEAD + CONTENT, len(CONTENT))
         assert transport.get_write_buffer_size() == waiting
         assert len(meter._streams[transport].spans) == 3
+
+
+async def test_what_follows_another_is_counted_without_asking_where_the_connection_is(tmp_path, monkeypatch):
+    """Every so many the kernel is asked, so that what has left is counted; the sum is the same."""
+    asked = 0
+    look = spans.stream.position
+
+    def counting(connection):
+        nonlocal asked
+        asked += 1
+        return look(connection)
+
+    monkeypatch.setattr(spans.stream, "position", counting)
+    async with connected(tmp_path) as (meter, transport, reader):
+        for number in range(3 * spans.UNSEEN):
+            meter.write(transport, WHAT, HEAD + CONTENT, len(CONTENT), alone=number > 0)
+            assert await reader.readexactly(len(HEAD + CONTENT)) == HEAD + CONTENT
+        assert asked < 6
+        assert len(meter._streams[transport].spans) <= spans.UNSEEN + 1
+        transport.write(b"something else")
+        meter.write(transport, WHAT, HEAD + CONTENT, len(CONTENT))
+        meter.write(transport, WHAT, HEAD + CONTENT, len(CONTENT), alone=True)
+        await reader.readexactly(len(b"something else") + 2 * len(HEAD + CONTENT))
+        async with asyncio.timeout(10):
+            while not meter._streams[transport].settle():  # noqa: ASYNC110 (the kernel tells nobody)
+                await asyncio.sleep(0)
+        requests = 3 * spans.UNSEEN + 2
+        assert counted(meter) == [(WHAT, requests, 0, requests * len(CONTENT))]
