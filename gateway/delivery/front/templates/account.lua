@@ -89,12 +89,19 @@ return function(folder, log, values)
         return true
     end
 
-    -- Take down that an answer is over: ``what`` is the object, ``whose`` the screen and its session, each with its ``text`` besides.
+    -- Take down that an answer is over: ``what`` is the object as it was told, ``whose`` the screen and its session, each with its ``text``
+    -- besides. Answers that say the same have as many bytes, but for what they say of the connection.
     return function(what, whose)
-        local at, sent, done = values.now(), tonumber(get("bytes_sent")), has("request_completion")
+        local at, done = values.now(), has("request_completion")
         local seconds, body, closed = at - values.began(), what.bytes, done and has("then")
+        local sent = what.sent
+        if closed or not done or not sent then
+            sent = tonumber(get("bytes_sent"))
+        end
         if not done then
             body = tonumber(get("body_bytes_sent"))
+        elseif not closed then
+            what.sent = sent
         end
         if account and add(what, whose, sent, body, seconds, (done and DONE or 0) + (closed and CLOSED or 0), at) then
             return

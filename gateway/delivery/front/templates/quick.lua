@@ -108,7 +108,7 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
     local sessions = #of_session > 0 and lrucache.new(SESSIONS)
     -- Of small ones also what was asked for as a whole: by the line of the request, and by its head and where it came from.
     local lines, persons = generations(CONTENTS), generations(SESSIONS)
-    local whats, whoses = {}, {} -- that are being answered, by nginx's request
+    local answers, whoses = {}, {} -- that are being given, and to whom, by nginx's request
     local nobody = {door = "/trees", subject = "", marks = "", values = {}}
     local common, log, looked, account
     local turn, told_now
@@ -192,7 +192,8 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
         if var.plain == "" or line:sub(1, 5) ~= "GET /" then
             return
         end
-        local screen = var.remote_addr .. ngx.req.raw_header(true)
+        local head = ngx.req.raw_header(true)
+        local screen = var.remote_addr .. head
         if #screen > LONGEST_KEY then
             return
         end
@@ -202,12 +203,11 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
             if not body then
                 return
             end
-            remember(lines, line, {object = object, body = body, meter = object.meter, size = object.size, bytes = object.bytes,
-                                   text = object.meter .. " " .. object.size})
+            remember(lines, line, {object = object, body = body})
         end
         local person = recall(persons, screen)
         if not person or person.count == FOLDERS then
-            person = {count = 0}
+            person = {count = 0, head = head} -- a text that is held need not be made again
             remember(persons, screen, person)
         end
         if not person[object.folder] then
@@ -215,6 +215,13 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
         end
         local whose = session.subject .. " " .. session.marks
         person[object.folder] = {known = session, address = var.remote_addr, session = whose, text = var.remote_addr .. " " .. whose}
+    end
+
+    -- Return what a small answer says now, and its account; ``before`` is what it said last.
+    local function answer(object, before)
+        object.cmsd_dynamic = tells()
+        return {words = words(object), meter = object.meter, size = object.size, bytes = object.bytes,
+                text = object.meter .. " " .. object.size, place = before and before.place}
     end
 
     -- Return the content of a small answer, with the fields that it takes set, where everything is remembered, else nothing. The bytes of the
@@ -227,12 +234,11 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
             if whose and (whose.known == nobody or holds(whose.known, common.number, at)) then
                 if what.turn ~= common.turn then
                     what.turn = common.turn
-                    what.object.cmsd_dynamic = tells()
-                    what.words = words(what.object)
+                    what.answer = answer(what.object, what.answer)
                 end
-                var.type = what.words
+                var.type = what.answer.words
                 local key = values.key()
-                whats[key], whoses[key] = what, whose
+                answers[key], whoses[key] = what.answer, whose
                 return what.body
             end
         end
@@ -242,9 +248,9 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
     -- Take down what ``small`` gave, now that it is over.
     local function over()
         local key = values.key()
-        local what, whose = whats[key], whoses[key]
+        local what, whose = answers[key], whoses[key]
         if what then
-            whats[key], whoses[key] = nil, nil
+            answers[key], whoses[key] = nil, nil
             account(what, whose)
         end
     end
