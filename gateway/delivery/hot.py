@@ -175,8 +175,9 @@ class Hot:
         if said is None or not line.startswith(LINE) or not line.endswith(LINE_END):
             return False
         host, token = said
-        known = self._known.get((host, str(line[len(LINE) - 1 : -len(LINE_END)], "utf-8", "surrogateescape")))
-        if not isinstance(known, Small) or not known.body:
+        target, _, query = str(line[len(LINE) - 1 : -len(LINE_END)], "utf-8", "surrogateescape").partition("?")
+        known = self._known.get((host, target))
+        if not isinstance(known, Small) or not known.body or (query and not _is_cmcd(query)):
             return False
         began, subject = time.monotonic(), ""
         if began >= known.until or not self._exchange.is_fresh(known.code, known.manifest):
@@ -191,15 +192,16 @@ class Hot:
             self._write(known, transport, subject, alone=alone)
         except Refused:
             return False
+        if query:
+            self._quality.hear(known.code, {}, _said(query))
         self._load.sent(len(known.body))
         self._tally.count(len(known.body), time.monotonic() - began)
         return True
 
     def head(self, data: bytes, message: RawRequestMessage) -> None:
-        """Take note of what a head says whose request was answered by ``answer``, if what it asks for is a whole small object."""
+        """Take note of what a head says whose request was answered by ``answer``, if that asks for all of an object."""
         headers, rest = message.headers, data.partition(b"\r\n")[2]
-        told = "?" in message.path or "Range" in headers or any(map(headers.__contains__, cmcd.HEADERS))
-        if not told and len(rest) <= LONGEST_HEAD:
+        if "Range" not in headers and not any(map(headers.__contains__, cmcd.HEADERS)) and len(rest) <= LONGEST_HEAD:
             self._heads[rest] = headers.get("Host"), _token(headers)
             if len(self._heads) > HEADS:
                 self._heads.popitem(last=False)
@@ -230,8 +232,7 @@ class Hot:
         headers, query = message.headers, message.path.partition("?")[2]
         if not query and not any(map(headers.__contains__, cmcd.HEADERS)):
             return ()
-        said = {cmcd.QUERY: unquote_plus(query[len(cmcd.QUERY) + 1 :])} if query else {}
-        told = self._quality.hear(known.code, headers, said)
+        told = self._quality.hear(known.code, headers, _said(query) if query else {})
         return told.next if told is not None else ()
 
     def _write(self, known: Small, transport: asyncio.Transport, subject: str, *, alone: bool = False) -> None:
@@ -279,6 +280,11 @@ def _token(headers: CIMultiDictProxy[str]) -> str:
         return token
     cookie = headers.get("Cookie", "")
     return cookie[len(COOKIE) :] if cookie.startswith(COOKIE) and ";" not in cookie else ""
+
+
+def _said(query: str) -> dict[str, str]:
+    """Return what a query says of which ``_is_cmcd`` is true."""
+    return {cmcd.QUERY: unquote_plus(query[len(cmcd.QUERY) + 1 :])}
 
 
 def _is_cmcd(query: str) -> bool:

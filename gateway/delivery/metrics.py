@@ -128,7 +128,9 @@ AHEAD_BYTES = Counter(
     ["zone", "outcome"], registry=REGISTRY,
 )  # fmt: skip
 FRONT_UNREAD = Counter(
-    "headgate_delivery_front_unread", "Lines of nginx's log of transfers that could not be read.", registry=REGISTRY
+    "headgate_delivery_front_unread",
+    "Lines of nginx's log, and answers in its accounts, that could not be read.",
+    registry=REGISTRY,
 )
 FRONT_UNSENT = Counter(
     "headgate_delivery_front_unsent_bytes",

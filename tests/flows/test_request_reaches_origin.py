@@ -2,9 +2,9 @@
 
 import pytest
 
-from provisioning.lab.operator import FILM
+from provisioning.lab.operator import FILM, PORTAL
 from provisioning.lab.tour import flow_film, guided
-from provisioning.lab.tour.stage import UNPUBLISHED, Stage, until
+from provisioning.lab.tour.stage import SCREENS, UNPUBLISHED, Stage, until
 
 pytestmark = pytest.mark.flow
 PATH = f"/r/{FILM.removeprefix('isli:')}/master.m3u8"
@@ -53,3 +53,30 @@ def test_the_exchange_has_no_network(stage: Stage):
     links = stage.lab.exec("headend", ["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-o", "link"])
 
     assert [line.split(":")[1].strip() for line in links.splitlines()] == ["lo"]
+
+
+ACCOUNTS = """
+import glob, struct
+files = [open(name, "rb").read(72) for name in glob.glob("/run/headgate/front/smallscreen/answers.*")]
+print(*(sum(int(struct.unpack_from("=d", file, at)[0]) for file in files) for at in (0, 64)))
+"""
+
+
+def test_what_a_phone_gets_from_nginx_s_memory_is_taken_down_and_counted(stage: Stage):
+    """nginx, under a user and in a sandbox of its own, writes each answer where delivery reads it."""
+    page = f"http://{SCREENS['phone'][1]}/r/{PORTAL.removeprefix('isli:')}/index.html"
+    before = accounts(stage)
+    until("nginx remembers", lambda: ask(stage, page, 20) and accounts(stage)[0] >= before[0] + 10)
+    until("it is counted", lambda: accounts(stage)[1] >= before[1] + 10)
+
+
+def ask(stage: Stage, page: str, times: int) -> bool:
+    """Ask for a page so often on one connection; return whether it came each time."""
+    urls = [word for _ in range(times) for word in ("-o", "/dev/null", page)]
+    return stage.lab.exec("phone", ["curl", "-sS", "-w", "%{http_code}", *urls]) == "200" * times
+
+
+def accounts(stage: Stage) -> tuple[int, int]:
+    """Return how many answers nginx's workers wrote down at the edge, and how many of them delivery counted."""
+    written, counted = stage.lab.exec("edge", ["python3", "-c", ACCOUNTS]).split()
+    return int(written), int(counted)

@@ -64,6 +64,19 @@ def test_an_object_asked_for_again_and_again_is_the_same_answer(chain, until):
     until(lambda: chain.play("1.m4s").status == 451, "a withdrawn release is not served from memory either")
 
 
+def test_what_players_tell_with_a_known_object_is_counted(chain, until):
+    """Each session, though its request says nothing else that is new."""
+    chain.publish({"1.m4s": SEGMENT})
+    until(lambda: chain.play("1.m4s").headers.get("Cache-Status") == "headgate; hit", "it is in the store")
+    for number in range(WARM):
+        assert chain.play(f"1.m4s?CMCD=bl%3D2100%2Csid%3D%22{number}%22").body == SEGMENT
+    assert chain.play("1.m4s?CMCD=sid%3D%22x%22&more=1").status == 200
+    figures = chain.run / "metrics" / "delivery-bigscreen" / "delivery-bigscreen.prom"
+    told = f'headgate_delivery_sessions{{screen="big",zone="bigscreen"}} {WARM + 1}.0'
+    until(lambda: figures.exists() and told in figures.read_text(), "each is a session")
+    assert f'buffer_seconds_count{{screen="big",zone="bigscreen"}} {WARM}.0' in figures.read_text()
+
+
 def test_a_known_object_is_for_who_may_have_it(chain, tmp_path, until):
     """Behind a door, what one screen's token opened is refused to a screen without one, and to one with another's."""
     key, keyfile = PrivateKey.generate(), tmp_path / "portal.key"
