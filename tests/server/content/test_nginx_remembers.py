@@ -320,21 +320,30 @@ def test_what_comes_in_one_piece_is_answered_one_by_one(portal, until):
     forged = {NAME: token(chain.base / "stranger.key", CODE)}
     for pad in (0, 300, 500, 700, 900, 1100, 1500):  # a head of nginx's is in a buffer of 1 KiB, or else in another one
         padded = {"User-Agent": "p" * pad}
+        asked = [good, forged, {}, good, good, forged, good]
         until(lambda padded=padded: screen.ask("1.m4s", good | padded)[1] == "nginx", "nginx serves it")
-        for _ in range(3):
-            screen.ask("1.m4s", good | padded)
-        before, asked = remembered(chain), [good, forged, {}, good, good, forged, good]
-        with socket.create_connection((ADDRESSES[ZONE], chain.port), timeout=60) as connection:
-            heads = ["".join(f"{name}: {value}\r\n" for name, value in (one | padded).items()) for one in asked]
-            line = (
-                f"GET /r/{CODE}/1.m4s HTTP/1.1\r\nHost: {ADDRESSES[ZONE]}:{chain.port}\r\nAccept-Encoding: identity\r\n"
-            )
-            connection.sendall("".join(f"{line}{head}\r\n" for head in heads).encode())
-            with connection.makefile("rb") as stream:
-                answers = [(status, data == SMALL) for status, data in (answer(stream) for _ in asked)]
-        assert answers == [(200, True) if one is good else (401, False) for one in asked], pad
-        if pad < 1500:  # the longest heads are not remembered
-            until(lambda before=before: remembered(chain) > before, "it is remembered")
+        before = remembered(chain)
+
+        def answered(
+            asked: list[dict[str, str]] = asked, padded: dict[str, str] = padded, before: int = before
+        ) -> bool:
+            answers = together(chain, [one | padded for one in asked])
+            assert answers == [(200, True) if one is good else (401, False) for one in asked], padded
+            return (
+                len(padded["User-Agent"]) == 1500 or remembered(chain) > before
+            )  # the longest heads are not remembered
+
+        until(answered, "it is remembered")
+
+
+def together(chain: Chain, heads: list[dict[str, str]]) -> list[tuple[int, bool]]:
+    """Return the status of each of several requests that are sent in one piece, and whether it has the small content."""
+    first = f"GET /r/{CODE}/1.m4s HTTP/1.1\r\nHost: {ADDRESSES[ZONE]}:{chain.port}\r\nAccept-Encoding: identity\r\n"
+    lines = ["".join(f"{name}: {value}\r\n" for name, value in head.items()) for head in heads]
+    with socket.create_connection((ADDRESSES[ZONE], chain.port), timeout=60) as connection:
+        connection.sendall("".join(f"{first}{line}\r\n" for line in lines).encode())
+        with connection.makefile("rb") as stream:
+            return [(status, data == SMALL) for status, data in (answer(stream) for _ in heads)]
 
 
 def test_an_account_goes_on_where_its_worker_was_killed(portal, until):
