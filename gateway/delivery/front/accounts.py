@@ -13,7 +13,7 @@ import os
 import re
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from operator import itemgetter
 from pathlib import Path
@@ -62,21 +62,24 @@ class Accounts:
         self._counts = [Counts.from_buffer(memory) for memory in self._memories]
         self._upto = [int(counts.tail) for counts in self._counts]  # how far each was told of
 
-    def fresh(self) -> Account | None:
-        """Return the next answers that were written and are not ``noted``; None where there are none now."""
-        for number, counts in enumerate(self._counts):
-            upto, texts = self._upto[number], counts.texts_head  # before the other head: what is told of has its texts
-            head = counts.head
-            if head == upto:
-                continue
-            if not counts.tail <= upto < head <= counts.tail + ANSWERS or not counts.texts_tail <= texts <= MOST_TEXTS:
-                metrics.FRONT_UNREAD.inc()
-                counts.head, counts.tail, counts.texts_head = upto, upto, counts.texts_tail
-                continue
-            if head > upto + AT_ONCE:  # the next ones may need texts that were written before
-                return Account(number, upto, upto + AT_ONCE, int(counts.texts_tail))
-            return Account(number, upto, int(head), int(texts))
-        return None
+    def fresh(self) -> list[Account]:
+        """Return the answers that were written until now and are not ``noted``, in pieces of ``AT_ONCE``, of every worker."""
+        return [piece for number in range(len(self._counts)) for piece in self._fresh(number)]
+
+    def _fresh(self, number: int) -> Iterator[Account]:
+        counts, upto = self._counts[number], self._upto[number]
+        texts = counts.texts_head  # before the other head: what is told of has its texts
+        head = counts.head
+        if head == upto:
+            return
+        if not counts.tail <= upto < head <= counts.tail + ANSWERS or not counts.texts_tail <= texts <= MOST_TEXTS:
+            metrics.FRONT_UNREAD.inc()
+            counts.head, counts.tail, counts.texts_head = upto, upto, counts.texts_tail
+            return
+        while head > upto + AT_ONCE:  # the next ones may need texts that were written before
+            yield Account(number, upto, upto + AT_ONCE, int(counts.texts_tail))
+            upto += AT_ONCE
+        yield Account(number, upto, int(head), int(texts))
 
     def noted(self, account: Account) -> None:
         """Go on behind these answers with ``fresh``."""
@@ -105,8 +108,7 @@ class Accounts:
     def free(self, account: Account) -> None:
         """Let the worker write over these answers, which were counted."""
         number, _, upto, texts = account
-        if number < len(self._counts):
-            counts = self._counts[number]
+        if number < len(self._counts) and upto <= (counts := self._counts[number]).head:
             self._upto[number] = max(self._upto[number], upto)
             counts.texts_tail, counts.tail = max(counts.texts_tail, texts), max(counts.tail, upto)
 

@@ -99,20 +99,23 @@ class Transfers:
             self._hold(ended, accounts, block)
 
     def read(self) -> None:
-        """Take all that nginx has said."""
-        while self._read_on():
+        """Take all that nginx has said until now; it goes on meanwhile, so that what it says later waits for the next look."""
+        self._note()
+        end = self._log.end
+        while not self._log.covers(self._log.mark, end) and self._read_on():
             pass
 
-    def _read_on(self) -> bool:
-        """Take what nginx has said next; return whether there was anything."""
-        if (fresh := self._accounts.fresh()) is not None:
-            # Noted among its lines: so it is counted once, with the mark of this one, whoever is killed meanwhile.
-            try:
+    def _note(self) -> None:
+        """Note among nginx's lines which answers are read there: each is counted once, with the mark of that line, whoever is killed."""
+        try:
+            for fresh in self._accounts.fresh():
                 self._log.append(lines.noted(fresh))
-            except OSError as error:
-                log.error("answers of nginx's wait to be counted: %s", error)
-            else:
                 self._accounts.noted(fresh)
+        except OSError as error:
+            log.error("answers of nginx's wait to be counted: %s", error)
+
+    def _read_on(self) -> bool:
+        """Take the next lines; return whether there were any."""
         if (some := self._log.some(alike=self._alike)) is None:
             return False
         self._take(some)
@@ -176,6 +179,7 @@ class Transfers:
             await self._look()
 
     async def _look(self) -> None:
+        self._note()
         for _ in range(BLOCKS):  # what is said without end keeps nothing from being counted
             if not self._read_on():
                 break

@@ -43,7 +43,7 @@ class Box:
     def take(self) -> list[Ended | None]:
         """Read what is new, note it and count it."""
         took = list[Ended | None]()
-        while (fresh := self.accounts.fresh()) is not None:
+        for fresh in self.accounts.fresh():
             self.accounts.noted(fresh)
             took += self.accounts.read(fresh)
             self.accounts.free(fresh)
@@ -87,13 +87,12 @@ def test_what_is_alike_is_told_as_one_at_the_place_of_the_first(box: Box):
 def test_what_was_not_counted_is_there_at_the_next_start(box: Box):
     """What was noted and not counted is read by the note; what was counted is not there any more, though it is noted still."""
     box.worker.answer(body=1)
-    first = box.accounts.fresh()
-    assert first == Account(0, 0, 1, first.texts if first else 0)
+    [first] = box.accounts.fresh()
+    assert first == Account(0, 0, 1, int(box.worker.counts.texts_head))
     box.accounts.noted(first)
-    assert box.accounts.fresh() is None
+    assert box.accounts.fresh() == []
     box.worker.answer(body=2)
-    second = box.accounts.fresh()
-    assert second is not None
+    [second] = box.accounts.fresh()
     box.accounts.noted(second)
     box.accounts.free(first)
     box.worker.answer(body=3)
@@ -130,11 +129,16 @@ def test_what_is_too_much_is_read_in_pieces(box: Box, monkeypatch: pytest.Monkey
     monkeypatch.setattr(modules, "AT_ONCE", 3)
     for number in range(5):
         box.worker.answer(body=number)
-    first = box.accounts.fresh()
-    assert first == Account(0, 0, 3, 0)
-    box.accounts.noted(first)
-    second = box.accounts.fresh()
-    assert second == Account(0, 3, 5, int(box.worker.counts.texts_head))
+    assert box.accounts.fresh() == [Account(0, 0, 3, 0), Account(0, 3, 5, int(box.worker.counts.texts_head))]
+    assert [one and one.body for one in box.take()] == list(range(5))
+
+
+def test_what_nobody_wrote_is_not_given_back(box: Box):
+    """A note of more than there is moves nothing."""
+    box.worker.answer(body=1)
+    box.accounts.free(Account(0, 0, 2, 1))
+    assert box.worker.counts.tail == 0
+    assert [one and one.body for one in box.take()] == [1]
 
 
 @pytest.mark.parametrize(

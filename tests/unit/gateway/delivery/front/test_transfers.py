@@ -267,6 +267,29 @@ async def test_a_worker_has_room_again_once_what_it_wrote_is_counted(front: Fron
     assert front.counted() == (10, 0, 10_000)
 
 
+@pytest.mark.parametrize("how", ["lines", "answers"])
+async def test_who_is_told_without_end_goes_on(front: Front, monkeypatch: pytest.MonkeyPatch, how: str):
+    """A worker on another core writes while it is read: what it says later is for the next look, and keeps no other worker's waiting."""
+    Worker(front.folder / "answers.1").answer(41000, body=3)
+    said = 0
+
+    def heard(some: object) -> None:
+        nonlocal said
+        said += 1
+        assert said < 100
+        if how == "lines":
+            front.say(ended(str(said)))
+        else:
+            front.worker.answer()
+
+    monkeypatch.setattr(front.transfers, "_heard", heard)
+    heard(())
+    front.transfers.read()
+    assert front.transfers._accounts._upto[1] == 1
+    front.transfers.read()
+    assert said < 10
+
+
 async def test_what_cannot_be_noted_waits(front: Front, monkeypatch: pytest.MonkeyPatch):
     """With the file system full it is read later."""
 
