@@ -22,7 +22,7 @@ local MAP_FAILED = ffi.cast("void *", -1)
 local SIZE = ffi.sizeof("headgate_common")
 local OBJECTS, SESSIONS = 10000, 16384 -- that each worker remembers
 local CONTENTS = 2048 -- small objects whose content each worker remembers: no more than 64 MiB
-local FOLDERS = 64 -- releases that one screen asks for
+local PLACES = 65536 -- screens with a release each: with more, all of them are asked about anew
 local LONGEST_KEY = 2048 -- bytes of what a session is known by; with more it goes the long way
 local LONGEST = 60 -- seconds for which anything is remembered
 local FURTHEST = 5 -- seconds ahead: delivery lends for two, so that what is lent for longer is of a clock that was set back since
@@ -107,7 +107,7 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
     local screens, count = lrucache.new(SESSIONS), 0
     local sessions = #of_session > 0 and lrucache.new(SESSIONS)
     -- Of small ones also what was asked for as a whole: by the line of the request, and by its head and where it came from.
-    local lines, persons = generations(CONTENTS), generations(SESSIONS)
+    local lines, persons, places = generations(CONTENTS), generations(SESSIONS), 0
     local answers, whoses = {}, {} -- that are being given, and to whom, by nginx's request
     local nobody = {door = "/trees", subject = "", marks = "", values = {}}
     local common, log, looked, account
@@ -206,12 +206,15 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
             remember(lines, line, {object = object, body = body})
         end
         local person = recall(persons, screen)
-        if not person or person.count == FOLDERS then
-            person = {count = 0, head = head} -- a text that is held need not be made again
+        if places == PLACES then
+            persons, places, person = generations(SESSIONS), 0, nil
+        end
+        if not person then
+            person = {head = head} -- a text that is held need not be made again
             remember(persons, screen, person)
         end
         if not person[object.folder] then
-            person.count = person.count + 1
+            places = places + 1
         end
         local whose = session.subject .. " " .. session.marks
         person[object.folder] = {known = session, address = var.remote_addr, session = whose, text = var.remote_addr .. " " .. whose}
