@@ -92,26 +92,13 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what came: what cannot be answered at once is parsed."""
-        self._alone = self.again is not None and self._waits() and self.again(data, self.transport, alone=self._alone)
+        transport = self.transport
+        free = self.between and waits(self) and takes(transport) and not (self._force_close or self._close)
+        self._alone = free and self.again is not None and self.again(data, transport, alone=self._alone)
         if self._alone:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         else:
             super().data_received(data)
-
-    def _waits(self) -> bool:
-        """Return whether a request may begin now, and be answered at once."""
-        waiter, transport = self._waiter, self.transport
-        return (
-            self.between
-            and waiter is not None
-            and not waiter.done()
-            and not self._messages
-            and not self._force_close
-            and not self._close
-            and transport is not None
-            and not transport.get_write_buffer_size()
-            and not transport.is_closing()
-        )
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Keep the connection for an answer to a peer that has said all that it has to say."""
@@ -164,6 +151,17 @@ class Connection(web.RequestHandler):
                 self._crowd.refused("too-slow")
             if transport.get_write_buffer_size():
                 transport.abort()  # closing would wait for a peer that takes nothing
+
+
+def waits(protocol: Any) -> bool:
+    """Return whether a connection waits for a request: no earlier one comes first."""
+    waiter = protocol._waiter
+    return waiter is not None and not waiter.done() and not protocol._messages
+
+
+def takes(transport: Any) -> bool:
+    """Return whether what is written now goes to the kernel at once, behind all that was written before."""
+    return transport is not None and not transport.get_write_buffer_size() and not transport.is_closing()
 
 
 def _goes_not_on(_: Connection) -> bool:

@@ -22,7 +22,7 @@ from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from appliance.runtime.bounded import CROWD, Connection, Crowd
+from appliance.runtime.bounded import CROWD, Connection, Crowd, takes, waits
 
 Rest = Callable[[], Awaitable[None]]  # writes what is left of an answer, or aborts the connection
 
@@ -205,8 +205,7 @@ class _Parser:
             bounded.between = self._body is EMPTY_PAYLOAD and data.endswith(b"\r\n\r\n")
             self._put_off.write(bounded)
         protocol = self._protocol
-        waiter = protocol._waiter
-        if waiter is None or waiter.done() or protocol._messages:  # an earlier request comes first
+        if not waits(protocol):
             return read
         transport = protocol.transport
         answered = 0
@@ -217,9 +216,7 @@ class _Parser:
                 or message.upgrade
                 or message.version != HttpVersion11
                 or payload is not EMPTY_PAYLOAD
-                or transport is None
-                or transport.get_write_buffer_size()
-                or transport.is_closing()
+                or not takes(transport)
                 or not (answer := self._quick(message, transport))
             ):
                 break

@@ -144,7 +144,7 @@ class Hot:
         if known is None:
             return False
         began = time.monotonic()
-        if began >= known.until or not self._exchange.is_fresh(known.code, known.manifest) or self._is_damaged(known):
+        if not self._holds(known, began) or self._is_damaged(known):
             self._drop(key)
             return False
         if (query and not _is_cmcd(query)) or any(map(headers.__contains__, LONG_WAY)):
@@ -180,7 +180,7 @@ class Hot:
         if not isinstance(known, Small) or not known.body or (query and not _is_cmcd(query)):
             return False
         began, subject = time.monotonic(), ""
-        if began >= known.until or not self._exchange.is_fresh(known.code, known.manifest):
+        if not self._holds(known, began):
             return False
         if self.door is not None:
             granted = self._admits(self.door, token, transport, known.uri)
@@ -205,6 +205,10 @@ class Hot:
             self._heads[rest] = headers.get("Host"), _token(headers)
             if len(self._heads) > HEADS:
                 self._heads.popitem(last=False)
+
+    def _holds(self, known: Known, now: float) -> bool:
+        """Return whether an answer may be given again."""
+        return now < known.until and self._exchange.is_fresh(known.code, known.manifest)
 
     def _is_damaged(self, known: Known) -> bool:
         """Return whether somebody found meanwhile that the disk does not give the object."""
