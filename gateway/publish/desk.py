@@ -52,6 +52,7 @@ class Desk:
         self._results: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._busy: set[tuple[str, str]] = set()  # code and digest: one sender at a time
         self._beginning: set[str] = set()
+        self._leaving: dict[str, asyncio.Event] = {}  # codes whose folder is being thrown away
         self._reading, self._taking = asyncio.Semaphore(READING), asyncio.Semaphore(AT_ONCE)
         self._moved = asyncio.Event()
         self._held = sum(drop.used(code) for code in drop.codes())  # bytes in the drop folder, or some more
@@ -86,6 +87,7 @@ class Desk:
             Refused: it may not come in, with the exchange's reason; or too many are on their way (``busy``).
             Unreachable: the exchange is away.
         """
+        await self._left(code)
         if code in self._beginning:
             raise Refused("busy", f"{code} is being offered by another sender: ask again", 503)
         self._beginning.add(code)
@@ -239,6 +241,7 @@ class Desk:
         Raises:
             Refused: too many releases are on their way (``busy``), or there is no room.
         """
+        await self._left(code)
         there = await asyncio.to_thread(self.drop.codes)
         if code not in there and len(there) >= MOST_OPEN:
             raise Refused("busy", f"{MOST_OPEN} releases are on their way in already: ask again later", 503)
@@ -366,20 +369,25 @@ class Desk:
             return
         del self._uploads[code]
         self._results[code] = upload.told()  # in the same breath: who asks must find the one or the other
-        if (
-            offering or code not in self._beginning
-        ):  # else another version is being offered, which throws away what it needs not
-            self._beginning.add(code)
+        if offering:
+            await asyncio.to_thread(self.drop.remove, code)
+        elif code not in self._beginning:  # else another version is being offered, which throws away what it needs not
+            left = self._leaving[code] = asyncio.Event()
             try:
                 await asyncio.to_thread(self.drop.remove, code)
             finally:
-                if not offering:
-                    self._beginning.discard(code)
+                del self._leaving[code]
+                left.set()
         while len(self._results) > MOST_RESULTS:
             self._results.popitem(last=False)
         metrics.RELEASES.labels(upload.state).inc()
         log.info("%s version %d: %s", code, upload.release.version, upload.state)
         self._tell()
+
+    async def _left(self, code: str) -> None:
+        """Wait while the folder of ``code`` is being thrown away: what comes for it now must not go with it."""
+        while code in self._leaving:
+            await self._leaving[code].wait()
 
     def leave(self) -> None:
         """Follow nothing any more; what is in the drop folder stays, to be offered again."""

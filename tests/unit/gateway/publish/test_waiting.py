@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,51 @@ async def test_what_the_centre_does_not_take_is_refused_with_its_reason(folder: 
         while desk.told(CODE)["state"] == WAITS:
             await desk.moved(1)
         assert desk.told(CODE)["reason"] == "older-metadata"
+
+
+class SlowDrop(Drop):
+    """A drop folder on a slow disk: it is thrown away when ``let`` is set."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, 0)
+        self.let, self.begun = threading.Event(), threading.Event()
+
+    def remove(self, code: str) -> None:
+        self.begun.set()
+        assert self.let.wait(10)
+        super().remove(code)
+
+
+@pytest.mark.parametrize("first", ["release", "listing"])
+async def test_what_comes_while_what_was_refused_is_thrown_away_waits_for_that(
+    folder: Path, tmp_path: Path, first: str
+) -> None:
+    """Who reads that a release was refused may offer it again at once: it is not ``busy``, and nothing of it is lost."""
+    exchange: Any = Exchange()
+    envelope = (folder / paths.MANIFEST).read_bytes()
+    (tmp_path / "drop").mkdir()
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+        drop = SlowDrop(tmp_path / "drop")
+        desk = Desk(drop, exchange, tasks, 1 << 20)
+        await desk.begin(CODE, envelope)
+        exchange.refusal = "older-metadata"
+        await asyncio.to_thread(drop.begun.wait, 10)
+        assert desk.told(CODE)["state"] == "refused"
+        exchange.refusal = ""
+        again = tasks.create_task(desk.hand_in(CODE, b"{}") if first == "listing" else _begin(desk, envelope))
+        assert not (await asyncio.wait({again}, timeout=0.2))[0], "it waits"
+        drop.let.set()
+        await again
+        if first == "listing":
+            assert (tmp_path / "drop" / CODE / paths.LISTING).read_bytes() == b"{}"
+        else:
+            assert desk.find(CODE).told()["missing"][0]["path"] == "a.txt"
+            assert (tmp_path / "drop" / CODE / paths.MANIFEST).read_bytes() == envelope
+        desk.leave()
+
+
+async def _begin(desk: Desk, envelope: bytes) -> None:
+    await desk.begin(CODE, envelope)
 
 
 async def test_a_restart_goes_on_with_what_waited(folder: Path, tmp_path: Path) -> None:
