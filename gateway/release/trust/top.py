@@ -32,6 +32,11 @@ class Top:
         self._round: TrustedMetadataSet | None = None
         self._rooted, self._roots = False, 0  # whether the round has the newest root, and how many were new in it
 
+    @property
+    def seen(self) -> datetime:
+        """When the origin showed the timestamp of what is ready, long ago where nothing is."""
+        return self._seen
+
     def current(self, now: datetime, fresh: timedelta) -> TrustedMetadataSet:
         """Return metadata whose timestamp the origin showed at most ``fresh`` ago.
 

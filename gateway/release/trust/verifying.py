@@ -27,12 +27,13 @@ from gateway.release.trust.layout import ROOT, TARGETS, Name, Needed
 from gateway.release.trust.listing import Entry
 from gateway.release.trust.reasons import MOST_FILES, SAYS_NO
 from gateway.release.trust.supply import Ask, Supply
-from gateway.release.trust.top import Top
+from gateway.release.trust.top import PATIENCE, Top
 
 FRESH = timedelta(seconds=10)  # for which a verified timestamp is not asked for again
-RECENT = timedelta(seconds=2)  # the same, before a release counts as not listed: it may just have been published
+RECENT = timedelta(seconds=2)  # the same, of a body; and for which a release that is not listed is not looked up anew
 LATELY = timedelta(seconds=60)  # the same, for housekeeping
 MOST_BINS = 1024  # in memory
+MOST_DOUBTS = 1024  # releases that were not listed, of which it is known when that was looked at
 log = logging.getLogger("headgate.admission")
 
 
@@ -90,6 +91,7 @@ class Chain:
         self._kept, self._supply = kept, Supply()
         self._top = Top(kept, pinned, self._supply)
         self._bins: OrderedDict[str, _Bin] = OrderedDict()
+        self._doubts: OrderedDict[str, datetime] = OrderedDict()  # code -> when the metadata at hand did not list it
 
     def look_up(
         self, body: str, code: str, now: datetime, sha256: str = "", givers: Sequence[str] = ()
@@ -110,7 +112,7 @@ class Chain:
             except Refused as error:
                 if error.reason not in (*SAYS_NO, "not-as-listed"):
                     raise
-                newer = self._top.current(now, RECENT)
+                newer = self._top.current(now, abs(now - self._doubted(code, now)))
                 if newer is current:
                     raise
                 listed = self._listed(newer, body, code, now, sha256)
@@ -208,6 +210,20 @@ class Chain:
                 log.info("%s is given as it was verified last: %s", name.file, error)
         data = self._kept.read(name.file if name.kind == "root" else f"{name.role}.json")
         return data if data is not None and name.version in (None, _version(data)) else None
+
+    def _doubted(self, code: str, now: datetime) -> datetime:
+        """Return since when it is asked whether the release is listed after all: only what the origin shows after that tells.
+
+        It may have been published since the box looked last, for whatever reason that was; but who asks for it again and again has the
+        origin asked every ``RECENT`` and no more often.
+        """
+        since, seen = self._doubts.get(code), self._top.seen
+        if since is None or abs(now - since) > PATIENCE or (seen >= since and now - seen > RECENT):
+            since = self._doubts[code] = now
+            self._doubts.move_to_end(code)
+            while len(self._doubts) > MOST_DOUBTS:
+                self._doubts.popitem(last=False)
+        return since
 
     def _obtain(self, name: Name, now: datetime) -> None:
         current = self._top.current(now, FRESH)

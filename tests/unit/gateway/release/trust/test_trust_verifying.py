@@ -109,6 +109,48 @@ def test_a_release_that_was_just_published_is_found_within_seconds(operation: Op
     assert box.ask(CODES[1])
 
 
+def test_a_release_that_was_just_published_is_found_at_once_though_the_box_looked_just_before(
+    operation: Operation, box: Box
+) -> None:
+    operation.publish()
+    box.ask()
+    operation.publish(CODES[1])
+    operation.pass_time(milliseconds=100)
+    assert box.ask(CODES[1])
+
+
+def test_who_asks_for_what_is_not_listed_again_and_again_has_the_origin_asked_every_two_seconds(
+    operation: Operation, box: Box
+) -> None:
+    operation.publish()
+    box.ask()
+    box.asked.clear()
+    for _ in range(50):
+        operation.pass_time(milliseconds=100)
+        assert box.refuses(CODES[1]) == "not-listed"
+    assert box.asked["timestamp.json"] == 3
+    operation.publish(CODES[1])
+    operation.pass_time(seconds=2)
+    assert box.ask(CODES[1])
+
+
+def test_an_origin_that_takes_longer_than_that_is_waited_for(operation: Operation, box: Box) -> None:
+    """What it shows tells whether the release is listed, however long it took."""
+    operation.publish()
+    box.ask()
+    operation.pass_time(seconds=1)
+    box.shown = lambda _, data: operation.pass_time(seconds=4) or data
+    now = operation.now
+
+    def look() -> None:
+        while isinstance(needed := box.chain.look_up("library", CODES[1], operation.now), Needed):
+            box.chain.give(needed.file, box.read(needed), operation.now)
+
+    with pytest.raises(Refused, match="does not list"):
+        look()
+    assert operation.now - now < timedelta(seconds=20)
+
+
 def test_asking_again_needs_nothing_of_the_origin(operation: Operation, box: Box) -> None:
     operation.publish()
     box.ask()
