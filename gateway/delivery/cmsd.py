@@ -54,9 +54,17 @@ def dynamic(
         told.append(f";rtt={_milliseconds(link.rtt)}")
     if most:
         told.append(f";mb={min(LARGEST_RATE, max(1, most // 1000))}")
-    if delay is not None:
-        told.append(f";rd={_milliseconds(delay)}")
-    return f'"{_HIDDEN.sub("", box)}"{"".join(told)}' if told else ""
+    said = f"{_name(box)}{''.join(told)}" if told else ""
+    return said if delay is None else delayed(said, box, delay)
+
+
+def delayed(said: str, box: str, delay: float) -> str:
+    """Return what ``dynamic`` said of the box without a ``delay`` as it is with one, in seconds, which is known last."""
+    return f"{said or _name(box)};rd={_milliseconds(delay)}"
+
+
+def _name(box: str) -> str:
+    return f'"{_HIDDEN.sub("", box)}"'
 
 
 def _milliseconds(seconds: float) -> int:

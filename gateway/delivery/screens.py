@@ -390,15 +390,13 @@ class Screens:
         if (response.content_length or 0) <= SMALL:
             told = self.told()  # it says nothing of a line, and is answered the same to everybody for a moment
         elif not early:
-            told = self._told_of_line(request, began)
+            told = self.told(line.look(request.transport), time.monotonic() - began)
         else:  # how long it took is not known yet
-            request[LAST] = (cmsd.DYNAMIC, lambda: self._told_of_line(request, began))
+            said = self.told(line.look(request.transport))
+            request[LAST] = (cmsd.DYNAMIC, lambda: cmsd.delayed(said, self.site, time.monotonic() - began))
             return
         if told:
             response.headers[cmsd.DYNAMIC] = told
-
-    def _told_of_line(self, request: web.Request, began: float) -> str:
-        return self.told(line.look(request.transport), time.monotonic() - began)
 
     def told(self, link: cmsd.Link | None = None, delay: float | None = None) -> str:
         """Return ``CMSD-Dynamic`` of now, for everybody, or for the player at ``link`` whose answer took ``delay`` seconds."""

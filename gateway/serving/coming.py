@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class Coming:
         self._over = False
         self._failure: HeadgateError | None = None
         self._news = asyncio.Event()
+        self._piece = (0, b"")  # where it begins, and its bytes: all who wait for the same begin with the same
 
     @property
     def has_begun(self) -> bool:
@@ -85,6 +87,18 @@ class Coming:
             raise Corrupt("the object that the exchange stored is not in the store")
         return opened
 
+    def piece(self, first: int, count: int, store: Objects, incoming: Path) -> bytes:
+        """Return ``count`` bytes from ``first`` on, as far as they are there; read once for all who begin with them.
+
+        Raises:
+            Corrupt: it is in neither place.
+            OSError: the disk does not give it.
+        """
+        if self._piece[0] != first or len(self._piece[1]) != count:
+            with self.open(store, incoming) as opened:
+                self._piece = (first, os.pread(opened.fileno(), count, first))
+        return self._piece[1]
+
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
@@ -97,7 +111,7 @@ class Superseded(HeadgateError):
 class Growing(io.RawIOBase):
     """The object ``what`` before the exchange has answered: opened when it is read from first, which is after ``coming.reach``.
 
-    ``begins`` is called then: what it raises is raised instead.
+    ``begins`` is called before that: what it raises is raised instead.
     """
 
     def __init__(
@@ -105,6 +119,7 @@ class Growing(io.RawIOBase):
     ) -> None:
         self._coming, self._what, self._store, self._incoming, self._begins = coming, what, store, incoming, begins
         self._file: BinaryIO | None = None
+        self._begun = False
 
     def fileno(self) -> int:
         """Return the descriptor.
@@ -114,11 +129,27 @@ class Growing(io.RawIOBase):
             Corrupt: it is nowhere.
         """
         if self._file is None:
+            self._begin()
+            self._file = self._coming.open(self._store, self._incoming)
+        return self._file.fileno()
+
+    def piece(self, first: int, count: int) -> bytes:
+        """Return ``count`` bytes from ``first`` on, as far as they are there, without opening it where another one just read the same.
+
+        Raises:
+            Superseded: another object came.
+            Corrupt: it is nowhere.
+            OSError: the disk does not give it.
+        """
+        self._begin()
+        return self._coming.piece(first, count, self._store, self._incoming)
+
+    def _begin(self) -> None:
+        if not self._begun:
             self._begins()
             if self._coming.object != self._what:
                 raise Superseded("another version of the release has another object there")
-            self._file = self._coming.open(self._store, self._incoming)
-        return self._file.fileno()
+            self._begun = True
 
     def close(self) -> None:
         """Let it go."""

@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 from aiohttp import web
 
 from appliance.runtime.errors import Corrupt, HeadgateError
-from gateway.serving.coming import Coming
+from gateway.serving.coming import Coming, Growing
 from gateway.serving.running import shut
 
 SMALL = 64 << 10  # bytes; below this one copy costs less than a second system call
@@ -111,7 +111,7 @@ def is_readable(file: BinaryIO, at: int) -> bool:
 
 def _read(file: BinaryIO, first: int, count: int) -> bytes:
     try:
-        body = os.pread(file.fileno(), count, first)
+        body = file.piece(first, count) if isinstance(file, Growing) else os.pread(file.fileno(), count, first)
     except OSError as error:
         raise Corrupt(f"the store's disk does not give the object: {error.strerror}") from error
     if len(body) < count:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.delivery.cmsd import LARGEST_RATE, LONGEST_TIME, Link, dynamic, static
+from gateway.delivery.cmsd import LARGEST_RATE, LONGEST_TIME, Link, delayed, dynamic, static
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,14 @@ def test_a_box_with_nothing_to_say_says_nothing():
     """No line, no connection, no delay; and of a connection that delivered nothing yet no throughput."""
     assert dynamic("box") == ""
     assert dynamic("box", link=Link(0.001, 0)) == '"box";rtt=1'
+    assert dynamic("box", delay=0.01) == '"box";rd=10'
+
+
+def test_how_long_an_answer_took_is_added_when_it_is_known():
+    """To what was said before, as if it had been said with it."""
+    said = dynamic("nanning-1", most=2_500_000, link=Link(0.0042, 9_876_543))
+    assert delayed(said, "nanning-1", 0.0301) == '"nanning-1";etp=9800;rtt=5;mb=2500;rd=31'
+    assert delayed(dynamic("nanning-1"), "nanning-1", 0.0301) == '"nanning-1";rd=31'
 
 
 @given(
