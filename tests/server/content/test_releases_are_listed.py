@@ -19,6 +19,7 @@ from gateway.release.trust.delegate import Delegate
 from .conftest import CODE, Chain
 
 pytestmark = pytest.mark.server
+OTHER = "999999-100000000000002-3"
 FILM = {"film.txt": "刘三姐".encode() * 100}
 
 
@@ -59,15 +60,15 @@ class Trusted:
         self.put(drafts.targets(old, bodies, datetime.now(UTC)), self.operator)
         repository.refresh(self.folder, self.online)
 
-    def list(self, key: PrivateKey | None = None) -> None:
-        envelope = (self.chain.origin.folder / "releases" / CODE / paths.MANIFEST).read_bytes()
-        repository.list_release(self.folder, "library", CODE, envelope, key or self.chain.key, self.online)
+    def list(self, key: PrivateKey | None = None, code: str = CODE) -> None:
+        envelope = (self.chain.origin.folder / "releases" / code / paths.MANIFEST).read_bytes()
+        repository.list_release(self.folder, "library", code, envelope, key or self.chain.key, self.online)
 
     def unlist(self) -> None:
         repository.list_releases(self.folder, "library", [], self.chain.key, self.online, without=[CODE])
 
-    def reason(self) -> str:
-        reply = self.chain.ask("delivery-bigscreen", "release", {"release": CODE})
+    def reason(self, code: str = CODE) -> str:
+        reply = self.chain.ask("delivery-bigscreen", "release", {"release": code})
         told: dict[str, Any] = json.loads(reply.body)
         return "" if reply.status == 200 else str(told["reason"])
 
@@ -88,6 +89,16 @@ def test_a_listed_release_plays_and_an_unlisted_one_does_not(trusted: Trusted, u
     trusted.list()
     until(lambda: trusted.reason() == "", "the listing is seen")
     assert trusted.chain.play("film.txt").body == FILM["film.txt"]
+
+
+def test_a_release_plays_as_soon_as_it_is_listed_whatever_the_box_looked_for_just_before(trusted: Trusted) -> None:
+    """Of what the box saw a moment ago, for another release, it does not conclude that this one is not listed."""
+    trusted.chain.publish(FILM)
+    trusted.chain.publish(FILM, code=OTHER)
+    trusted.list()
+    assert trusted.reason() == ""
+    trusted.list(code=OTHER)
+    assert trusted.reason(OTHER) == ""
 
 
 def test_a_release_plays_on_while_the_origin_is_away_also_after_restarts(
