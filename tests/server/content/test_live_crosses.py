@@ -318,7 +318,7 @@ def test_a_running_channel_is_withdrawn(chain, studio, until):
     until(lambda: chain.play("live/other.m3u8").body == newer, "the playlist is replaced")
     assert chain.play("live/index.m3u8").status == 200
     kept = chain.state / "store" / "live" / "objects"
-    with socket.create_connection(("127.20.0.1", chain.port), 20) as screen:
+    with socket.create_connection(("127.20.0.1", chain.port), 60) as screen:  # all 32 MB are verified first
         screen.sendall(f"GET /r/{CODE}/live/large.ts HTTP/1.1\r\nHost: box\r\n\r\n".encode())
         received = len(screen.recv(1024))
         assert len(list(kept.glob("*/*"))) >= 4
