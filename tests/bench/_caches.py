@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +52,15 @@ def _process(name: str, base: Path, place: tuple[str, int], argv: list[str], **e
     with (base / "log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log, env=os.environ | environment)
     try:
-
-        def listens() -> bool:
+        # Who answers is there: nginx listens before it has a worker, whose processor time would be missed.
+        def answers() -> bool:
             assert process.poll() is None, (base / "log").read_text()
-            with socket.socket() as connection:
-                return connection.connect_ex(place) == 0
+            with suppress(OSError), socket.create_connection(place, 5) as connection:
+                connection.sendall(b"HEAD / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+                return bool(connection.recv(1))
+            return False
 
-        until(listens, f"{name} listens")
+        until(answers, f"{name} answers")
         pids = family(process.pid)
         pin(pids, SERVER)
         yield Cache(name, *place, pids)
