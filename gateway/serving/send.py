@@ -105,7 +105,7 @@ def is_readable(file: BinaryIO, at: int) -> bool:
     """Return whether the disk gives the byte ``at`` of the file."""
     try:
         return bool(os.pread(file.fileno(), 1, at))
-    except OSError:
+    except (OSError, Corrupt):
         return False
 
 
@@ -175,7 +175,13 @@ def _in_time(request: web.Request, transport: asyncio.Transport, count: int) -> 
 
 async def _sendfile(request: web.Request, transport: asyncio.Transport, file: BinaryIO, first: int, count: int) -> int:
     loop = asyncio.get_running_loop()
-    descriptor = file.fileno()
+    try:
+        descriptor = file.fileno()
+    except (
+        OSError,
+        Corrupt,
+    ):  # what a crowd begins with went out before each opens it: an error's answer would be taken for content
+        return 0
     os.lseek(descriptor, first, os.SEEK_SET)
     try:
         return await loop.sendfile(transport, file, first, count, fallback=False)

@@ -10,8 +10,9 @@ from aiohttp import web
 
 from appliance.runtime import http
 from gateway.serving import send as sends
-from gateway.serving.coming import Coming, Object
-from gateway.serving.send import FIRST, LAST, send
+from gateway.serving.coming import Coming, Growing, Object
+from gateway.serving.send import FIRST, LAST, is_readable, send
+from gateway.store.objects import Objects
 
 DATA = os.urandom(1 << 20)
 
@@ -69,3 +70,47 @@ def test_each_who_waits_gets_its_head_with_the_first_bytes_before_one_gets_more(
     assert order[:3] == ["first"] * 3
     assert set(order[3:]) == {"more"}
     assert len(DATA) > FIRST
+
+
+def test_what_cannot_be_opened_behind_its_first_bytes_breaks_off_and_nothing_is_taken_for_content(
+    tmp_path, monkeypatch
+):
+    """The disk gives what a crowd begins with, and then not the object: no answer of an error follows in its place."""
+    (tmp_path / "incoming").mkdir()
+    path, read, readable = tmp_path / "incoming" / "name", sends._read, list[bool]()
+    path.write_bytes(DATA)
+
+    def reading(*told):
+        got = read(*told)
+        path.unlink()
+        return got
+
+    monkeypatch.setattr(sends, "_read", reading)
+
+    async def play() -> bytes:
+        what, coming = Object("0" * 64, len(DATA), "video/mp4"), Coming()
+        coming.began(what, "name", stored=False)
+        coming.advance(len(DATA))
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            with Growing(coming, what, Objects(tmp_path), tmp_path / "incoming", lambda: None) as growing:
+                response, sent = await send(request, 200, {}, growing, 0, len(DATA), coming)
+                readable.append(is_readable(growing, sent))
+                return response
+
+        app = http.application()
+        app.router.add_get("/", answer)
+        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
+            reader, writer = await asyncio.open_connection(*places[0])
+            writer.write(b"GET / HTTP/1.1\r\nHost: box\r\n\r\n")
+            got = b""
+            with contextlib.suppress(ConnectionResetError):
+                while part := await asyncio.wait_for(reader.read(1 << 20), 20):
+                    got += part
+            writer.close()
+            return got
+
+    head, _, body = asyncio.run(play()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert body == DATA[:FIRST]
+    assert readable == [False]
