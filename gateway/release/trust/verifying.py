@@ -218,7 +218,7 @@ class Chain:
         origin asked every ``RECENT`` and no more often.
         """
         since, seen = self._doubts.get(code), self._top.seen
-        if since is None or abs(now - since) > PATIENCE or (seen >= since and now - seen > RECENT):
+        if since is None or not timedelta() <= now - since <= PATIENCE or (seen >= since and now - seen > RECENT):
             since = self._doubts[code] = now
             self._doubts.move_to_end(code)
             while len(self._doubts) > MOST_DOUBTS:

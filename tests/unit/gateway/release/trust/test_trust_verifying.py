@@ -134,6 +134,18 @@ def test_who_asks_for_what_is_not_listed_again_and_again_has_the_origin_asked_ev
     assert box.ask(CODES[1])
 
 
+def test_a_clock_that_was_set_back_keeps_nobody_from_looking_anew(operation: Operation, box: Box) -> None:
+    operation.publish()
+    box.ask()
+    operation.pass_time(seconds=1)
+    assert box.refuses(CODES[1]) == "not-listed"
+    operation.pass_time(seconds=-30)
+    box.ask()
+    operation.publish(CODES[1])
+    operation.pass_time(seconds=1)
+    assert box.ask(CODES[1])
+
+
 def test_an_origin_that_takes_longer_than_that_is_waited_for(operation: Operation, box: Box) -> None:
     """What it shows tells whether the release is listed, however long it took."""
     operation.publish()
