@@ -84,17 +84,16 @@ http {{
   server {{ listen {address}:{port} backlog=16000; {location} }}
 }}
 """
-# As its documentation says; below /pieces/ with what we found: pieces of 512 KiB without waiting for more cost a large one two thirds; and
-# below /guarded/ with a permission that an authority gave, remembered for the token, and a line for each answer, as delivery's nginx has.
+# As its documentation says; below /guarded/ with a permission that an authority gave, remembered for the token, and a line for each answer,
+# as delivery's nginx has.
 CACHED = """proxy_http_version 1.1; proxy_set_header Connection ""; proxy_cache all;
   proxy_cache_key $uri; proxy_cache_valid 200 1h; proxy_cache_lock on; proxy_cache_lock_timeout 60s; proxy_cache_lock_age 60s;
   proxy_cache_use_stale updating error timeout; proxy_ignore_headers Cache-Control Expires; proxy_buffers 16 64k;
   location / {{ proxy_pass http://{origin}; }}
-  location {pieces} {{ proxy_pass http://{origin}/; tcp_nopush off; sendfile_max_chunk 512k; }}
   location {guarded} {{ auth_request /-/authority; access_log {base}/account.log account; proxy_pass http://{origin}/; }}
   location = /-/authority {{ internal; proxy_pass http://unix:{base}/authority.sock; proxy_pass_request_body off;
     proxy_cache_key permit$http_{token}; proxy_cache_valid 204 10s; }}"""
-PIECES, GUARDED = "/pieces/", "/guarded/"
+GUARDED = "/guarded/"
 TOKEN = NAME.lower().replace("-", "_")  # as nginx names the field in its variables
 
 
@@ -121,7 +120,7 @@ def nginx(base: Path, origin: str) -> Iterator[Cache]:
     with _nginx(
         "nginx proxy_cache",
         base,
-        CACHED.format(base=base, origin=origin, pieces=PIECES, guarded=GUARDED, token=TOKEN),
+        CACHED.format(base=base, origin=origin, guarded=GUARDED, token=TOKEN),
         ADDRESS,
         free_port(ADDRESS),
     ) as cache:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import _box, _caches, _crowd, _extras, _many
+from tests.bench import _box, _caches, _crowd, _extras, _many, _network
 from tests.bench._caches import Cache
 from tests.bench._screens import Measured, has_wrk, large, small
 from tests.server.content import media
@@ -26,8 +26,8 @@ SECONDS = 2  # of a turn
 SEGMENT, SMALL = 2 << 20, 16 << 10  # bytes
 FRONT = ("smallscreen",) if shutil.which("nginx", path="/usr/sbin") else ()  # the zone with nginx in front of delivery
 OURS = ("delivery", "nginx in front")
-# The same nginx: with what we found of it and large objects; and with a permission to ask for and an account to write, as delivery has.
-ALSO = {"proxy_cache, set as we do": _caches.PIECES, "proxy_cache, same duties": _caches.GUARDED}
+# The same nginx with a permission to ask for and an account to write, as delivery has.
+ALSO = {"proxy_cache, same duties": _caches.GUARDED}
 FILES = {"segment.m4s": SEGMENT, "small.m4s": SMALL}
 MANY = 400  # small objects that are asked for one after the other, too: as screens that show posters do, and no two lines are alike
 POSTER = "poster-"  # how their names begin
@@ -96,10 +96,11 @@ def show(console: Console, name: str, size: int, told: dict[str, Measured]) -> N
 def main() -> None:
     """Measure, and print the tables."""
     console = Console(width=120)
-    side_by_side(console)
-    _extras.main(console)
-    _crowd.main(console)
-    _many.main(console)
+    with _network.as_debian():
+        side_by_side(console)
+        _extras.main(console)
+        _crowd.main(console)
+        _many.main(console)
 
 
 if __name__ == "__main__":
