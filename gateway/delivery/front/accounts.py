@@ -1,7 +1,7 @@
-"""The accounts in which nginx's workers write small answers down, each in memory of its own that outlives it (``templates/account.lua``).
+"""The accounts in which nginx's workers write answers down, each in memory of its own that outlives it (``templates/account.lua``).
 
-A file there is two rings behind two pairs of counts: of answers, 32 bytes each, and of texts, which say of what and whose an answer is.
-The worker writes at the head. Delivery notes in nginx's log how far it will read, counts that with the lines around it, and moves the tail
+A file there is two rings behind two pairs of counts: of answers, 32 bytes each, and of texts, which say of what and whose an answer is;
+and behind them what large answers are under way. The worker writes at the head. Delivery notes in nginx's log how far it will read, counts that with the lines around it, and moves the tail
 then: so the mark of the log says also what of this was counted, whoever is killed meanwhile.
 """
 
@@ -19,7 +19,10 @@ from operator import itemgetter
 from pathlib import Path
 
 from gateway.delivery import metrics
+from gateway.delivery.front import opaque
+from gateway.delivery.front.cutting import Screen
 from gateway.delivery.front.lines import MOST_SECONDS, REMEMBERED, WORD, Account, Ended
+from gateway.delivery.front.opaque import Carried
 
 ANSWERS, TEXTS = 1 << 19, 1 << 22  # how many, and how many bytes, before it begins again where it began
 BEHIND = 4096  # bytes of the counts before them
@@ -31,7 +34,11 @@ _ALIKE, _COMMON = (
     struct.Struct("=24sd"),
     struct.Struct("=IIIIIHBx"),
 )  # the same: what alike ones have in common, and when
-SIZE = BEHIND + ANSWERS * ANSWER.size + TEXTS
+RUNNING = 4096  # large answers under way
+UNDER_WAY = struct.Struct("=?xHHH504s")  # whether it runs; port; bytes of what and whose; both
+TEXTS_AT = BEHIND + ANSWERS * ANSWER.size
+RUNNING_AT = TEXTS_AT + TEXTS
+SIZE = RUNNING_AT + RUNNING * UNDER_WAY.size
 AT_ONCE = 1 << 16  # answers read at a time: others run in between
 LONGEST = 1 << 14  # bytes of a text
 MOST_TEXTS = 1 << 52  # bytes: more is no count
@@ -39,12 +46,16 @@ _WHAT, _WHOSE = re.compile(rf"({WORD}+) (\d{{1,18}})"), re.compile(rf"([0-9a-f.:
 
 
 class Counts(ctypes.Structure):
-    """How many answers, and bytes of texts, were written ever; and of how many nothing is needed any more."""
+    """How many answers, and bytes of texts, were written ever; and of how many nothing is needed any more.
+
+    ``lost``: how many large ones ran in workers that ended without a word.
+    """
 
     _fields_ = (
         ("head", ctypes.c_double),
         ("texts_head", ctypes.c_double),
-        ("spare", ctypes.c_double * 6),  # a line of the processor's cache
+        ("lost", ctypes.c_double),
+        ("spare", ctypes.c_double * 5),  # a line of the processor's cache
         ("tail", ctypes.c_double),
         ("texts_tail", ctypes.c_double),
     )
@@ -61,6 +72,7 @@ class Accounts:
         self._memories = [_memory(folder / f"answers.{number}") for number in range(count)]
         self._counts = [Counts.from_buffer(memory) for memory in self._memories]
         self._upto = [int(counts.tail) for counts in self._counts]  # how far each was told of
+        self._lost = self._all_lost()
 
     def fresh(self) -> list[Account]:
         """Return the answers that were written until now and are not ``noted``, in pieces of ``AT_ONCE``, of every worker."""
@@ -112,6 +124,29 @@ class Accounts:
             self._upto[number] = max(self._upto[number], upto)
             counts.texts_tail, counts.tail = max(counts.texts_tail, texts), max(counts.tail, upto)
 
+    def running(self) -> Iterator[tuple[Screen, Carried]]:
+        """Yield each large answer that is under way: its connection, and what it carries.
+
+        Of one that ends meanwhile ``fresh`` tells afterwards.
+        """
+        for memory in self._memories:
+            states = memory[RUNNING_AT :: UNDER_WAY.size]
+            place = states.find(1)
+            while place >= 0:
+                try:
+                    yield _under_way(UNDER_WAY.unpack_from(memory, RUNNING_AT + place * UNDER_WAY.size))
+                except ValueError:
+                    metrics.FRONT_UNREAD.inc()
+                place = states.find(1, place + 1)
+
+    def lost(self) -> int:
+        """Return how many large answers were lost since one asked last, with a worker that ended without a word."""
+        before, self._lost = self._lost, self._all_lost()
+        return max(0, int(self._lost - before))
+
+    def _all_lost(self) -> float:
+        return sum(counts.lost for counts in self._counts)
+
 
 def _memory(path: Path) -> mmap.mmap:
     """Return the file at ``path`` as memory; it takes no room before a worker has it."""
@@ -126,7 +161,7 @@ def _memory(path: Path) -> mmap.mmap:
 
 
 def _text(memory: mmap.mmap, place: int) -> bytes:
-    begins = SIZE - TEXTS + place
+    begins = TEXTS_AT + place
     return memory[begins : max(begins, memory.find(b"\n", begins, begins + LONGEST))]
 
 
@@ -157,6 +192,18 @@ def _ended(common: bytes, since: float, at: float, count: int, texts: Callable[[
         requests=count,
         since=min(since, at) if count > 1 else 0.0,
     )
+
+
+def _under_way(told: tuple[bool, int, int, int, bytes]) -> tuple[Screen, Carried]:
+    """Return a large answer's connection, and what it carries.
+
+    Raises:
+        ValueError: it says no such thing.
+    """
+    _, port, what, whose, text = told
+    meter, _ = _what(text[:what])
+    screen, subject, marks = _whose(text[what : what + whose])
+    return (screen, port), opaque.of(meter, subject, marks)
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -218,12 +218,14 @@ class Transfers:
 
     async def _sweep(self, before: float) -> None:
         """Forget the transfers whose connection is gone: nginx was killed, and says no more about them."""
+        forgotten = self._accounts.lost()
         if wanted := self._running.before(before):
             gone = wanted - (await self._guard.waiting(wanted)).keys()
             self.read()  # it may have said so just now
-            if forgotten := self._running.drop(gone, before):
-                metrics.FRONT_FORGOTTEN.inc(forgotten)
-                log.warning("nginx ended without a word about %d transfers: they are not counted", forgotten)
+            forgotten += self._running.drop(gone, before)
+        if forgotten:
+            metrics.FRONT_FORGOTTEN.inc(forgotten)
+            log.warning("nginx ended without a word about %d transfers: they are not counted", forgotten)
 
     async def _count(self) -> None:
         now = self._clock()
@@ -275,8 +277,7 @@ class Transfers:
         Raises:
             Unreachable, Refused: as ``withdraw``.
         """
-        self.read()
-        screens = self._running.those(carry)
+        screens = self._those(carry)
         if over := self._holding.those(carry) - screens:
             screens |= {screen for screen, unsent in (await self._guard.waiting(over)).items() if unsent}
         found = await self._guard.cut(screens.union(passed)) if screens or passed else set()
@@ -288,9 +289,14 @@ class Transfers:
         Raises:
             Unreachable, Refused: as ``withdraw``.
         """
-        self.read()
-        if screens := self._running.those(lambda _: True).union(passed):
+        if screens := self._those(lambda _: True).union(passed):
             await self._guard.cut(screens)
+
+    def _those(self, carry: Callable[[Carried], bool]) -> set[Screen]:
+        """Return the connections in which nginx is in the middle of such things."""
+        screens = {screen for screen, carried in self._accounts.running() if carry(carried)}
+        self.read()  # behind that: which of them are over
+        return screens | self._running.those(carry)
 
     async def drain(self) -> None:
         """Count what can be counted soon, when delivery stops; the rest stays in the log for the next start."""

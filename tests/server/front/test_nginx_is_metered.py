@@ -100,8 +100,8 @@ SMALL = """\
                     account = make("{folder}", ffi.C.open("{folder}/deliveries.log", 0x401), dofile(lua .. "/values.lua"))
                 end
                 local meter, size, address = ngx.var.meter, ngx.var.sent_http_content_length, ngx.var.remote_addr
-                account({{meter = meter, size = size, bytes = tonumber(size), text = meter .. " " .. size}},
-                        {{address = address, session = " ", text = address .. "  "}})
+                account.over({{meter = meter, size = size, bytes = tonumber(size), text = meter .. " " .. size}},
+                             {{address = address, session = " ", text = address .. "  "}})
             }}
         }}
 """

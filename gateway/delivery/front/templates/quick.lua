@@ -22,6 +22,8 @@ local MAP_FAILED = ffi.cast("void *", -1)
 local SIZE = ffi.sizeof("headgate_common")
 local OBJECTS, SESSIONS = 10000, 16384 -- that each worker remembers
 local CONTENTS = 2048 -- small objects whose content each worker remembers: no more than 64 MiB
+local LARGE = 100000 -- bytes: of an answer with more its player is told how its connection is
+local LOOK = 1 -- seconds for which that is known
 local PLACES = 65536 -- screens with a release each: with more, all of them are asked about anew
 local LONGEST_KEY = 2048 -- bytes of what a session is known by; with more it goes the long way
 local LONGEST = 60 -- seconds for which anything is remembered
@@ -98,17 +100,19 @@ end
 
 -- ``folder`` is where nginx meets delivery; an object of more than ``most`` bytes is told to begin; ``of_object`` and ``of_session`` are
 -- nginx's variables that an answer gives, none of a session where no permission is asked for. ``fields`` are the fields of an answer,
--- each with the variable that has it, and ``constant`` those that are always the same, as they are written. ``values`` and ``accounts`` are
--- the files of these names.
-return function(folder, most, of_object, of_session, fields, constant, values, accounts)
+-- each with the variable that has it, and ``constant`` those that are always the same, as they are written; ``box`` is what players know
+-- this one by. ``values`` and ``accounts`` are the files of these names.
+return function(folder, most, of_object, of_session, fields, constant, box, values, accounts)
     local get, now = values.get, values.now
     local objects = lrucache.new(OBJECTS)
     -- A session is one of a screen, which is known by a short name here, with one release.
     local screens, count = lrucache.new(SESSIONS), 0
     local sessions = #of_session > 0 and lrucache.new(SESSIONS)
-    -- Of small ones also what was asked for as a whole: by the line of the request, and by its head and where it came from.
-    local lines, persons, places = generations(CONTENTS), generations(SESSIONS), 0
-    local answers, whoses = {}, {} -- that are being given, and to whom, by nginx's request
+    -- Also what was asked for as a whole: by the line of the request, and by its head and where it came from.
+    local lines, large_lines, persons, places = generations(CONTENTS), generations(OBJECTS), generations(SESSIONS), 0
+    local links = generations(SESSIONS) -- what was known last of a connection
+    -- What is being given, to whom, and where a large one is taken down, by nginx's request.
+    local answers, whoses, begun = {}, {}, {}
     local nobody = {door = "/trees", subject = "", marks = "", values = {}}
     local common, log, looked, account
     local turn, told_now
@@ -197,8 +201,13 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
         if #screen > LONGEST_KEY then
             return
         end
-        local one = recall(lines, line)
-        if not one or one.object ~= object then
+        local large = object.bytes > most
+        local one = recall(large and large_lines or lines, line)
+        if large then
+            if not one or one.object ~= object then
+                remember(large_lines, line, {object = object, target = var.target})
+            end
+        elseif not one or one.object ~= object then
             local body = content(session.door .. object.found, object, one)
             if not body then
                 return
@@ -220,41 +229,98 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
         person[object.folder] = {known = session, address = var.remote_addr, session = whose, text = var.remote_addr .. " " .. whose}
     end
 
-    -- Return what a small answer says now, and its account; ``before`` is what it said last.
-    local function answer(object, before)
-        object.cmsd_dynamic = tells()
-        return {words = words(object), meter = object.meter, size = object.size, bytes = object.bytes,
+    -- Return what an answer says now, and its account. A large one says last how the connection is.
+    local function answer(what)
+        local object, before, told = what.object, what.answer, tells()
+        if object.bytes >= LARGE then
+            object.cmsd_dynamic, told = "", "\r\nCMSD-Dynamic: " .. (told == "" and box or told)
+        else
+            object.cmsd_dynamic, told = told, ""
+        end
+        return {of = what, words = words(object) .. told, meter = object.meter, size = object.size, bytes = object.bytes,
                 text = object.meter .. " " .. object.size, place = before and before.place}
     end
 
-    -- Return the content of a small answer, with the fields that it takes set, where everything is remembered, else nothing. The bytes of the
-    -- ``head`` come from outside, since LuaJIT could not go on compiling behind the call that reads them; ``read``: nginx has them.
-    local function small(read, head)
-        local what, at = recall(lines, get("request")), now()
+    -- Return what nginx knows of the connection now, or knew a moment ago, and how long its answer took until here, as ``CMSD-Dynamic``
+    -- has it.
+    local function link(at)
+        local connection = get("connection")
+        local known = recall(links, connection)
+        if not known or known.upto <= at or at < known.upto - LOOK then
+            local rtt = tonumber(get("tcpinfo_rtt"))
+            local text = rtt and string.format(";rtt=%d", math.max(1, rtt / 1000)) or ""
+            known = {upto = at + LOOK, text = text, soon = text .. ";rd=1"}
+            remember(links, connection, known)
+        end
+        local took = at - values.began()
+        return took < 0.0015 and known.soon or known.text .. string.format(";rd=%d", took * 1000 + 0.5)
+    end
+
+    -- Return the fields of a large answer.
+    local function linked(answer, at)
+        local said = link(at)
+        if answer.link ~= said then -- most connections are alike
+            answer.link, answer.linked = said, answer.words .. said
+        end
+        return answer.linked
+    end
+
+    -- Begin a large answer: have nginx find it, with the fields that it takes set; return whether it may. The link is there only as long as
+    -- the release may be served.
+    local function begin(what, whose, at)
+        local object, answer = what.object, what.answer
+        local place = account.begin(answer, whose)
+        if not place then
+            return false
+        end
+        local key = values.key()
+        answers[key], whoses[key], begun[key] = answer, whose, place
+        var.type = object.bytes >= LARGE and linked(answer, at) or answer.words
+        -- What is taken back after it was taken down is found there, and broken off: so it is looked at once more.
+        if common.number ~= object.number then
+            answers[key], whoses[key], begun[key] = nil, nil, nil
+            account.leave(place)
+            return false
+        end
+        var.found = whose.known.door .. object.found
+        return true
+    end
+
+    -- Return the content of a small answer, with the fields that it takes set, where everything is remembered; nothing where nginx finds a
+    -- large one (``found``), or nothing is remembered. The bytes of the ``head`` come from outside, since LuaJIT could not go on compiling
+    -- behind the call that reads them; ``read``: nginx has them.
+    local function plain(read, head)
+        local request = get("request")
+        local what, at = recall(lines, request) or recall(large_lines, request), now()
         if what and read and meets(at) and holds(what.object, common.number, at) then
             local person = recall(persons, get("remote_addr") .. head)
             local whose = person and person[what.object.folder]
             if whose and (whose.known == nobody or holds(whose.known, common.number, at)) then
                 if what.turn ~= common.turn then
                     what.turn = common.turn
-                    what.answer = answer(what.object, what.answer)
+                    what.answer = answer(what)
                 end
-                var.type = what.answer.words
-                local key = values.key()
-                answers[key], whoses[key] = what.answer, whose
-                return what.body
+                if what.body then
+                    var.type = what.answer.words
+                    local key = values.key()
+                    answers[key], whoses[key] = what.answer, whose
+                    return what.body
+                end
+                if begin(what, whose, at) then
+                    return ""
+                end
             end
         end
         return var.target and "" -- asked for as long as nginx has the name
     end
 
-    -- Take down what ``small`` gave, now that it is over.
+    -- Take down what ``plain`` gave, now that it is over.
     local function over()
         local key = values.key()
-        local what, whose = answers[key], whoses[key]
-        if what then
-            answers[key], whoses[key] = nil, nil
-            account(what, whose)
+        local answer, whose, place = answers[key], whoses[key], begun[key]
+        if answer then
+            answers[key], whoses[key], begun[key] = nil, nil, nil
+            account.over(answer, whose, place)
         end
     end
 
@@ -275,7 +341,7 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
         if large and not (tell(object, session) and common.number == number) then
             return number
         end
-        if not large and object.bytes > 0 then
+        if object.bytes > 1 then -- an only "0" nginx would take for nothing
             adopt(object, session)
         end
         set(of_session, session.values)
@@ -309,7 +375,16 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
 
     -- Forget an object that is not where it was: delivery makes a link anew for whoever asks.
     local function forget()
-        objects:delete(var.target)
+        local key = values.key()
+        local answer, place = answers[key], begun[key]
+        answers[key], whoses[key], begun[key] = nil, nil, nil
+        if place then
+            account.leave(place)
+            objects:delete(answer.of.target)
+            answer.of.object.upto = 0
+        else
+            objects:delete(var.target)
+        end
         return ""
     end
 
@@ -325,5 +400,5 @@ return function(folder, most, of_object, of_session, fields, constant, values, a
     end
 
     -- The first two are called for each answer, and no trace of LuaJIT's begins in what is called by ``pcall``.
-    return {small = small, over = over, way = safely(way), learn = safely(learn), forget = safely(forget)}
+    return {plain = plain, over = over, way = safely(way), learn = safely(learn), forget = safely(forget)}
 end

@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from gateway.delivery.front import opaque
-from gateway.delivery.front.accounts import ANSWER, ANSWERS, BEHIND, CLOSED, DONE, SIZE, TEXTS, Counts
+from gateway.delivery.front.accounts import (
+    ANSWER,
+    ANSWERS,
+    BEHIND,
+    CLOSED,
+    DONE,
+    RUNNING_AT,
+    SIZE,
+    TEXTS,
+    TEXTS_AT,
+    UNDER_WAY,
+    Counts,
+)
 from gateway.delivery.front.opaque import Carried
 
 CARRIED = Carried("999999-100000000000001-4", "a.m4s", "library", "hit")
@@ -95,12 +107,32 @@ class Worker:
         ANSWER.pack_into(self.memory, place, what, whose, body + heads, body, milliseconds, port, how, at)
         self.counts.head += 1
 
+    def begin(
+        self,
+        number: int = 0,
+        port: int = 40000,
+        *,
+        screen: str = SCREEN,
+        meter: str = METER,
+        subject: str = "",
+        marks: str = "",
+        length: int = 1000,
+    ) -> None:
+        """Begin a large answer at the place ``number``."""
+        what, whose = f"{meter} {length}".encode(), f"{screen} {subject} {marks}".encode()
+        place = RUNNING_AT + number * UNDER_WAY.size
+        UNDER_WAY.pack_into(self.memory, place, True, port, len(what), len(whose), what + whose)
+
+    def leave(self, number: int = 0) -> None:
+        """Take note that it is over."""
+        self.memory[RUNNING_AT + number * UNDER_WAY.size] = 0
+
     def text(self, text: bytes) -> int:
         head = int(self.counts.texts_head)
         at = self.places.get(text)
         if at is None or head - at >= TEXTS // 2:
             at = head if head % TEXTS + len(text) < TEXTS else head + TEXTS - head % TEXTS
-            place = SIZE - TEXTS + at % TEXTS
+            place = TEXTS_AT + at % TEXTS
             self.memory[place : place + len(text) + 1] = text + b"\n"
             self.places[text] = at
             self.counts.texts_head = at + len(text) + 1

@@ -17,14 +17,16 @@ from gateway.delivery.front.accounts import (
     BEHIND,
     CLOSED,
     DONE,
+    RUNNING,
     SIZE,
     TEXTS,
+    UNDER_WAY,
     Accounts,
     Counts,
 )
 from gateway.delivery.front.configuration import LUA
 from gateway.delivery.front.lines import Account, Ended, noted, read
-from tests.unit.gateway.delivery.front.said import METER, SCREEN, Worker
+from tests.unit.gateway.delivery.front.said import CARRIED, METER, SCREEN, Worker
 
 AT = 1_800_000_000.5
 
@@ -195,6 +197,33 @@ def test_a_note_is_a_line():
     assert read(b"a 3 12 4000") is None
 
 
+def test_what_runs_is_told_with_what_it_carries(box: Box):
+    """As long as it does."""
+    box.worker.begin(3, 40001, subject="s", marks="m1.m2")
+    box.worker.begin(4095, 40002)
+    first = (SCREEN, 40001), CARRIED._replace(subject="s", marks="m1.m2")
+    assert list(box.accounts.running()) == [first, ((SCREEN, 40002), CARRIED)]
+    box.worker.leave(4095)
+    assert list(box.accounts.running()) == [first]
+
+
+@pytest.mark.parametrize("wrong", [{"meter": "%"}, {"meter": "!!!"}, {"screen": "nobody"}, {"meter": "A" * 600}])
+def test_what_runs_and_says_nothing_is_told_as_such(box: Box, wrong: dict[str, str]):
+    """And keeps nothing else from being told."""
+    before = unread()
+    box.worker.begin(0, **wrong)
+    box.worker.begin(1)
+    assert list(box.accounts.running()) == [((SCREEN, 40000), CARRIED)]
+    assert unread() == before + 1
+
+
+def test_what_was_lost_with_its_worker_is_told_once(box: Box):
+    """The next worker says so."""
+    box.worker.counts.lost += 2
+    assert (box.accounts.lost(), box.accounts.lost()) == (2, 0)
+    assert Accounts(box.folder, 2).lost() == 0
+
+
 def test_its_file_takes_no_room_before_a_worker_has_it(box: Box):
     """But for its counts, and for nobody else to read."""
     told = (box.folder / "answers.1").stat()
@@ -205,10 +234,13 @@ def test_its_file_takes_no_room_before_a_worker_has_it(box: Box):
 def test_nginx_writes_it_as_it_is_read():
     """Its words are C's, in Lua's file."""
     text = (LUA / "account.lua").read_text()
-    assert "typedef struct { double head, texts_head, spare[6], tail, texts_tail; } headgate_account;" in text
+    assert "typedef struct { double head, texts_head, lost, spare[5], tail, texts_tail; } headgate_account;" in text
     fields = "uint32_t what, whose, sent, body, milliseconds; uint16_t port; uint8_t how, spare; double at;"
     assert f"typedef struct {{ {fields} }} headgate_answer;" in text
     assert f"ANSWERS, TEXTS = 2 ^ {ANSWERS.bit_length() - 1}, 2 ^ {TEXTS.bit_length() - 1} " in text
     assert re.search(rf"BEHIND = {BEHIND} .*DONE, CLOSED = {DONE}, {CLOSED} ", text, re.DOTALL)
+    fields = "uint8_t runs, spare; uint16_t port, what, whose; char text[504];"
+    assert f"typedef struct {{ {fields} }} headgate_running;" in text and f"RUNNING, TEXT = {RUNNING}, 504 " in text
+    assert UNDER_WAY.size == 512
     assert (ANSWER.size, Counts.tail.offset, Counts.texts_tail.offset) == (32, 64, 72)
     assert ctypes.sizeof(Counts) <= BEHIND

@@ -386,6 +386,17 @@ async def test_a_withdrawn_release_is_broken_off_where_it_runs_and_nowhere_else(
     assert await front.transfers.withdraw(["nothing"]) == 0
 
 
+async def test_a_withdrawn_release_is_broken_off_where_a_worker_s_account_says_that_it_runs(front: Front):
+    """Whoever the worker is, and nowhere else; also where it was over when nothing was read of it yet."""
+    front.guard.there = {("10.20.0.50", port): 5 for port in range(40000, 40003)}
+    front.worker.begin(0, 40000)
+    front.worker.begin(1, 40001, meter=opaque.told(CARRIED._replace(release="other")))
+    front.worker.answer(40002, body=1 << 20)
+
+    assert await front.transfers.withdraw([CARRIED.release]) == 2
+    assert front.guard.cuts == [{("10.20.0.50", 40000), ("10.20.0.50", 40002)}]
+
+
 async def test_a_withdrawn_release_is_broken_off_where_nginx_is_done_with_it_and_the_kernel_is_not(front: Front):
     """A slow screen's connection holds megabytes that nginx has forgotten."""
     front.guard.there = {SCREEN: 5, ("10.20.0.50", 40001): 0}
@@ -479,6 +490,14 @@ async def test_what_a_killed_nginx_began_is_forgotten(front: Front):
     assert front.figure("forgotten") == 1
     assert await front.transfers.withdraw([CARRIED.release]) == 1
     assert front.guard.cuts == [{SCREEN}]
+
+
+async def test_what_a_killed_worker_s_account_had_running_is_told(front: Front):
+    """The next worker says how much that was."""
+    front.worker.counts.lost = 3
+    await front.later(transfers.SWEEP + 1)
+
+    assert front.figure("forgotten") == 3
 
 
 async def test_nginx_is_told_to_begin_nothing_more_than_can_be_broken_off(
