@@ -38,7 +38,7 @@ from gateway.store.objects import Objects
 
 HELD = 3.0  # seconds; then it is looked for in the store again
 MOST = 64 << 20  # bytes of small ones in memory
-MOST_OPEN = 500  # large ones, each with two descriptors
+MOST_OPEN = 500  # large ones, each with a descriptor
 LONG_WAY = ("If-None-Match", "Expect", "Authorization")  # requests with one of these
 COOKIE = f"{NAME}="
 HEADS, LONGEST_HEAD = 10_000, 2048  # heads that are known again, and bytes of one
@@ -108,15 +108,12 @@ class Hot:
             return None
         if headers.get("ETag") != f'"{file.sha256}"':  # a playlist as this zone sees it
             return None
-        opened = None
         try:
             opened = self._store.open(file.sha256, file.size)
-            return Large.of(what, opened, headers) if opened is not None else None
-        except OSError as error:  # too much is open or mapped; or the disk has it no more, which the long way tells
+        except OSError as error:  # too much is open; or the disk has it no more, which the long way tells
             log.warning("a large object is not held open for whoever asks next: %s", error)
-            if opened is not None:
-                opened.close()
             return None
+        return Large.of(what, opened, headers) if opened is not None else None
 
     def _keep(self, key: tuple[str | None, str], known: Small | Large) -> None:
         self._drop(key)

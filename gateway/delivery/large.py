@@ -1,10 +1,9 @@
-"""Large objects that were asked for a moment ago, held open and mapped: whoever asks for all or one range of one gets that at once."""
+"""Large objects that were asked for a moment ago, held open: whoever asks for all or one range of one gets that at once."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import mmap
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,25 +34,21 @@ class Large(Known):
     """A large object, and what every answer with it says."""
 
     file: BinaryIO
-    content: memoryview
+    size: int
     etag: str
     head: str  # the header lines that are the same in each answer
     tells: bool  # an answer says how the line is, too
 
     @classmethod
     def of(cls, what: What, file: BinaryIO, headers: Mapping[str, str]) -> Large:
-        """Hold the open ``file``, with which an answer with ``headers`` was given.
-
-        Raises:
-            OSError: too much is open.
-        """
+        """Hold the open ``file``, with which an answer with ``headers`` was given."""
         head = "".join([f"{name}: {value}\r\n" for name, value in headers.items() if name not in OWN])
-        content = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
-        return cls(*what, file, content, headers["ETag"], head, not headers.get(cmsd.STATIC, "").startswith("ot=m"))
+        size = what.manifest.files[what.path].size
+        return cls(*what, file, size, headers["ETag"], head, not headers.get(cmsd.STATIC, "").startswith("ot=m"))
 
     def chosen(self, headers: Mapping[str, str]) -> Chosen | None:
         """Return what a request with ``headers`` is answered with; None for what is neither all nor one range."""
-        size = len(self.content)
+        size = self.size
         match choose(headers, "GET", size, self.etag):
             case Whole():
                 return 200, 0, size, f"Content-Length: {size}\r\n"
@@ -76,7 +71,7 @@ class Answer:
     running: Running
     permit: Permit | None
     served: Callable[[], None]
-    first: tuple[bytes, memoryview] | None  # the head and the content, before they are written
+    head: bytes  # before it is written
     turn: contextlib.ExitStack | None = None  # it is one of the requests under way
 
 
@@ -117,8 +112,8 @@ class Answers:
         dynamic = self._told(transport, began, large=count > SMALL) if known.tells else ""
         head = line + f"{known.head}{own}{dynamic}\r\n".encode()
         running.content(status, count, len(head))
-        transfer, content = Transfer(transport, known.file, first, count), known.content[first : first + count]
-        answer = Answer(known, status, count, began, transfer, running, permit, served, (head, content))
+        transfer = Transfer(transport, known.file, first, count)
+        answer = Answer(known, status, count, began, transfer, running, permit, served, head)
         self._under_way[transport] = answer
         return Later(partial(self._write, answer))
 
@@ -128,10 +123,10 @@ class Answers:
             self._write(answer)
 
     def _write(self, answer: Answer) -> Rest | None:
-        if answer.first is not None:
-            (head, content), answer.first = answer.first, None
+        if answer.head:
+            head, answer.head = answer.head, b""
             try:
-                whole = answer.transfer.begin(head, content)
+                whole = answer.transfer.begin(head)
             except OSError:  # too much is open
                 answer.transfer.transport.abort()
                 return None
@@ -169,7 +164,7 @@ class Answers:
     def _end(self, answer: Answer) -> None:
         transfer = answer.transfer
         del self._under_way[transfer.transport]
-        answer.first = None
+        answer.head = b""
         if answer.turn is not None:
             answer.turn.close()
         transfer.close()
