@@ -54,10 +54,9 @@ class Transfer:
             self._head = head[os.write(descriptor, head) :]
             if not self._head:
                 while at < end:
-                    wanted = min(PIECE, end - at)
-                    took = os.sendfile(descriptor, file, at, wanted)
+                    took = os.sendfile(descriptor, file, at, min(PIECE, end - at))
                     at += took
-                    if took < wanted:  # no room for more
+                    if not took:  # the disk does not give it
                         break
         except OSError:  # no room; or a failure, which the next write meets too
             pass
