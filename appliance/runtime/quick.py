@@ -14,13 +14,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, Protocol
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from appliance.runtime.bounded import CROWD, Connection, Crowd, takes, waits
 
@@ -43,8 +45,8 @@ QUICK: web.AppKey[Quick] = web.AppKey("quick")
 class Again(Protocol):
     """Answers requests by the bytes of their head."""
 
-    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool:
-        """Write the answer if ``data`` is one whole request that can be answered so, and return whether.
+    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool | Rest:
+        """Write the answer if ``data`` is one whole request that can be answered so, and return whether, or begin it as a ``Quick`` does.
 
         ``alone``: to this connection nothing else was written since the last one that was answered so.
         """
@@ -105,12 +107,35 @@ class _Offering:
         else:
             protocol = Connection(self._server, self._crowd, loop=self._server._loop, **self._server._kwargs)
             protocol.goes_on = self._put_off.write
-            protocol.again = self._again.again if self._again is not None else None
+            protocol.again = partial(_again, protocol, self._again.again) if self._again is not None else None
         protocol._parser = _Parser(protocol, protocol._parser, self._quick, self._again, self._put_off)
         return protocol
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._server, name)
+
+
+# Stands for a request whose head was not read, only known.
+_KNOWN = RawRequestMessage(
+    "GET", "/", HttpVersion11, CIMultiDictProxy(CIMultiDict()), (), False, None, False, False, URL("/")
+)  # fmt: skip
+
+
+def _again(protocol: Connection, again: Callable[..., bool | Rest], data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool:
+    """Return whether ``again`` answered, or began to: then nothing else is answered before that is ended."""
+    answered = again(data, transport, alone=alone)
+    if answered is True or answered is False:
+        return answered
+    _end(protocol, transport, answered, (_KNOWN, EMPTY_PAYLOAD))
+    return True
+
+
+def _end(protocol: Connection, transport: asyncio.Transport, rest: Rest, request: Any) -> None:
+    """Have the answer to ``request`` ended that was begun, while the connection waited for one."""
+    protocol._request_handler = _ending(protocol, transport, rest)
+    protocol._messages.append(request)
+    if (waiter := protocol._waiter) is not None and not waiter.done():
+        waiter.set_result(None)
 
 
 class _Written(web.StreamResponse):
@@ -170,10 +195,7 @@ class _PutOff:
         rest, transport = answer.write(), protocol.transport
         if rest is None or transport is None:
             return False
-        protocol._request_handler = _ending(protocol, transport, rest)
-        protocol._messages.append(request)
-        if (waiter := protocol._waiter) is not None and not waiter.done():
-            waiter.set_result(None)
+        _end(protocol, transport, rest, request)
         return True
 
 
@@ -231,7 +253,7 @@ class _Parser:
                 break
             answered += 1
             self._parser.message_consumed()
-            if answer is True and between and len(messages) == 1 and self._again is not None and bounded is not None:
+            if rest is None and between and len(messages) == 1 and self._again is not None and bounded is not None:
                 self._again.head(data, message)
         if not answered:
             return read

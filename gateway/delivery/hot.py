@@ -11,7 +11,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
@@ -23,7 +23,7 @@ from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDictProxy
 
 from appliance.runtime.errors import Refused
-from appliance.runtime.quick import Later
+from appliance.runtime.quick import Later, Rest
 from gateway.delivery import cmcd, metrics
 from gateway.delivery.known import Known, What
 from gateway.delivery.large import Answers, Large
@@ -54,7 +54,6 @@ class Small(Known):
     body: bytes
     line: bytes = b""  # status and date of this second
     whole: bytes = b""  # all of it, with that line
-    delivered: dict[str, Delivered] = field(default_factory=dict)  # what is counted, by the token's subject
 
 
 class Hot:
@@ -165,8 +164,8 @@ class Hot:
         self._tally.count(len(known.body), time.monotonic() - began)
         return True
 
-    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool:
-        """Answer a request for a small object whose head says, byte for byte, what one before said (``quick.Again``)."""
+    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool | Rest:
+        """Answer a request for all of an object whose head says, byte for byte, what one before said (``quick.Again``)."""
         line, _, rest = data.partition(b"\r\n")
         said = self._heads.get(rest)
         if said is None or not line.startswith(LINE) or not line.endswith(LINE_END):
@@ -174,19 +173,22 @@ class Hot:
         host, token = said
         target, _, query = str(line[len(LINE) - 1 : -len(LINE_END)], "utf-8", "surrogateescape").partition("?")
         known = self._known.get((host, target))
-        if not isinstance(known, Small) or not known.body or (query and not _is_cmcd(query)):
+        if known is None or (query and not _is_cmcd(query)):
             return False
-        began, subject = time.monotonic(), ""
-        if not self._holds(known, began):
+        began, granted = time.monotonic(), None
+        if not self._holds(known, began) or self._is_damaged(known):
             return False
         if self.door is not None:
             granted = self._admits(self.door, token, transport, known.uri)
             if granted is None:
                 return False
-            subject = granted.subject
         try:
             self._meter.check()
-            self._write(known, transport, subject, alone=alone)
+            if isinstance(known, Large):
+                return self._go(known, query, transport, granted, began, alone=alone)
+            if not known.body:
+                return False
+            self._write(known, transport, granted.subject if granted is not None else "", alone=alone)
         except Refused:
             return False
         if query:
@@ -194,6 +196,26 @@ class Hot:
         self._load.sent(len(known.body))
         self._tally.count(len(known.body), time.monotonic() - began)
         return True
+
+    def _go(
+        self,
+        known: Large,
+        query: str,
+        transport: asyncio.Transport,
+        granted: Granted | None,
+        began: float,
+        *,
+        alone: bool,
+    ) -> bool | Rest:
+        """Write a whole large object, as far as the connection takes it at once."""
+        subject, permit = (granted.subject, granted.permit) if granted is not None else ("", None)
+        running = self._meter.begin_of(transport, self._delivered(known, subject))
+        told = self._quality.hear(known.code, {}, _said(query)) if query else None
+        served = partial(self._served, known.manifest, known.path, told.next if told is not None else ())
+        later = self._large.begin(
+            known, known.all, self._status_line(200), transport, permit, running, began, served, alone=alone
+        )
+        return later.write() or True
 
     def head(self, data: bytes, message: RawRequestMessage) -> None:
         """Take note of what a head says whose request was answered by ``answer``, if that asks for all of an object."""
@@ -240,11 +262,14 @@ class Hot:
         line = self._status_line(200)
         if known.line is not line:
             known.line, known.whole = line, b"".join((line, known.head, known.body))
+        self._meter.write(transport, self._delivered(known, subject), known.whole, len(known.body), alone=alone)
+
+    def _delivered(self, known: Known, subject: str) -> Delivered:
         if (what := known.delivered.get(subject)) is None:
             release, body, meter = known.manifest.release, known.manifest.body, self._meter
             what = Delivered(release, known.path, body, meter.zone, meter.screen, 200, "hit", subject)
             known.delivered[subject] = what
-        self._meter.write(transport, what, known.whole, len(known.body), alone=alone)
+        return what
 
     def _admits(self, door: Door, token: str, transport: asyncio.Transport, uri: str) -> Granted | None:
         place = transport.get_extra_info("peername")

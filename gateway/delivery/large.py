@@ -46,12 +46,17 @@ class Large(Known):
         size = what.manifest.files[what.path].size
         return cls(*what, file, size, headers["ETag"], head, not headers.get(cmsd.STATIC, "").startswith("ot=m"))
 
+    @property
+    def all(self) -> Chosen:
+        """What a request for all of it is answered with."""
+        return 200, 0, self.size, f"Content-Length: {self.size}\r\n"
+
     def chosen(self, headers: Mapping[str, str]) -> Chosen | None:
         """Return what a request with ``headers`` is answered with; None for what is neither all nor one range."""
         size = self.size
         match choose(headers, "GET", size, self.etag):
             case Whole():
-                return 200, 0, size, f"Content-Length: {size}\r\n"
+                return self.all
             case Part(first, last):
                 count = last - first + 1
                 return 206, first, count, f"Content-Range: bytes {first}-{last}/{size}\r\nContent-Length: {count}\r\n"
@@ -100,10 +105,12 @@ class Answers:
         running: Running,
         began: float,
         served: Callable[[], None],
+        *,
+        alone: bool = False,
     ) -> Later:
         """Return an answer that begins with the status ``line``, to be written once all that came meanwhile was read.
 
-        ``served`` is called when all was sent.
+        ``served`` is called when all was sent; ``alone`` as in ``Meter.write``.
 
         Raises:
             ConnectionError: it cannot be accounted for; the connection is broken off.
@@ -111,7 +118,7 @@ class Answers:
         status, first, count, own = chosen
         dynamic = self._told(transport, began, large=count > SMALL) if known.tells else ""
         head = line + f"{known.head}{own}{dynamic}\r\n".encode()
-        running.content(status, count, len(head))
+        running.content(status, count, len(head), alone=alone)
         transfer = Transfer(transport, known.file, first, count)
         answer = Answer(known, status, count, began, transfer, running, permit, served, head)
         self._under_way[transport] = answer

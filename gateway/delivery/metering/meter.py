@@ -46,10 +46,10 @@ class Running:
         """What is delivered, as far as that was known when it began."""
         return self._what
 
-    def content(self, status: int, count: int, ahead: int = 0) -> None:
+    def content(self, status: int, count: int, ahead: int = 0, *, alone: bool = False) -> None:
         """Note that ``count`` bytes of content go next, behind ``ahead`` other bytes that are not written yet (the answer's head).
 
-        What was noted before is written by now.
+        What was noted before is written by now. ``alone``: as in ``Meter.write``, of the first.
 
         Raises:
             ConnectionError: it cannot be accounted for: the connection is broken off.
@@ -60,7 +60,7 @@ class Running:
                 self._span.over = self._span.whole = True
             try:
                 begun = self._meter.span(
-                    self._transport, what, count, ahead, self._started, self._fate, first=self._span is None
+                    self._transport, what, count, ahead, self._started, self._fate, first=self._span is None, alone=alone
                 )
             except Refused as error:  # its head may be under way, so that no refusal can be told any more
                 self._transport.abort()
@@ -156,8 +156,16 @@ class Meter:
         Raises:
             Refused: the screen asks for more and more and reads nothing of it (``busy``).
         """
+        return self.begin_of(transport, What(release, path, body, self.zone, self.screen, status, cache, subject))
+
+    def begin_of(self, transport: asyncio.Transport | None, what: What) -> Running:
+        """Begin a delivery of ``what`` on a connection.
+
+        Raises:
+            Refused: as in ``begin``.
+        """
         self._not_crowded(transport)
-        return Running(self, transport, What(release, path, body, self.zone, self.screen, status, cache, subject))
+        return Running(self, transport, what)
 
     def write(
         self, transport: asyncio.Transport, what: What, answer: bytes, count: int, *, alone: bool = False
