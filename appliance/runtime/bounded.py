@@ -60,7 +60,7 @@ CROWD: web.AppKey[Crowd] = web.AppKey("crowd")
 class Connection(web.RequestHandler):
     """aiohttp's, of a crowd."""
 
-    __slots__ = ("_address", "_alone", "_crowd", "_head", "again", "between", "goes_on")
+    __slots__ = ("_address", "_alone", "_crowd", "_head", "again", "between", "goes_on", "owes")
 
     def __init__(self, server: web.Server, crowd: Crowd, **told: Any) -> None:
         super().__init__(server, **told)
@@ -68,7 +68,7 @@ class Connection(web.RequestHandler):
         self.goes_on: Callable[[Connection], bool] = _goes_not_on  # writes what was put off; tells whether that goes on
         # Answers what comes by its bytes (``quick.Again``), where a request begins with them: then nothing of one waits in the parser.
         self.again: Callable[..., bool] | None = None
-        self.between, self._alone = True, False
+        self.between, self.owes, self._alone = True, False, False  # ``owes``: an answer was put off
         self._max_msg_queue_size, self._msg_queue_resume_size = MOST_WAITING, MOST_WAITING // 2
 
     def connection_made(self, transport: Any) -> None:
@@ -93,7 +93,7 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take what came: what cannot be answered at once is parsed."""
         transport = self.transport
-        free = self.between and waits(self) and takes(transport) and not (self._force_close or self._close)
+        free = self.between and not self.owes and waits(self) and takes(transport) and not (self._force_close or self._close)
         self._alone = free and self.again is not None and self.again(data, transport, alone=self._alone)
         if self._alone:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout

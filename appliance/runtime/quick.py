@@ -184,7 +184,7 @@ class _PutOff:
     def add(self, protocol: Connection, request: Any, answer: Later) -> None:
         """Write ``answer`` to the ``request`` (message and payload) of ``protocol`` once all that came meanwhile is read."""
         self._answers[protocol] = request, answer
-        protocol.between = False
+        protocol.owes = True
         protocol._loop.call_soon(protocol._loop.call_soon, self.write, protocol)  # behind the next look at what came
 
     def write(self, protocol: Connection) -> bool:
@@ -192,6 +192,7 @@ class _PutOff:
         if protocol not in self._answers:
             return False
         request, answer = self._answers.pop(protocol)
+        protocol.owes = False
         rest, transport = answer.write(), protocol.transport
         if rest is None or transport is None:
             return False
