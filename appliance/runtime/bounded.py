@@ -93,7 +93,13 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take what came: what cannot be answered at once is parsed."""
         transport = self.transport
-        free = self.between and not self.owes and waits(self) and takes(transport) and not (self._force_close or self._close)
+        free = (
+            self.between
+            and not self.owes
+            and waits(self)
+            and takes(transport)
+            and not (self._force_close or self._close)
+        )
         self._alone = free and self.again is not None and self.again(data, transport, alone=self._alone)
         if self._alone:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout

@@ -121,7 +121,9 @@ _KNOWN = RawRequestMessage(
 )  # fmt: skip
 
 
-def _again(protocol: Connection, again: Callable[..., bool | Rest], data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool:
+def _again(
+    protocol: Connection, again: Callable[..., bool | Rest], data: bytes, transport: asyncio.Transport, *, alone: bool
+) -> bool:
     """Return whether ``again`` answered, or began to: then nothing else is answered before that is ended."""
     answered = again(data, transport, alone=alone)
     if answered is True or answered is False:

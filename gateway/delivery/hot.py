@@ -10,10 +10,9 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
-from functools import partial
 from http import HTTPStatus
 from typing import Literal
 from urllib.parse import unquote_plus
@@ -57,7 +56,7 @@ class Small(Known):
 
 
 class Hot:
-    """The answers of one zone; ``door`` is the zone's, ``served`` hears which large object was sent, and what its player asks for next."""
+    """The answers of one zone; ``door`` is the zone's, ``large`` are those with large objects."""
 
     def __init__(
         self,
@@ -68,11 +67,10 @@ class Hot:
         quality: Quality,
         line: Line,
         large: Answers,
-        served: Callable[[Manifest, str, Sequence[str]], None],
     ) -> None:
         self.door: Door | None = None
         self._store, self._exchange, self._meter, self._quality, self._load = store, exchange, meter, quality, line
-        self._large, self._served = large, served
+        self._large = large
         self._known: OrderedDict[tuple[str | None, str], Small | Large] = OrderedDict()
         self._bytes = self._open = 0
         self._second, self._lines = 0, dict[int, bytes]()
@@ -209,13 +207,10 @@ class Hot:
     ) -> bool | Rest:
         """Write a whole large object, as far as the connection takes it at once."""
         subject, permit = (granted.subject, granted.permit) if granted is not None else ("", None)
-        running = self._meter.begin_of(transport, self._delivered(known, subject))
         told = self._quality.hear(known.code, {}, _said(query)) if query else None
-        served = partial(self._served, known.manifest, known.path, told.next if told is not None else ())
-        later = self._large.begin(
-            known, known.all, self._status_line(200), transport, permit, running, began, served, alone=alone
-        )
-        return later.write() or True
+        following = told.next if told is not None else ()
+        what, line = self._delivered(known, subject), self._status_line(200)
+        return self._large.again(known, what, line, transport, permit, began, following, alone=alone)
 
     def head(self, data: bytes, message: RawRequestMessage) -> None:
         """Take note of what a head says whose request was answered by ``answer``, if that asks for all of an object."""
@@ -247,8 +242,8 @@ class Hot:
         manifest, path = known.manifest, known.path
         subject, permit = (granted.subject, granted.permit) if granted is not None else ("", None)
         running = self._meter.begin(transport, manifest.release, path, manifest.body, "hit", subject, chosen[0])
-        served = partial(self._served, manifest, path, self._hear(known, message))
-        return self._large.begin(known, chosen, self._status_line(chosen[0]), transport, permit, running, began, served)
+        line, following = self._status_line(chosen[0]), self._hear(known, message)
+        return self._large.begin(known, chosen, line, transport, permit, running, began, following)
 
     def _hear(self, known: Known, message: RawRequestMessage) -> Sequence[str]:
         """Take what a player tells; return what it will ask for next."""
@@ -289,8 +284,7 @@ class Hot:
                 self._bytes -= len(known.body)
             case Large() as known:
                 self._open -= 1
-                self._large.write()  # what is put off may need the file
-                known.file.close()
+                known.leave()
 
 
 def _small_of(what: What, response: web.StreamResponse) -> Small | None:

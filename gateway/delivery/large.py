@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
@@ -15,10 +15,11 @@ from gateway.delivery import cmsd, metrics
 from gateway.delivery.cmsd import Link
 from gateway.delivery.known import Known, What
 from gateway.delivery.line import Line, look
-from gateway.delivery.metering.meter import Running
+from gateway.delivery.metering.delivery import What as Delivered
+from gateway.delivery.metering.meter import Meter, Running
 from gateway.permission.permit import Permit
 from gateway.serving.choose import Part, Whole, choose
-from gateway.serving.exchange import Exchange
+from gateway.serving.exchange import Exchange, Manifest
 from gateway.serving.running import Running as Requests
 from gateway.serving.send import SMALL
 from gateway.serving.transfer import Transfer
@@ -38,6 +39,9 @@ class Large(Known):
     etag: str
     head: str  # the header lines that are the same in each answer
     tells: bool  # an answer says how the line is, too
+    line: bytes = b""  # status and date of this second
+    start: bytes = b""  # of a head with that line, for all of it
+    users: int = 1  # who knows it, and answers under way
 
     @classmethod
     def of(cls, what: What, file: BinaryIO, headers: Mapping[str, str]) -> Large:
@@ -50,6 +54,22 @@ class Large(Known):
     def all(self) -> Chosen:
         """What a request for all of it is answered with."""
         return 200, 0, self.size, f"Content-Length: {self.size}\r\n"
+
+    def take(self) -> None:
+        """Keep the file open until ``leave``."""
+        self.users += 1
+
+    def leave(self) -> None:
+        """Need the file no longer."""
+        self.users -= 1
+        if not self.users:
+            self.file.close()
+
+    def started(self, line: bytes) -> bytes:
+        """Return a head that begins with the status ``line``, for all of it, up to what it says of the screen's line."""
+        if self.line is not line:
+            self.line, self.start = line, line + f"{self.head}{self.all[3]}".encode()
+        return self.start
 
     def chosen(self, headers: Mapping[str, str]) -> Chosen | None:
         """Return what a request with ``headers`` is answered with; None for what is neither all nor one range."""
@@ -75,13 +95,17 @@ class Answer:
     transfer: Transfer
     running: Running
     permit: Permit | None
-    served: Callable[[], None]
-    head: bytes  # before it is written
+    following: Sequence[str]  # what its player asks for next
+    head: bytes = b""  # before it is written
     turn: contextlib.ExitStack | None = None  # it is one of the requests under way
 
 
 class Answers:
-    """The answers with large objects of one zone; ``tell`` gives ``CMSD-Dynamic`` for a connection, whose answer took so many seconds."""
+    """The answers with large objects of one zone.
+
+    ``tell`` gives ``CMSD-Dynamic`` for a connection, whose answer took so many seconds; ``served`` hears what was sent whole, and what its
+    player asks for next.
+    """
 
     def __init__(
         self,
@@ -89,10 +113,15 @@ class Answers:
         exchange: Exchange,
         line: Line,
         requests: Requests,
+        meter: Meter,
         tell: Callable[[Link | None, float | None], str],
+        served: Callable[[Manifest, str, Sequence[str]], None],
     ) -> None:
-        self._zone, self._exchange, self._line, self._requests, self._tell = zone, exchange, line, requests, tell
+        self._zone, self._exchange, self._line, self._requests, self._meter = zone, exchange, line, requests, meter
+        self._tell, self._served = tell, served
         self._under_way: dict[asyncio.Transport, Answer] = {}
+        # How each screen's line is, as heads with which status line told it: they tell the second, too. None: what small parts tell all.
+        self._said: dict[asyncio.Transport | None, tuple[bytes, bytes]] = {}
         self._tallies = {status: metrics.Tally(zone, status, "hit") for status in (200, 206)}
 
     def begin(
@@ -104,25 +133,50 @@ class Answers:
         permit: Permit | None,
         running: Running,
         began: float,
-        served: Callable[[], None],
-        *,
-        alone: bool = False,
+        following: Sequence[str],
     ) -> Later:
         """Return an answer that begins with the status ``line``, to be written once all that came meanwhile was read.
-
-        ``served`` is called when all was sent; ``alone`` as in ``Meter.write``.
 
         Raises:
             ConnectionError: it cannot be accounted for; the connection is broken off.
         """
         status, first, count, own = chosen
-        dynamic = self._told(transport, began, large=count > SMALL) if known.tells else ""
-        head = line + f"{known.head}{own}{dynamic}\r\n".encode()
-        running.content(status, count, len(head), alone=alone)
+        head = line + f"{known.head}{own}".encode() + self._end_of_head(known, count, line, transport, began)
+        running.content(status, count, len(head))
         transfer = Transfer(transport, known.file, first, count)
-        answer = Answer(known, status, count, began, transfer, running, permit, served, head)
+        answer = Answer(known, status, count, began, transfer, running, permit, following, head)
+        known.take()
         self._under_way[transport] = answer
         return Later(partial(self._write, answer))
+
+    def again(
+        self,
+        known: Large,
+        what: Delivered,
+        line: bytes,
+        transport: asyncio.Transport,
+        permit: Permit | None,
+        began: float,
+        following: Sequence[str],
+        *,
+        alone: bool,
+    ) -> bool | Rest:
+        """Answer with all of an object at once, or begin to; ``alone`` as in ``Meter.follow``.
+
+        Raises:
+            Refused: it could not be accounted for (``busy``); nothing is written.
+        """
+        size = known.size
+        head = known.started(line) + self._end_of_head(known, size, line, transport, began)
+        running = self._meter.follow(transport, what, size, len(head), alone=alone)
+        transfer = Transfer(transport, known.file, 0, size)
+        if transfer.begin(head):
+            self._count(running, 200, size, size, began)
+            self._served(known.manifest, known.path, following)
+            return True
+        known.take()
+        answer = self._under_way[transport] = Answer(known, 200, size, began, transfer, running, permit, following)
+        return self._go_on(answer)
 
     def write(self) -> None:
         """Write what is put off."""
@@ -132,27 +186,30 @@ class Answers:
     def _write(self, answer: Answer) -> Rest | None:
         if answer.head:
             head, answer.head = answer.head, b""
-            try:
-                whole = answer.transfer.begin(head)
-            except OSError:  # too much is open
-                answer.transfer.transport.abort()
-                return None
-            if whole:
-                del self._under_way[answer.transfer.transport]
-                self._count(answer)
-                answer.served()
-            else:
-                answer.turn = contextlib.ExitStack()
-                turn = self._requests.of(answer.known.code, answer.transfer, answer.permit)
-                answer.turn.enter_context(turn).begin()
+            if not answer.transfer.begin(head):
+                return self._go_on(answer)
+            self._end(answer)
         return None if answer.turn is None else partial(self._finish, answer)
 
-    def _told(self, transport: asyncio.Transport, began: float, *, large: bool) -> str:
-        told = self._tell(look(transport), time.monotonic() - began) if large else self._tell(None, None)
-        return f"{cmsd.DYNAMIC}: {told}\r\n" if told else ""
+    def _go_on(self, answer: Answer) -> Rest:
+        answer.turn = contextlib.ExitStack()
+        answer.turn.enter_context(self._requests.of(answer.known.code, answer.transfer, answer.permit)).begin()
+        return partial(self._finish, answer)
+
+    def _end_of_head(self, known: Large, count: int, line: bytes, transport: asyncio.Transport, began: float) -> bytes:
+        """Return what a head ends with: how the screen's line is, asked of the kernel once for all heads with this status ``line``."""
+        if not known.tells:
+            return b"\r\n"
+        link = transport if count > SMALL else None
+        said = self._said.get(link)
+        if said is None or said[0] is not line:
+            told = self._tell(look(link), None if link is None else time.monotonic() - began)
+            said = self._said[link] = line, (f"{cmsd.DYNAMIC}: {told}\r\n\r\n" if told else "\r\n").encode()
+        return said[1]
 
     def lost(self, transport: asyncio.Transport) -> None:
         """Send nothing more over a connection that is about to be closed."""
+        self._said.pop(transport, None)
         if (answer := self._under_way.get(transport)) is not None:
             self._end(answer)
 
@@ -169,22 +226,22 @@ class Answers:
             await self._exchange.damaged(answer.known.manifest, answer.known.path)
 
     def _end(self, answer: Answer) -> None:
-        transfer = answer.transfer
+        transfer, known = answer.transfer, answer.known
         del self._under_way[transfer.transport]
         answer.head = b""
         if answer.turn is not None:
             answer.turn.close()
         transfer.close()
-        self._count(answer)
+        known.leave()
+        self._count(answer.running, answer.status, transfer.sent, answer.count, answer.began)
         if transfer.whole:
-            answer.served()
+            self._served(known.manifest, known.path, answer.following)
         else:
             metrics.BROKEN_OFF.labels(self._zone).inc()
         if transfer.late:
             metrics.REFUSALS.labels(self._zone, "too-slow").inc()
 
-    def _count(self, answer: Answer) -> None:
-        sent = answer.transfer.sent
-        answer.running.end(answer.status, sent, answer.count)
+    def _count(self, running: Running, status: int, sent: int, count: int, began: float) -> None:
+        running.end(status, sent, count)
         self._line.sent(sent)
-        self._tallies[answer.status].count(sent, time.monotonic() - answer.began)
+        self._tallies[status].count(sent, time.monotonic() - began)

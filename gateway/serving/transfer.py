@@ -22,10 +22,13 @@ HOLD, LET = 1, 0
 
 
 class Transfer:
-    """``count`` bytes of ``file`` from ``first`` on, to a connection that nothing else is written to until they are over."""
+    """``count`` bytes of ``file`` from ``first`` on, to a connection that nothing else is written to until they are over.
+
+    Whoever has the file open keeps it so until then.
+    """
 
     late = False  # its screen read too slowly, and was broken off
-    _own: BinaryIO | None = None  # the file, while it goes on
+    _closed = False
     _room = -1  # another descriptor of the connection, while there is none
     _over: asyncio.Future[None] | None = None
 
@@ -58,45 +61,42 @@ class Transfer:
                     at += took
                     if not took:  # the disk does not give it
                         break
+                else:
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, LET)
         except OSError:  # no room; or a failure, which the next write meets too
             pass
         self._at = at
-        if at < end:
-            self._own = os.fdopen(os.dup(file), "rb", buffering=0)
-            return False
-        self._let()
-        return True
+        return at == end
 
     async def finish(self) -> bool:
         """Send the rest, unless ``close`` was called; return whether the disk gave what was asked of it.
 
         It ends early where the screen left or reads too slowly, and where the file cannot be read.
         """
-        if self._own is None:
+        if self._closed or self.whole:
             return True
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
         watch = loop.call_later(GRACE + (self._end - self._at) / SLOWEST, self._break_off)
         # asyncio keeps a transport's descriptor for itself, but not another one of the same connection.
         self._room = os.dup(self._connection.fileno())
-        loop.add_writer(self._room, self._go_on, self._own.fileno())
+        loop.add_writer(self._room, self._go_on, self._file.fileno())
         try:
             await self._over
-            return self.whole or self._own is None or is_readable(self._own, self._at)
+            return self.whole or self._closed or is_readable(self._file, self._at)
         finally:
             watch.cancel()
             self.close()
-            self._let()
+            with contextlib.suppress(OSError):  # the connection is gone
+                self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, LET)
 
     def close(self) -> None:
-        """Send nothing more."""
+        """Send nothing more; the file is not needed any longer."""
+        self._closed = True
         if self._room >= 0:
             asyncio.get_running_loop().remove_writer(self._room)
             os.close(self._room)
             self._room = -1
-        if self._own is not None:
-            self._own.close()
-            self._own = None
         self._tell()
 
     def _go_on(self, file: int) -> None:
@@ -113,11 +113,6 @@ class Transfer:
         self._at += took
         if self.whole or not took:
             self._tell()
-
-    def _let(self) -> None:
-        """Let the last packet go, though it is not full."""
-        with contextlib.suppress(OSError):  # the connection is gone
-            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, LET)
 
     def _break_off(self) -> None:
         self.late = True

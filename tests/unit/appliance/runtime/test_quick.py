@@ -353,8 +353,15 @@ def test_several_in_one_piece_are_read():
     assert ONE + ONE not in made.known
 
 
-def test_what_comes_behind_an_answer_that_is_put_off_is_read():
-    """Until then the connection is not where it was."""
-    made = heads(ONE, OFF, ONE, ONE)
+def test_what_comes_behind_an_answer_that_was_put_off_is_known_by_its_bytes():
+    """Once that is written, the connection is where it was; its head is known then, too."""
+    made = heads(ONE, OFF, ONE, OFF)
+    assert made.read == ["/now", "/put-off"]
+    assert [alone for _, alone in made.offered] == [False, False, False, True]
+
+
+def test_what_comes_before_an_answer_that_is_put_off_is_written_is_read():
+    """It waits for its turn, and goes through the parser."""
+    made = heads(ONE, OFF + ONE[:9], ONE[9:])
     assert made.read == ["/now", "/put-off", "/now"]
-    assert made.offered[-1] == (b"GET /now", False)
+    assert [data for data, _ in made.offered] == [b"GET /now", b"GET /put-off"]

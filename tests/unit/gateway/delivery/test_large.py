@@ -63,7 +63,15 @@ class Box:
         async def hand_over(_: object) -> None: ...
 
         meter = Meter(folder / "metering", "bigscreen", "big", hand_over, lambda: None, survive=False)
-        self.large = Answers("bigscreen", self.exchange, line, self.running, lambda link, delay: '"box"')
+        self.large = Answers(
+            "bigscreen",
+            self.exchange,
+            line,
+            self.running,
+            meter,
+            lambda link, delay: '"box"',
+            lambda _, path, __: self.sent.append(path),
+        )
         quality = Quality("bigscreen", CollectorRegistry())
         self.hot = Hot(
             "bigscreen",
@@ -73,7 +81,6 @@ class Box:
             quality,
             line,
             self.large,
-            lambda _, path, __: self.sent.append(path),
         )
         self.transport = transport
         request = SimpleNamespace(method="GET", raw_path=TARGET, headers=ASKED.headers, url=URL(TARGET))
