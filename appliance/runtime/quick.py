@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from aiohttp import HttpVersion11, web
@@ -107,7 +107,8 @@ class _Offering:
         else:
             protocol = Connection(self._server, self._crowd, loop=self._server._loop, **self._server._kwargs)
             protocol.goes_on = self._put_off.write
-            protocol.again = partial(_again, protocol, self._again.again) if self._again is not None else None
+            protocol.again = self._again.again if self._again is not None else None
+            protocol.ends = _ends
         protocol._parser = _Parser(protocol, protocol._parser, self._quick, self._again, self._put_off)
         return protocol
 
@@ -121,15 +122,9 @@ _KNOWN = RawRequestMessage(
 )  # fmt: skip
 
 
-def _again(
-    protocol: Connection, again: Callable[..., bool | Rest], data: bytes, transport: asyncio.Transport, *, alone: bool
-) -> bool:
-    """Return whether ``again`` answered, or began to: then nothing else is answered before that is ended."""
-    answered = again(data, transport, alone=alone)
-    if answered is True or answered is False:
-        return answered
-    _end(protocol, transport, answered, (_KNOWN, EMPTY_PAYLOAD))
-    return True
+def _ends(protocol: Connection, transport: asyncio.Transport, rest: Rest) -> None:
+    """Have an answer ended that was begun by the bytes of its request."""
+    _end(protocol, transport, rest, (_KNOWN, EMPTY_PAYLOAD))
 
 
 def _end(protocol: Connection, transport: asyncio.Transport, rest: Rest, request: Any) -> None:

@@ -88,7 +88,7 @@ class Large(Known):
 class Answer:
     """An answer that is to be written, or that its connection did not take at once."""
 
-    known: Known
+    known: Large
     status: int
     count: int  # bytes of content
     began: float

@@ -365,3 +365,44 @@ def test_what_comes_before_an_answer_that_is_put_off_is_written_is_read():
     made = heads(ONE, OFF + ONE[:9], ONE[9:])
     assert made.read == ["/now", "/put-off", "/now"]
     assert [data for data, _ in made.offered] == [b"GET /now", b"GET /put-off"]
+
+
+def test_what_was_begun_by_its_bytes_is_ended_before_what_was_asked_behind_it():
+    """The connection is busy meanwhile: a second request, though it is known too, waits for its turn."""
+
+    async def ask() -> tuple[bytes, list[tuple[bytes, bool]]]:
+        made, goes_on = Heads(), asyncio.Event()
+
+        def again(data: bytes, transport: asyncio.Transport, *, alone: bool):
+            made.offered.append((data.partition(b" HTTP")[0], alone))
+            if data not in made.known:
+                return False
+
+            async def end() -> None:
+                await goes_on.wait()
+                transport.write(NOW[-1:])
+
+            transport.write(NOW[:-1])
+            return end
+
+        made.again = again
+        app = http.application()
+        app[QUICK], app[AGAIN], app[CROWD] = made.answer, made, Crowd(lambda _: None)
+        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
+            reader, writer = await asyncio.open_connection(*places[0])
+            writer.write(ONE)
+            await asyncio.wait_for(reader.readuntil(b"now"), 20)
+            writer.write(ONE)
+            got = await asyncio.wait_for(reader.readuntil(b"no"), 20)
+            writer.write(ONE)
+            await asyncio.sleep(0)
+            before = len(made.offered)
+            goes_on.set()
+            got += await asyncio.wait_for(reader.readexactly(1 + len(NOW)), 20)
+            writer.close()
+            await writer.wait_closed()
+        return got, made.offered[:before]
+
+    got, offered = asyncio.run(ask())
+    assert got == NOW + NOW
+    assert len(offered) == 2
