@@ -1,13 +1,15 @@
 """The accounts in which nginx's workers write answers down, each in memory of its own that outlives it (``templates/account.lua``).
 
 A file there is two rings behind two pairs of counts: of answers, 32 bytes each, and of texts, which say of what and whose an answer is;
-and behind them what large answers are under way. The worker writes at the head. Delivery notes in nginx's log how far it will read, counts that with the lines around it, and moves the tail
-then: so the mark of the log says also what of this was counted, whoever is killed meanwhile.
+and behind them what large answers are under way. The worker writes at the head. Delivery notes in nginx's log how far it will read,
+counts that with the lines around it, and moves the tail then: so the mark of the log says also what of this was counted, whoever is
+killed meanwhile.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 import os
 import re
@@ -145,7 +147,7 @@ class Accounts:
         return max(0, int(self._lost - before))
 
     def _all_lost(self) -> float:
-        return sum(counts.lost for counts in self._counts)
+        return math.fsum(counts.lost for counts in self._counts if 0 <= counts.lost <= MOST_TEXTS)  # more is no count
 
 
 def _memory(path: Path) -> mmap.mmap:

@@ -53,7 +53,11 @@ def begin(portal: Portal, fields: dict[str, str]) -> socket.socket:
     connection.settimeout(30)
     connection.connect((ADDRESSES[ZONE], portal.chain.port))
     # As http.client writes it, so that its worker knows the head.
-    lines = [f"GET /r/{CODE}/long.m4s HTTP/1.1", f"Host: {ADDRESSES[ZONE]}:{portal.chain.port}", "Accept-Encoding: identity"]
+    lines = [
+        f"GET /r/{CODE}/long.m4s HTTP/1.1",
+        f"Host: {ADDRESSES[ZONE]}:{portal.chain.port}",
+        "Accept-Encoding: identity",
+    ]
     lines += [f"{name}: {value}" for name, value in fields.items()]
     connection.sendall("\r\n".join((*lines, "", "")).encode())
     return connection
