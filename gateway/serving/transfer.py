@@ -7,7 +7,6 @@ whenever there is room, so that a slow screen holds pages that others read too.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 from typing import BinaryIO
@@ -52,8 +51,8 @@ class Transfer:
         """Write the answer's head and the file, as far as the kernel takes it at once; return whether that was all."""
         connection, self._head = self._connection, head
         descriptor, file, at, end = connection.fileno(), self._file.fileno(), self._at, self._end
+        self._cork(HOLD)
         try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, HOLD)
             self._head = head[os.write(descriptor, head) :]
             if not self._head:
                 while at < end:
@@ -61,11 +60,11 @@ class Transfer:
                     at += took
                     if not took:  # the disk does not give it
                         break
-                else:
-                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, LET)
         except OSError:  # no room; or a failure, which the next write meets too
             pass
         self._at = at
+        if at == end:
+            self._cork(LET)
         return at == end
 
     async def finish(self) -> bool:
@@ -87,8 +86,13 @@ class Transfer:
         finally:
             watch.cancel()
             self.close()
-            with contextlib.suppress(OSError):  # the connection is gone
-                self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, LET)
+            self._cork(LET)
+
+    def _cork(self, how: int) -> None:
+        try:
+            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, how)
+        except OSError:  # it is nginx's, which is not TCP; or it is gone
+            return
 
     def close(self) -> None:
         """Send nothing more; the file is not needed any longer."""

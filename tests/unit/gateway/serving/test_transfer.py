@@ -87,6 +87,23 @@ def test_what_has_room_goes_at_once(file):
     asyncio.run(play())
 
 
+def test_what_has_room_goes_at_once_to_nginx_too(file):
+    """Its connection is not TCP."""
+
+    class Box(asyncio.Protocol):
+        """Nothing comes."""
+
+    async def play() -> None:
+        near, far = socket.socketpair()
+        with far:
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(Box, near)
+            assert Transfer(transport, file, 0, 100).begin(HEAD)
+            assert far.recv(200) == HEAD + DATA[:100]
+            transport.abort()
+
+    asyncio.run(play())
+
+
 def test_a_connection_that_is_full_gets_the_head_first(file):
     """An earlier answer may fill the connection: then not even the head goes at once."""
 
