@@ -367,6 +367,35 @@ def test_what_comes_before_an_answer_that_is_put_off_is_written_is_read():
     assert [data for data, _ in made.offered] == [b"GET /now", b"GET /put-off"]
 
 
+def test_a_known_head_does_not_overtake_an_answer_that_is_put_off():
+    """It is read behind it, though nothing else is on its way."""
+
+    async def ask() -> tuple[bytes, list[str]]:
+        app, made, there = http.application(), Heads(), list[asyncio.Transport]()
+
+        def answer(message, transport):
+            there.append(transport)
+            if message.path == "/put-off":
+                made.read.append(message.path)
+                return Later(lambda: transport.write(LARGE))
+            return made.answer(message, transport)
+
+        app[QUICK], app[AGAIN], app[CROWD] = answer, made, Crowd(lambda _: None)
+        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
+            reader, writer = await asyncio.open_connection(*places[0])
+            writer.write(ONE)
+            await asyncio.wait_for(reader.readuntil(b"now"), 20)
+            protocol = there[0].get_protocol()
+            for piece in (OFF, ONE):  # before anything is written
+                protocol.data_received(piece)
+            got = await asyncio.wait_for(reader.readuntil(b"now"), 20)
+            writer.close()
+            await writer.wait_closed()
+        return got, made.read
+
+    assert asyncio.run(ask()) == (LARGE + NOW, ["/now", "/put-off", "/now"])
+
+
 def test_what_was_begun_by_its_bytes_is_ended_before_what_was_asked_behind_it():
     """The connection is busy meanwhile: a second request, though it is known too, waits for its turn."""
 
