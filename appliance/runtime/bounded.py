@@ -60,7 +60,7 @@ CROWD: web.AppKey[Crowd] = web.AppKey("crowd")
 class Connection(web.RequestHandler):
     """aiohttp's, of a crowd."""
 
-    __slots__ = ("_address", "_alone", "_crowd", "_head", "again", "between", "ends", "goes_on", "owes")
+    __slots__ = ("_address", "_alone", "_crowd", "_head", "again", "between", "goes_on")
 
     def __init__(self, server: web.Server, crowd: Crowd, **told: Any) -> None:
         super().__init__(server, **told)
@@ -68,8 +68,7 @@ class Connection(web.RequestHandler):
         self.goes_on: Callable[[Connection], bool] = _goes_not_on  # writes what was put off; tells whether that goes on
         # Answers what comes by its bytes (``quick.Again``), where a request begins with them: then nothing of one waits in the parser.
         self.again: Callable[..., bool] | None = None
-        self.ends: Callable[[Connection, Any, Any], None] = _ends_not  # sees to the end of what ``again`` began
-        self.between, self.owes, self._alone = True, False, False  # ``owes``: an answer was put off
+        self.between, self._alone = True, False
         self._max_msg_queue_size, self._msg_queue_resume_size = MOST_WAITING, MOST_WAITING // 2
 
     def connection_made(self, transport: Any) -> None:
@@ -94,18 +93,9 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take what came: what cannot be answered at once is parsed."""
         transport = self.transport
-        free = (
-            self.between
-            and not self.owes
-            and waits(self)
-            and takes(transport)
-            and not (self._force_close or self._close)
-        )
-        answered = free and self.again is not None and self.again(data, transport, alone=self._alone)
-        self._alone = answered is not False
+        free = self.between and waits(self) and takes(transport) and not (self._force_close or self._close)
+        self._alone = free and self.again is not None and self.again(data, transport, alone=self._alone)
         if self._alone:
-            if answered is not True:
-                self.ends(self, transport, answered)
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         else:
             super().data_received(data)
@@ -172,9 +162,6 @@ def waits(protocol: Any) -> bool:
 def takes(transport: Any) -> bool:
     """Return whether what is written now goes to the kernel at once, behind all that was written before."""
     return transport is not None and not transport.get_write_buffer_size() and not transport.is_closing()
-
-
-def _ends_not(_: Connection, __: Any, ___: Any) -> None: ...
 
 
 def _goes_not_on(_: Connection) -> bool:

@@ -21,8 +21,6 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
-from multidict import CIMultiDict, CIMultiDictProxy
-from yarl import URL
 
 from appliance.runtime.bounded import CROWD, Connection, Crowd, takes, waits
 
@@ -45,8 +43,8 @@ QUICK: web.AppKey[Quick] = web.AppKey("quick")
 class Again(Protocol):
     """Answers requests by the bytes of their head."""
 
-    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool | Rest:
-        """Write the answer if ``data`` is one whole request that can be answered so, and return whether, or begin it as a ``Quick`` does.
+    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool:
+        """Write the answer if ``data`` is one whole request that can be answered so, and return whether.
 
         ``alone``: to this connection nothing else was written since the last one that was answered so.
         """
@@ -108,31 +106,11 @@ class _Offering:
             protocol = Connection(self._server, self._crowd, loop=self._server._loop, **self._server._kwargs)
             protocol.goes_on = self._put_off.write
             protocol.again = self._again.again if self._again is not None else None
-            protocol.ends = _ends
         protocol._parser = _Parser(protocol, protocol._parser, self._quick, self._again, self._put_off)
         return protocol
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._server, name)
-
-
-# Stands for a request whose head was not read, only known.
-_KNOWN = RawRequestMessage(
-    "GET", "/", HttpVersion11, CIMultiDictProxy(CIMultiDict()), (), False, None, False, False, URL("/")
-)  # fmt: skip
-
-
-def _ends(protocol: Connection, transport: asyncio.Transport, rest: Rest) -> None:
-    """Have an answer ended that was begun by the bytes of its request."""
-    _end(protocol, transport, rest, (_KNOWN, EMPTY_PAYLOAD))
-
-
-def _end(protocol: Connection, transport: asyncio.Transport, rest: Rest, request: Any) -> None:
-    """Have the answer to ``request`` ended that was begun, while the connection waited for one."""
-    protocol._request_handler = _ending(protocol, transport, rest)
-    protocol._messages.append(request)
-    if (waiter := protocol._waiter) is not None and not waiter.done():
-        waiter.set_result(None)
 
 
 class _Written(web.StreamResponse):
@@ -181,7 +159,7 @@ class _PutOff:
     def add(self, protocol: Connection, request: Any, answer: Later) -> None:
         """Write ``answer`` to the ``request`` (message and payload) of ``protocol`` once all that came meanwhile is read."""
         self._answers[protocol] = request, answer
-        protocol.owes = True
+        protocol.between = False
         protocol._loop.call_soon(protocol._loop.call_soon, self.write, protocol)  # behind the next look at what came
 
     def write(self, protocol: Connection) -> bool:
@@ -189,11 +167,13 @@ class _PutOff:
         if protocol not in self._answers:
             return False
         request, answer = self._answers.pop(protocol)
-        protocol.owes = False
         rest, transport = answer.write(), protocol.transport
         if rest is None or transport is None:
             return False
-        _end(protocol, transport, rest, request)
+        protocol._request_handler = _ending(protocol, transport, rest)
+        protocol._messages.append(request)
+        if (waiter := protocol._waiter) is not None and not waiter.done():
+            waiter.set_result(None)
         return True
 
 
@@ -251,7 +231,7 @@ class _Parser:
                 break
             answered += 1
             self._parser.message_consumed()
-            if rest is None and between and len(messages) == 1 and self._again is not None and bounded is not None:
+            if answer is True and between and len(messages) == 1 and self._again is not None and bounded is not None:
                 self._again.head(data, message)
         if not answered:
             return read

@@ -10,9 +10,10 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 from http import HTTPStatus
 from typing import Literal
 from urllib.parse import unquote_plus
@@ -22,7 +23,7 @@ from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDictProxy
 
 from appliance.runtime.errors import Refused
-from appliance.runtime.quick import Later, Rest
+from appliance.runtime.quick import Later
 from gateway.delivery import cmcd, metrics
 from gateway.delivery.known import Known, What
 from gateway.delivery.large import Answers, Large
@@ -37,7 +38,7 @@ from gateway.store.objects import Objects
 
 HELD = 3.0  # seconds; then it is looked for in the store again
 MOST = 64 << 20  # bytes of small ones in memory
-MOST_OPEN = 500  # large ones, each with a descriptor
+MOST_OPEN = 500  # large ones, each with two descriptors
 LONG_WAY = ("If-None-Match", "Expect", "Authorization")  # requests with one of these
 COOKIE = f"{NAME}="
 HEADS, LONGEST_HEAD = 10_000, 2048  # heads that are known again, and bytes of one
@@ -53,10 +54,11 @@ class Small(Known):
     body: bytes
     line: bytes = b""  # status and date of this second
     whole: bytes = b""  # all of it, with that line
+    delivered: dict[str, Delivered] = field(default_factory=dict)  # what is counted, by the token's subject
 
 
 class Hot:
-    """The answers of one zone; ``door`` is the zone's, ``large`` are those with large objects."""
+    """The answers of one zone; ``door`` is the zone's, ``served`` hears which large object was sent, and what its player asks for next."""
 
     def __init__(
         self,
@@ -67,10 +69,11 @@ class Hot:
         quality: Quality,
         line: Line,
         large: Answers,
+        served: Callable[[Manifest, str, Sequence[str]], None],
     ) -> None:
         self.door: Door | None = None
         self._store, self._exchange, self._meter, self._quality, self._load = store, exchange, meter, quality, line
-        self._large = large
+        self._large, self._served = large, served
         self._known: OrderedDict[tuple[str | None, str], Small | Large] = OrderedDict()
         self._bytes = self._open = 0
         self._second, self._lines = 0, dict[int, bytes]()
@@ -105,12 +108,15 @@ class Hot:
             return None
         if headers.get("ETag") != f'"{file.sha256}"':  # a playlist as this zone sees it
             return None
+        opened = None
         try:
             opened = self._store.open(file.sha256, file.size)
-        except OSError as error:  # too much is open; or the disk has it no more, which the long way tells
+            return Large.of(what, opened, headers) if opened is not None else None
+        except OSError as error:  # too much is open or mapped; or the disk has it no more, which the long way tells
             log.warning("a large object is not held open for whoever asks next: %s", error)
+            if opened is not None:
+                opened.close()
             return None
-        return Large.of(what, opened, headers) if opened is not None else None
 
     def _keep(self, key: tuple[str | None, str], known: Small | Large) -> None:
         self._drop(key)
@@ -162,8 +168,8 @@ class Hot:
         self._tally.count(len(known.body), time.monotonic() - began)
         return True
 
-    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool | Rest:
-        """Answer a request for all of an object whose head says, byte for byte, what one before said (``quick.Again``)."""
+    def again(self, data: bytes, transport: asyncio.Transport, *, alone: bool) -> bool:
+        """Answer a request for a small object whose head says, byte for byte, what one before said (``quick.Again``)."""
         line, _, rest = data.partition(b"\r\n")
         said = self._heads.get(rest)
         if said is None or not line.startswith(LINE) or not line.endswith(LINE_END):
@@ -171,22 +177,19 @@ class Hot:
         host, token = said
         target, _, query = str(line[len(LINE) - 1 : -len(LINE_END)], "utf-8", "surrogateescape").partition("?")
         known = self._known.get((host, target))
-        if known is None or (query and not _is_cmcd(query)):
+        if not isinstance(known, Small) or not known.body or (query and not _is_cmcd(query)):
             return False
-        began, granted = time.monotonic(), None
-        if not self._holds(known, began) or self._is_damaged(known):
+        began, subject = time.monotonic(), ""
+        if not self._holds(known, began):
             return False
         if self.door is not None:
             granted = self._admits(self.door, token, transport, known.uri)
             if granted is None:
                 return False
+            subject = granted.subject
         try:
             self._meter.check()
-            if isinstance(known, Large):
-                return self._go(known, query, transport, granted, began, alone=alone)
-            if not known.body:
-                return False
-            self._write(known, transport, granted.subject if granted is not None else "", alone=alone)
+            self._write(known, transport, subject, alone=alone)
         except Refused:
             return False
         if query:
@@ -194,23 +197,6 @@ class Hot:
         self._load.sent(len(known.body))
         self._tally.count(len(known.body), time.monotonic() - began)
         return True
-
-    def _go(
-        self,
-        known: Large,
-        query: str,
-        transport: asyncio.Transport,
-        granted: Granted | None,
-        began: float,
-        *,
-        alone: bool,
-    ) -> bool | Rest:
-        """Write a whole large object, as far as the connection takes it at once."""
-        subject, permit = (granted.subject, granted.permit) if granted is not None else ("", None)
-        told = self._quality.hear(known.code, {}, _said(query)) if query else None
-        following = told.next if told is not None else ()
-        what, line = self._delivered(known, subject), self._status_line(200)
-        return self._large.again(known, what, line, transport, permit, began, following, alone=alone)
 
     def head(self, data: bytes, message: RawRequestMessage) -> None:
         """Take note of what a head says whose request was answered by ``answer``, if that asks for all of an object."""
@@ -242,8 +228,8 @@ class Hot:
         manifest, path = known.manifest, known.path
         subject, permit = (granted.subject, granted.permit) if granted is not None else ("", None)
         running = self._meter.begin(transport, manifest.release, path, manifest.body, "hit", subject, chosen[0])
-        line, following = self._status_line(chosen[0]), self._hear(known, message)
-        return self._large.begin(known, chosen, line, transport, permit, running, began, following)
+        served = partial(self._served, manifest, path, self._hear(known, message))
+        return self._large.begin(known, chosen, self._status_line(chosen[0]), transport, permit, running, began, served)
 
     def _hear(self, known: Known, message: RawRequestMessage) -> Sequence[str]:
         """Take what a player tells; return what it will ask for next."""
@@ -257,14 +243,11 @@ class Hot:
         line = self._status_line(200)
         if known.line is not line:
             known.line, known.whole = line, b"".join((line, known.head, known.body))
-        self._meter.write(transport, self._delivered(known, subject), known.whole, len(known.body), alone=alone)
-
-    def _delivered(self, known: Known, subject: str) -> Delivered:
         if (what := known.delivered.get(subject)) is None:
             release, body, meter = known.manifest.release, known.manifest.body, self._meter
             what = Delivered(release, known.path, body, meter.zone, meter.screen, 200, "hit", subject)
             known.delivered[subject] = what
-        return what
+        self._meter.write(transport, what, known.whole, len(known.body), alone=alone)
 
     def _admits(self, door: Door, token: str, transport: asyncio.Transport, uri: str) -> Granted | None:
         place = transport.get_extra_info("peername")
@@ -284,7 +267,8 @@ class Hot:
                 self._bytes -= len(known.body)
             case Large() as known:
                 self._open -= 1
-                known.leave()
+                self._large.write()  # what is put off may need the file
+                known.file.close()
 
 
 def _small_of(what: What, response: web.StreamResponse) -> Small | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.delivery.metering.delivery import What as Delivered
 from gateway.serving.exchange import Manifest
 
 
@@ -28,4 +27,3 @@ class Known:
     manifest: Manifest
     uri: str  # the path as the door judges it
     until: float  # seconds; then it is looked for in the store again
-    delivered: dict[str, Delivered] = field(default_factory=dict, kw_only=True)  # whole, by the token's subject

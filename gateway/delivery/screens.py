@@ -95,8 +95,8 @@ class Screens:
         self._broken: set[tuple[str, int]] = set()  # connections of screens with nginx whose answers delivery broke off
         self._reports = Reports(exchange, quality)
         self.withdrawn = Withdrawn()  # what is withdrawn of tokens; doors come and go
-        self._large = Answers(zone, exchange, self.line, self._running, meter, self.told, self._served)
-        self._hot = Hot(zone, store, exchange, meter, quality, self.line, self._large)
+        self._large = Answers(zone, exchange, self.line, self._running, self.told)
+        self._hot = Hot(zone, store, exchange, meter, quality, self.line, self._large, self._served)
 
     @property
     def door(self) -> Door | None:

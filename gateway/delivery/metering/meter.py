@@ -34,12 +34,12 @@ log = logging.getLogger("headgate.delivery")
 class Running:
     """A delivery under way: a ``with`` block, in which ``end`` is called once it is over."""
 
-    __slots__ = ("_ended", "_meter", "_span", "_transport", "_what", "fate", "started")
+    __slots__ = ("_ended", "_fate", "_meter", "_span", "_started", "_transport", "_what")
 
     def __init__(self, meter: Meter, transport: asyncio.Transport | None, what: What) -> None:
-        self._meter, self._transport, self._what, self.started = meter, transport, what, time.time()
+        self._meter, self._transport, self._what, self._started = meter, transport, what, time.time()
         self._span: Span | None = None  # the last one
-        self.fate, self._ended = Fate(), False
+        self._fate, self._ended = Fate(), False
 
     @property
     def what(self) -> What:
@@ -60,17 +60,13 @@ class Running:
                 self._span.over = self._span.whole = True
             try:
                 begun = self._meter.span(
-                    self._transport, what, count, ahead, self.started, self.fate, first=self._span is None
+                    self._transport, what, count, ahead, self._started, self._fate, first=self._span is None
                 )
             except Refused as error:  # its head may be under way, so that no refusal can be told any more
                 self._transport.abort()
                 raise ConnectionResetError(str(error)) from error
             if begun is not None:
                 self._span = begun
-
-    def begin(self, span: Span | None) -> None:
-        """Take the first stretch, which was noted already."""
-        self._span = span
 
     def is_crowded(self) -> bool:
         """Return whether the screen has to read first: too many stretches on its connection have not arrived."""
@@ -85,8 +81,8 @@ class Running:
         if self._span is not None:
             self._over(whole=sent == count)
         elif method == "GET" and status != 416 and self._meter.meters(self._transport):
-            seconds = time.time() - self.started
-            self._meter.add(Delivery(self._what._replace(status=status), 0, self.started, seconds, sent < count))
+            seconds = time.time() - self._started
+            self._meter.add(Delivery(self._what._replace(status=status), 0, self._started, seconds, sent < count))
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +94,7 @@ class Running:
 
     def _over(self, *, whole: bool) -> None:
         if (span := self._span) is not None:
-            span.over, span.whole, span.seconds = True, whole, time.time() - self.started  # of the request, told once
+            span.over, span.whole, span.seconds = True, whole, time.time() - self._started  # of the request, told once
 
 
 class Meter:
@@ -163,21 +159,6 @@ class Meter:
         self._not_crowded(transport)
         return Running(self, transport, What(release, path, body, self.zone, self.screen, status, cache, subject))
 
-    def follow(
-        self, transport: asyncio.Transport, what: What, count: int, ahead: int, *, alone: bool = False
-    ) -> Running:
-        """Begin a delivery whose ``count`` bytes of content go next, ``ahead`` bytes behind, as by ``begin`` and ``content``.
-
-        ``alone``: nothing else was written to the connection since the last one, so that the kernel need not be asked where it is.
-
-        Raises:
-            Refused: it could not be accounted for (``busy``).
-        """
-        self._not_crowded(transport)
-        running = Running(self, transport, what)
-        running.begin(self.span(transport, what, count, ahead, running.started, running.fate, first=True, alone=alone))
-        return running
-
     def write(
         self, transport: asyncio.Transport, what: What, answer: bytes, count: int, *, alone: bool = False
     ) -> None:
@@ -188,18 +169,18 @@ class Meter:
         Raises:
             Refused: it could not be accounted for (``busy``); nothing is written.
         """
-        if not count:
-            self._not_crowded(transport)
-            transport.write(answer)
-            if self.meters(transport):
-                self.add(Delivery(what, 0, time.time(), 0.0))
-            return
-        running, sent = self.follow(transport, what, count, len(answer) - count, alone=alone), 0
+        self._not_crowded(transport)
+        started, whole = time.time(), False
+        head = len(answer) - count
+        span = self.span(transport, what, count, head, started, Fate(), first=True, alone=alone) if count else None
         try:
             transport.write(answer)
-            sent = count
+            whole = True
         finally:
-            running.end(what.status, sent, count)
+            if span is not None:
+                span.over, span.whole, span.seconds = True, whole, time.time() - started
+        if not count and self.meters(transport):
+            self.add(Delivery(what, 0, started, time.time() - started))
 
     def _not_crowded(self, transport: asyncio.Transport | None) -> None:
         if self.is_crowded(transport):

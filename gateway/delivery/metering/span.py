@@ -62,7 +62,7 @@ class Stream:
     """A connection."""
 
     def __init__(self, ledger: Ledger, connection: socket.socket) -> None:
-        self._ledger, self._connection, self._descriptor = ledger, connection, connection.fileno()
+        self._ledger, self._connection = ledger, connection
         self._held: socket.socket | None = None
         self.spans: deque[Span] = deque()
         self.until = 0.0
@@ -89,7 +89,7 @@ class Stream:
     def _begin(self, what: What, begins: int, count: int, started: float, fate: Fate, *, first: bool) -> Span:
         ledger = self._ledger
         cell, ticket = ledger.cell(what), ledger.ticket()
-        slot = ledger.slots.put(ticket, begins, count, cell, started, self._descriptor, first)
+        slot = ledger.slots.put(ticket, begins, count, cell, started, self._connection.fileno(), first)
         span = Span(ledger, slot, ticket, cell, begins, count, started, fate)
         span.first = first
         self.spans.append(span)

@@ -71,7 +71,6 @@ class Window:
             self._figures.append(figures)
             at, size = _PLACE.unpack_from(self._map, _CELLS + number_of * _CELL + _PLACE_AT)
             self._end = at + size
-        self.room = self._room()  # how much is free, of 1
 
     @classmethod
     def make(cls, folder: Path, number: int, name: UUID) -> Window:
@@ -91,7 +90,9 @@ class Window:
         """Return how many cells there are."""
         return len(self._figures)
 
-    def _room(self) -> float:
+    @property
+    def room(self) -> float:
+        """How much is free, of 1."""
         return min(1 - len(self._figures) / MOST, (SIZE - self._end) / TEXT)
 
     def cell(self, what: What) -> int | None:
@@ -111,7 +112,6 @@ class Window:
         self._end += len(text)
         self._numbers[what] = number
         self._figures.append(NOTHING)
-        self.room = self._room()
         return number
 
     def count(

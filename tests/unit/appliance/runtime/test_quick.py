@@ -353,85 +353,8 @@ def test_several_in_one_piece_are_read():
     assert ONE + ONE not in made.known
 
 
-def test_what_comes_behind_an_answer_that_was_put_off_is_known_by_its_bytes():
-    """Once that is written, the connection is where it was; its head is known then, too."""
-    made = heads(ONE, OFF, ONE, OFF)
-    assert made.read == ["/now", "/put-off"]
-    assert [alone for _, alone in made.offered] == [False, False, False, True]
-
-
-def test_what_comes_before_an_answer_that_is_put_off_is_written_is_read():
-    """It waits for its turn, and goes through the parser."""
-    made = heads(ONE, OFF + ONE[:9], ONE[9:])
+def test_what_comes_behind_an_answer_that_is_put_off_is_read():
+    """Until then the connection is not where it was."""
+    made = heads(ONE, OFF, ONE, ONE)
     assert made.read == ["/now", "/put-off", "/now"]
-    assert [data for data, _ in made.offered] == [b"GET /now", b"GET /put-off"]
-
-
-def test_a_known_head_does_not_overtake_an_answer_that_is_put_off():
-    """It is read behind it, though nothing else is on its way."""
-
-    async def ask() -> tuple[bytes, list[str]]:
-        app, made, there = http.application(), Heads(), list[asyncio.Transport]()
-
-        def answer(message, transport):
-            there.append(transport)
-            if message.path == "/put-off":
-                made.read.append(message.path)
-                return Later(lambda: transport.write(LARGE))
-            return made.answer(message, transport)
-
-        app[QUICK], app[AGAIN], app[CROWD] = answer, made, Crowd(lambda _: None)
-        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
-            reader, writer = await asyncio.open_connection(*places[0])
-            writer.write(ONE)
-            await asyncio.wait_for(reader.readuntil(b"now"), 20)
-            protocol = there[0].get_protocol()
-            for piece in (OFF, ONE):  # before anything is written
-                protocol.data_received(piece)
-            got = await asyncio.wait_for(reader.readuntil(b"now"), 20)
-            writer.close()
-            await writer.wait_closed()
-        return got, made.read
-
-    assert asyncio.run(ask()) == (LARGE + NOW, ["/now", "/put-off", "/now"])
-
-
-def test_what_was_begun_by_its_bytes_is_ended_before_what_was_asked_behind_it():
-    """The connection is busy meanwhile: a second request, though it is known too, waits for its turn."""
-
-    async def ask() -> tuple[bytes, list[tuple[bytes, bool]]]:
-        made, goes_on = Heads(), asyncio.Event()
-
-        def again(data: bytes, transport: asyncio.Transport, *, alone: bool):
-            made.offered.append((data.partition(b" HTTP")[0], alone))
-            if data not in made.known:
-                return False
-
-            async def end() -> None:
-                await goes_on.wait()
-                transport.write(NOW[-1:])
-
-            transport.write(NOW[:-1])
-            return end
-
-        made.again = again
-        app = http.application()
-        app[QUICK], app[AGAIN], app[CROWD] = made.answer, made, Crowd(lambda _: None)
-        async with http.serving(app, tcp=[("127.0.0.1", 0)]) as places:
-            reader, writer = await asyncio.open_connection(*places[0])
-            writer.write(ONE)
-            await asyncio.wait_for(reader.readuntil(b"now"), 20)
-            writer.write(ONE)
-            got = await asyncio.wait_for(reader.readuntil(b"no"), 20)
-            writer.write(ONE)
-            await asyncio.sleep(0)
-            before = len(made.offered)
-            goes_on.set()
-            got += await asyncio.wait_for(reader.readexactly(1 + len(NOW)), 20)
-            writer.close()
-            await writer.wait_closed()
-        return got, made.offered[:before]
-
-    got, offered = asyncio.run(ask())
-    assert got == NOW + NOW
-    assert len(offered) == 2
+    assert made.offered[-1] == (b"GET /now", False)

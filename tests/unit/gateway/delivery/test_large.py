@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import re
 import socket
 from types import SimpleNamespace
 
@@ -26,13 +25,11 @@ from gateway.serving.exchange import Manifest
 from gateway.serving.running import Running
 from gateway.store.objects import Objects
 
-SO_SNDBUFFORCE = 32  # <asm-generic/socket.h>
 CODE, PATH, TARGET = "999999-1", "1.m4s", "/r/999999-1/1.m4s"
 DATA = os.urandom(1 << 20)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 FILE = File(sha256=SHA256, size=len(DATA), type="video/mp4")
 MANIFEST = Manifest(release=CODE, version=1, body="library", title="t", entry=PATH, files={PATH: FILE}, digest="d")
-HEAD = f"GET {TARGET} HTTP/1.1\r\nHost: box\r\n\r\n".encode()
 ASKED = SimpleNamespace(headers=CIMultiDictProxy(CIMultiDict(Host="box")), path=TARGET, url=URL(TARGET))
 
 
@@ -65,16 +62,8 @@ class Box:
 
         async def hand_over(_: object) -> None: ...
 
-        meter = self.meter = Meter(folder / "metering", "bigscreen", "big", hand_over, lambda: None, survive=False)
-        self.large = Answers(
-            "bigscreen",
-            self.exchange,
-            line,
-            self.running,
-            meter,
-            lambda link, delay: '"box"',
-            lambda _, path, __: self.sent.append(path),
-        )
+        meter = Meter(folder / "metering", "bigscreen", "big", hand_over, lambda: None, survive=False)
+        self.large = Answers("bigscreen", self.exchange, line, self.running, lambda link, delay: '"box"')
         quality = Quality("bigscreen", CollectorRegistry())
         self.hot = Hot(
             "bigscreen",
@@ -84,24 +73,12 @@ class Box:
             quality,
             line,
             self.large,
+            lambda _, path, __: self.sent.append(path),
         )
         self.transport = transport
         request = SimpleNamespace(method="GET", raw_path=TARGET, headers=ASKED.headers, url=URL(TARGET))
         response = web.StreamResponse(headers={"ETag": f'"{SHA256}"', "CMSD-Static": "ot=v"})
         self.hot.learn(request, response, MANIFEST, CODE, PATH)
-
-    def again(self):
-        """Answer a head that was seen before, by its bytes."""
-        self.hot.head(HEAD, ASKED)
-        return self.hot.again(HEAD, self.transport, alone=False)
-
-    async def counted(self):
-        """Return the requests, the broken ones and the bytes that were counted, once all has left."""
-        async with asyncio.timeout(20):
-            while not self.meter._streams[self.transport].settle():  # noqa: ASYNC110 (the kernel tells nobody)
-                await asyncio.sleep(0)
-        cells = self.meter._ledger.window.cells()
-        return [(what, figures.requests, figures.broken, figures.sent) for what, figures in cells]
 
     def answer(self):
         later = self.hot.answer(ASKED, self.transport)
@@ -233,113 +210,5 @@ def test_a_disk_that_does_not_give_it_is_told_and_not_asked_again(play):
         assert len(got) < len(DATA)
         assert box.exchange.damages == [PATH]
         assert box.answer() is False
-
-    play(scene)
-
-
-def test_a_known_head_gets_the_same_answer_as_one_that_is_read(play):
-    """It says and brings the same, is metered as the same, and whoever asks what comes next hears of it."""
-
-    async def scene(box: Box, screen: socket.socket) -> None:
-        got, counts = [], []
-        for ask in (box.answer, box.again):
-            said, _ = await asyncio.gather(read(screen), ask()())
-            got.append(re.sub(rb"Date: [^\r]*", b"", said))
-            counts.append(await box.counted())
-        assert got[0] == got[1]
-        assert got[1].endswith(DATA)
-        ((what, *once),) = counts[0]
-        assert once == [1, 0, len(DATA)]
-        assert counts[1] == [(what, 2, 0, 2 * len(DATA))]
-        assert box.sent == [PATH, PATH]
-
-    play(scene)
-
-
-def test_what_has_room_is_answered_at_once_by_its_bytes(play):
-    """Nothing is left of it, and it is no longer one of those under way; the connection is not asked where it is in between."""
-
-    async def scene(box: Box, screen: socket.socket) -> None:
-        connection = box.transport.get_extra_info("socket")
-        try:
-            connection.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 8 << 20)
-        except PermissionError:
-            pytest.skip("only root may give a connection so much room")
-        assert box.again() is True
-        assert box.sent == [PATH]
-        assert box.hot.again(HEAD, box.transport, alone=True) is True
-        assert box.running.cut([CODE]) == 0
-        assert (await read(screen)).endswith(DATA)
-        while len(await box.counted()) != 1:
-            await read(screen)
-        ((_, *figures),) = await box.counted()
-        assert figures == [2, 0, 2 * len(DATA)]
-
-    play(scene)
-
-
-def test_what_is_withdrawn_is_broken_off_though_its_head_was_known(play):
-    """It is one of those under way as any other."""
-
-    async def scene(box: Box, screen: socket.socket) -> None:
-        rest = box.again()
-        box.transport.pause_reading()  # as a server does until the end
-        assert box.running.cut([CODE]) == 1
-
-        async def end() -> None:
-            await rest()
-            box.meter.lost(box.transport)  # before its socket is closed, as a server tells it
-
-        got, _ = await asyncio.gather(read(screen), end())
-        assert 0 < len(got) < len(DATA)
-        assert not box.sent
-        ((_, figures),) = box.meter._ledger.window.cells()
-        assert (figures.requests, figures.broken) == (1, 1)
-        assert figures.sent < len(DATA)
-
-    play(scene)
-
-
-def test_a_slow_screen_keeps_what_is_forgotten_meanwhile(play):
-    """The file is open until the last of its answers is over, and no longer."""
-
-    async def scene(box: Box, screen: socket.socket) -> None:
-        (known,) = box.hot._known.values()
-        rest = box.again()
-        box.hot.forget()
-        assert not known.file.closed
-        got, _ = await asyncio.gather(read(screen), rest())
-        assert got.endswith(DATA)
-        assert known.file.closed
-
-    play(scene)
-
-
-def test_what_a_disk_did_not_give_is_not_answered_by_its_bytes(play):
-    """Nor is a head that nobody has read, or a part of one."""
-
-    async def scene(box: Box, _: socket.socket) -> None:
-        assert box.hot.again(HEAD, box.transport, alone=False) is False
-        box.hot.head(HEAD, ASKED)
-        assert box.hot.again(HEAD[:-2], box.transport, alone=False) is False
-        assert box.hot.again(HEAD.replace(b"1.m4s", b"2.m4s"), box.transport, alone=False) is False
-        box.exchange.damages.append(PATH)
-        assert box.hot.again(HEAD, box.transport, alone=False) is False
-
-    play(scene)
-
-
-def test_what_is_told_of_a_line_is_asked_once_a_second(play):
-    """All heads of one second say the same of it to a screen, and nothing is kept of a screen that left."""
-
-    async def scene(box: Box, screen: socket.socket) -> None:
-        asked: list[object] = []
-        box.large._tell = lambda link, delay: asked.append(delay) or '"box"'
-        for _ in range(3):
-            await asyncio.gather(read(screen), box.again()())
-        assert len(asked) <= 2  # a second may have ended meanwhile
-        assert asked[0] is not None
-        box.large.lost(box.transport)
-        assert not box.large._said
 
     play(scene)
